@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 
-.PHONY: help run test bench proto image
+.PHONY: help run test bench proto roles image
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ bench: ## Measures Belay beside a bare client on the same durable MySQL
 proto: ## Generates from the protos what is committed: proto/src/generated, and the reasons of the client's calls
 	@BELAY_PROTO_WRITE=1 cargo test --quiet -p belay-proto --test generated -- generated_files_are_current
 	@BELAY_PROTO_WRITE=1 cargo test --quiet -p belay-client --test reasons
+
+roles: ## Writes proto/ROLES.md: which roles may call what, and which fields they see
+	@BELAY_ROLES_WRITE=1 cargo test --quiet -p belay-wire --test roles -- the_manual_says_what_the_tables_say
 
 image: ## Keeps the contract of a release for buf breaking: make image VERSION=0.2.0
 	@server/dev/images.sh add '$(VERSION)'

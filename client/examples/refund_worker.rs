@@ -58,16 +58,16 @@ async fn run() -> Result<usize, BoxError> {
     println!("Belay at {address}, store {STORE}\n");
 
     let storefront = belay.with_role(Role::Storefront, "web")?.store(STORE);
+    let payments = belay.with_role(Role::Payments, "worker")?.store(STORE);
     let mut refunds = BTreeSet::new();
     for _ in 0..ORDERS {
-        refunds.extend(sell_and_cancel(&storefront).await?);
+        refunds.extend(sell_and_cancel(&storefront, &payments).await?);
     }
     println!(
         "{ORDERS} orders were paid and cancelled: {} refunds are due",
         refunds.len()
     );
 
-    let payments = belay.with_role(Role::Payments, "worker")?.store(STORE);
     let bank = Bank::default();
     // Watched before anybody works: what is settled from here on is not missed.
     let watch = payments
@@ -121,7 +121,7 @@ async fn until_settled(events: &mut Subscription, mut refunds: BTreeSet<RefundId
 }
 
 /// One mug, paid and cancelled. Gives back the refunds that are due for it.
-async fn sell_and_cancel(store: &Store) -> Result<Vec<RefundId>, Error> {
+async fn sell_and_cancel(store: &Store, till: &Store) -> Result<Vec<RefundId>, Error> {
     // A shop would number its orders; an example that runs often takes something random.
     let order_id = format!("web-{:.8}", RequestId::mint().to_string());
     let mug = NewLine::new("MUG-BLUE", 1, Money::new("EUR", 1_200)).tax(Money::new("EUR", 228));
@@ -130,16 +130,15 @@ async fn sell_and_cancel(store: &Store) -> Result<Vec<RefundId>, Error> {
         .create_order(order_id, NewBuyer::new("b-7"), "acme", to, [mug])
         .await?;
     let payment = format!("pay-{}", order.order_id);
-    store
-        .record_payment(
-            &order.order_id,
-            &payment,
-            format!("{payment}-1"),
-            PaymentFact::Captured,
-        )
-        .amount(order.totals.due.clone())
-        .method("CREDIT_CARD")
-        .await?;
+    till.record_payment(
+        &order.order_id,
+        &payment,
+        format!("{payment}-1"),
+        PaymentFact::Captured,
+    )
+    .amount(order.totals.due.clone())
+    .method("CREDIT_CARD")
+    .await?;
     let request = store.request_cancellation(&order.order_id, Units::all());
     let requested = request.reason(reason::NO_LONGER_WANTED).await?;
     Ok(requested.cancellation.refund_ids)

@@ -34,6 +34,7 @@ async fn main() -> ExitCode {
 /// The same store, for each of its callers.
 struct Day {
     storefront: Store,
+    till: Store,
     seller: Store,
     warehouse: Store,
     carrier: Store,
@@ -64,6 +65,7 @@ async fn run() -> Result<(), Error> {
 
     let day = Day {
         storefront: store.with_role(Role::Storefront, "web")?,
+        till: store.with_role(Role::Payments, "checkout")?,
         seller: store.with_role(Role::Seller, "acme")?,
         warehouse: store.with_role(Role::Warehouse, "main")?,
         carrier: store.with_role(Role::Carrier, "standard")?,
@@ -94,7 +96,7 @@ impl Day {
         let payment = format!("pay-{}", order.order_id);
         let event = format!("{payment}-1");
         let paid = self
-            .storefront
+            .till
             .record_payment(&order.order_id, &payment, event, PaymentFact::Captured)
             .amount(order.totals.due.clone())
             .method("CREDIT_CARD")

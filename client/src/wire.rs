@@ -29,6 +29,19 @@ pub(crate) fn read<T: FromWire>(
     T::from_wire(message.ok_or(Malformed(field))?)
 }
 
+/// Reads a message that the protos promise to those roles who see it; to the others it is as
+/// [`Unseen`] says, and no value is made up of it.
+pub(crate) fn read_if_seen<T: FromWire + Unseen>(
+    message: Option<T::Message>,
+) -> Result<T, Malformed> {
+    message.map_or_else(|| Ok(T::unseen()), T::from_wire)
+}
+
+/// What stands for something that the caller's role does not see.
+pub(crate) trait Unseen {
+    fn unseen() -> Self;
+}
+
 /// Reads a message that may be unset.
 pub(crate) fn read_if_set<T: FromWire>(
     message: Option<T::Message>,

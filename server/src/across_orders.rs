@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use belay_domain::actor::Role;
 use belay_domain::commands::{Command, LeaseRefunds, Work};
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderId, OrderKey};
@@ -90,7 +89,7 @@ pub(crate) async fn count_actions(app: &App, actions: &Actions) -> Result<Action
     let read = async {
         let awaiting = summaries::awaiting(&actions.summary, actions.party);
         let (requested, nearest_deadline) = awaiting.load(&mut conn).await?;
-        let auto_approved = if actions.party == Role::Seller {
+        let auto_approved = if actions.counts_auto_approved() {
             let since = actions.since(app.clock.now(&mut conn).await?);
             let approved = summaries::auto_approved(&actions.summary, since);
             approved.load(&mut conn).await?.0

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use belay_domain::commands::Work;
 use belay_domain::context::StoreConfig;
+use belay_domain::ids::OrderKey;
+use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
+use belay_wire::auth::check_settings;
 use belay_wire::batch::Reply;
 use belay_wire::parse::CommandRequest;
 use belay_wire::rejections::RequestIds;
@@ -11,6 +15,7 @@ use belay_wire::status::CallError;
 use tokio::time::Instant;
 
 use crate::engine::{Priority, Submission};
+use crate::reads::Sight;
 use crate::{App, failure, ids};
 
 impl App {
@@ -23,12 +28,27 @@ impl App {
         deadline: Instant,
         command: CommandRequest,
     ) -> Result<Vec<u8>, CallError> {
+        check_settings(&store, caller.actor.role, &command.work)?;
         let envelope = command.envelope;
         let request_id = envelope.request_id.unwrap_or_else(ids::request_id);
+        let named = RequestIds {
+            order: envelope.order.clone(),
+            child: envelope.child,
+            request_id: Some(request_id),
+        };
+        // The engine would lock and load an order that is not there for this caller.
+        if let Some(sight) = sight_of(caller, &command.work)
+            && !self
+                .reads
+                .is_seen(OrderKey::of(&command.store, &envelope.order), sight)
+                .await?
+        {
+            return Err(CallError::rejected(Rejection::OrderNotFound, named));
+        }
         let submission = Submission {
             store,
             caller: caller.clone(),
-            order: envelope.order.clone(),
+            order: envelope.order,
             request_id,
             expected_version: envelope.expected_version,
             work: command.work,
@@ -37,15 +57,20 @@ impl App {
         };
         match self.engine.submit(submission).await {
             Ok(Reply::Answer(answer)) => Ok(answer),
-            Ok(Reply::Rejected(rejection)) => {
-                let named = RequestIds {
-                    order: envelope.order,
-                    child: envelope.child,
-                    request_id: Some(request_id),
-                };
-                Err(CallError::rejected(rejection, named))
-            }
+            Ok(Reply::Rejected(rejection)) => Err(CallError::rejected(rejection, named)),
             Err(error) => Err(failure::of_engine(error, request_id)),
         }
     }
+}
+
+/// How far the caller of a command sees; None where every order is there for it, or none need be.
+fn sight_of(caller: &Caller, work: &Work) -> Option<Sight> {
+    let Work::Decide(command) = work else {
+        return None;
+    };
+    let sight = Sight {
+        scope: caller.scope.clone(),
+        buyer: command.on_behalf_of(),
+    };
+    (!sight.sees_every_order()).then_some(sight)
 }

@@ -5,15 +5,22 @@
 //! orders from one moment. An idle service adds no wait, and there is no linger timer.
 //!
 //! Nobody joins a read that has begun: a snapshot is taken after the last of its askers came, so
-//! whoever was told that a write landed finds it. What an order means, and who may see it, is for
+//! whoever was told that a write landed finds it.
+//!
+//! Who sees some orders only is asked for first, by the few columns that tell. Who does not see an
+//! order is answered then, by the very statements that find out that there is none, and waits for no
+//! order to be loaded: how long it takes tells nothing of what is there. What an order means is for
 //! others to know.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use belay_domain::commands::Identity;
 use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
+use belay_domain::scope::Scope;
 use jiff::Timestamp;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -21,9 +28,10 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::db::clock::Clock;
+use crate::db::outlines::Outline;
 use crate::db::pool::Pool;
 use crate::db::snapshot::Snapshot;
-use crate::db::{DbError, ErrorKind, aggregate};
+use crate::db::{DbError, ErrorKind, aggregate, outlines};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
 use crate::telemetry::traces::{self, CallSpan, SPANS};
@@ -73,13 +81,85 @@ impl ReadError {
     }
 }
 
+/// How far an asker sees.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    pub scope: Scope,
+    /// For whose buyer alone: an order of another one is not there.
+    pub buyer: Option<Identity>,
+}
+
+impl Sight {
+    pub const EVERYTHING: Sight = Sight {
+        scope: Scope::EVERYTHING,
+        buyer: None,
+    };
+
+    /// Whether every order of its stores is seen.
+    pub fn sees_every_order(&self) -> bool {
+        self.buyer.is_none() && self.scope.sees_every_order()
+    }
+
+    fn sees(&self, outline: &Outline) -> bool {
+        let routes = outline.routes.iter();
+        self.scope.sees(
+            &outline.seller,
+            routes.map(|(warehouse, carrier)| (warehouse, carrier)),
+        ) && self.buyer.is_none_or(|buyer| buyer.is_of(&outline.buyer))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Outline,
+    Order,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Found {
+    Nothing,
+    /// What was asked for is there.
+    Outline,
+    Order(Arc<Order>),
+}
+
 #[derive(Debug)]
 struct Ask {
-    key: OrderKey,
+    about: About,
     /// Of the call that it comes from.
     call: CallSpan,
-    answer: oneshot::Sender<Result<OrderRead, ReadError>>,
+    answer: oneshot::Sender<Result<(Found, Timestamp), ReadError>>,
 }
+
+/// The order of an ask, and how it is looked at.
+#[derive(Debug, Clone)]
+struct About {
+    key: OrderKey,
+    sight: Sight,
+    wanted: Wanted,
+}
+
+impl About {
+    /// What the outlines alone answer; None where the order is to be loaded.
+    fn answer(&self, outlines: &HashMap<OrderKey, Outline>) -> Option<Found> {
+        let is_seen = outlines
+            .get(&self.key)
+            .is_some_and(|outline| self.sight.sees(outline));
+        match self.wanted {
+            _ if !self.needs_outline() => None,
+            Wanted::Outline | Wanted::Order if !is_seen => Some(Found::Nothing),
+            Wanted::Outline => Some(Found::Outline),
+            Wanted::Order => None,
+        }
+    }
+
+    fn needs_outline(&self) -> bool {
+        self.wanted == Wanted::Outline || !self.sight.sees_every_order()
+    }
+}
+
+/// What was answered before an order was loaded, by the place of the ask, and the moment of it.
+type Early = (Vec<Option<Found>>, Timestamp);
 
 /// The queue before the readers.
 #[derive(Debug)]
@@ -114,12 +194,31 @@ impl Reads {
 
     /// The order as it stands after this was called. Dropping the future withdraws from a read that
     /// has not begun.
-    pub async fn order(&self, key: OrderKey) -> Result<OrderRead, ReadError> {
+    pub async fn order(&self, key: OrderKey, sight: Sight) -> Result<OrderRead, ReadError> {
+        let (found, now) = self.ask(key, sight, Wanted::Order).await?;
+        match found {
+            Found::Order(order) => Ok((Some(order), now)),
+            Found::Outline | Found::Nothing => Ok((None, now)),
+        }
+    }
+
+    /// Whether there is such an order, as far as it is seen: nothing else of it is looked at.
+    pub async fn is_seen(&self, key: OrderKey, sight: Sight) -> Result<bool, ReadError> {
+        let (found, _) = self.ask(key, sight, Wanted::Outline).await?;
+        Ok(found != Found::Nothing)
+    }
+
+    async fn ask(
+        &self,
+        key: OrderKey,
+        sight: Sight,
+        wanted: Wanted,
+    ) -> Result<(Found, Timestamp), ReadError> {
         let (answer, answered) = oneshot::channel();
         {
             let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
             let ask = Ask {
-                key,
+                about: About { key, sight, wanted },
                 call: CallSpan::current(),
                 answer,
             };
@@ -197,16 +296,21 @@ impl Reader {
         while let Some(mut batch) = batches.pop() {
             // Whoever hung up needs no answer.
             batch.retain(|ask| !ask.answer.is_closed());
-            let mut keys: Vec<OrderKey> = batch.iter().map(|ask| ask.key).collect();
-            keys.sort_unstable();
-            keys.dedup();
-            if keys.is_empty() {
+            if batch.is_empty() {
                 continue;
             }
-            match self.read(keys).await {
+            let (tell, told) = oneshot::channel();
+            let about = batch.iter().map(|ask| ask.about.clone()).collect();
+            let read = self.read(about, tell);
+            if let Ok(early) = told.await {
+                batch = answer_early(batch, early);
+            }
+            match read.await {
                 Ok((orders, now)) => {
                     for ask in batch {
-                        let _ = ask.answer.send(Ok((orders.get(&ask.key).cloned(), now)));
+                        let found = orders.get(&ask.about.key).cloned();
+                        let found = found.map_or(Found::Nothing, Found::Order);
+                        let _ = ask.answer.send(Ok((found, now)));
                     }
                 }
                 Err(error) if batch.len() > 1 && error.is_about_an_order() => {
@@ -222,33 +326,49 @@ impl Reader {
         }
     }
 
-    /// In a task of its own: a bug in there must not end the reader. A read that is given up closes
-    /// its connection.
-    async fn read(
+    /// Begins a read in a task of its own: a bug in there must not end the reader. A read that is given
+    /// up closes its connection.
+    fn read(
         &self,
-        keys: Vec<OrderKey>,
-    ) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), ReadError> {
+        asks: Vec<About>,
+        tell: oneshot::Sender<Early>,
+    ) -> impl Future<Output = Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), ReadError>> + use<>
+    {
         let reader = self.clone();
-        let read = tokio::time::timeout(READ_MAX, async move { reader.snapshot(&keys).await });
+        let read = tokio::time::timeout(READ_MAX, async move { reader.snapshot(asks, tell).await });
         let read = self.tasks.spawn(read.in_current_span());
-        match read.await {
-            Ok(Ok(read)) => Ok(read?),
-            Ok(Err(_)) => Err(ReadError::TimedOut),
-            Err(error) => {
-                tracing::error!(%error, "a read died");
-                Err(ReadError::Died)
+        async {
+            match read.await {
+                Ok(Ok(read)) => Ok(read?),
+                Ok(Err(_)) => Err(ReadError::TimedOut),
+                Err(error) => {
+                    tracing::error!(%error, "a read died");
+                    Err(ReadError::Died)
+                }
             }
         }
     }
 
     async fn snapshot(
         &self,
-        keys: &[OrderKey],
+        asks: Vec<About>,
+        tell: oneshot::Sender<Early>,
     ) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), DbError> {
         let mut conn = Snapshot::begin(&self.pool).await?;
         let read = async {
             let now = self.clock.now(&mut conn).await?;
-            let orders = aggregate::read(&mut conn, keys).await?;
+            let outlined = keys_of(asks.iter().filter(|ask| ask.needs_outline()));
+            let outlines = outlines::read(&mut conn, &outlined).await?;
+            let early: Vec<Option<Found>> = asks.iter().map(|ask| ask.answer(&outlines)).collect();
+            let wanted = asks.iter().zip(&early).filter(|(_, early)| early.is_none());
+            let wanted = keys_of(wanted.map(|(ask, _)| ask));
+            // Who asked may have gone.
+            let _ = tell.send((early, now));
+            let orders = if wanted.is_empty() {
+                HashMap::new()
+            } else {
+                aggregate::read(&mut conn, &wanted).await?
+            };
             let shared = orders
                 .into_iter()
                 .map(|(key, order)| (key, Arc::new(order)));
@@ -257,4 +377,26 @@ impl Reader {
         .await;
         conn.end(read).await
     }
+}
+
+/// Each once.
+fn keys_of<'a>(asks: impl Iterator<Item = &'a About>) -> Vec<OrderKey> {
+    let mut keys: Vec<OrderKey> = asks.map(|ask| ask.key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Gives the answers that are known before an order is loaded. Those who wait for one are left.
+fn answer_early(batch: Vec<Ask>, (early, now): Early) -> Vec<Ask> {
+    let mut waiting = Vec::new();
+    for (ask, found) in batch.into_iter().zip(early) {
+        match found {
+            Some(found) => {
+                let _ = ask.answer.send(Ok((found, now)));
+            }
+            None => waiting.push(ask),
+        }
+    }
+    waiting
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::StoreId;
 use belay_domain::policy::{self, Policy};
+use belay_domain::scope::IdFilter;
 use belay_domain::store::{Carrier, StoredPolicy, Warehouse};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -214,8 +215,8 @@ async fn config(
         };
         versions.insert(version, policy);
     }
-    let carriers = Carrier::list(connection, store, None, u16::MAX).await?;
-    let warehouses = Warehouse::list(connection, store, None, u16::MAX).await?;
+    let carriers = Carrier::list(connection, (store, &IdFilter::All), None, u16::MAX).await?;
+    let warehouses = Warehouse::list(connection, (store, &IdFilter::All), None, u16::MAX).await?;
     // What was taken once: another server may know other time zones, and then it must not decide.
     let config = found
         .config(versions, &activations, carriers, warehouses)

@@ -16,7 +16,7 @@ use belay_domain::query::{
 };
 use belay_domain::records::{NewDecision, NewEvents, NewRequest, RequestKey};
 use belay_domain::refund::RefundState;
-use belay_domain::scope::Scope;
+use belay_domain::scope::{IdFilter, Scope, View};
 use belay_domain::shipment::Stage;
 use belay_domain::store::{Activation, Carrier, DaysOff, NewPolicy, Store, Warehouse};
 use belay_server::db::orders::DueOrder;
@@ -333,6 +333,7 @@ async fn pages_of_children_lose_none() {
     let of = CancellationFilter {
         store: store(),
         scope: Scope::EVERYTHING,
+        view: View::Whole,
         order: None,
         seller: None,
         state: None,
@@ -407,6 +408,7 @@ async fn pages_of_children_lose_none() {
     let of = IncidentFilter {
         store: store(),
         scope: Scope::EVERYTHING,
+        view: View::Whole,
         order: None,
         state: None,
         kind: None,
@@ -598,6 +600,7 @@ async fn administration_rows_are_guarded_by_their_versions() {
         time_zone: "Europe/Berlin".into(),
         default_warehouse: Some(WarehouseId::parse("w-1").unwrap()),
         default_carrier: None,
+        storefront_records_payments: false,
         version: 1,
         create_time: at,
         update_time: at,
@@ -626,9 +629,16 @@ async fn administration_rows_are_guarded_by_their_versions() {
         stores::get(&mut conn, &store()).await.unwrap(),
         Some(second.clone())
     );
-    assert_eq!(stores::list(&mut conn, None, 10).await.unwrap(), [second]);
     assert_eq!(
-        stores::list(&mut conn, Some(&store()), 10).await.unwrap(),
+        stores::list(&mut conn, &IdFilter::All, None, 10)
+            .await
+            .unwrap(),
+        [second]
+    );
+    assert_eq!(
+        stores::list(&mut conn, &IdFilter::All, Some(&store()), 10)
+            .await
+            .unwrap(),
         []
     );
 
@@ -679,7 +689,9 @@ async fn administration_rows_are_guarded_by_their_versions() {
         Some(renamed.clone())
     );
     assert_eq!(
-        Carrier::list(&mut conn, &store(), None, 10).await.unwrap(),
+        Carrier::list(&mut conn, (&store(), &IdFilter::All), None, 10)
+            .await
+            .unwrap(),
         [renamed]
     );
 
@@ -724,7 +736,7 @@ async fn administration_rows_are_guarded_by_their_versions() {
         Some(moved.clone())
     );
     assert_eq!(
-        Warehouse::list(&mut conn, &store(), None, 10)
+        Warehouse::list(&mut conn, (&store(), &IdFilter::All), None, 10)
             .await
             .unwrap(),
         [moved]
@@ -742,6 +754,7 @@ async fn policy_versions_are_numbered_without_a_gap_and_activated_in_time() {
         time_zone: "UTC".into(),
         default_warehouse: None,
         default_carrier: None,
+        storefront_records_payments: false,
         version: 1,
         create_time: at,
         update_time: at,

@@ -2,12 +2,15 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use belay_domain::ids::OrderKey;
+use belay_domain::commands::Identity;
+use belay_domain::ids::{OrderKey, SellerId, WarehouseId};
+use belay_domain::scope::{IdFilter, Scope};
 use belay_server::db::clock::Clock;
 use belay_server::db::{Conn, Pool, aggregate};
-use belay_server::reads::{READ_QUEUE_MAX, ReadError, Reads};
+use belay_server::reads::{READ_QUEUE_MAX, ReadError, Reads, Sight};
 use belay_server::telemetry::Telemetry;
 use common::{TestDatabase, eventful, order};
 use diesel::QueryableByName;
@@ -60,7 +63,11 @@ async fn those_who_ask_while_a_read_is_under_way_share_the_next() {
     let (_database, keys, pool, reads) = with_orders(50).await;
     let mut held = pool.checkout().await.unwrap();
     let before = begun(&mut held).await;
-    let asks = join_all(keys.iter().chain(&keys).map(|key| reads.order(*key)));
+    let asks = join_all(
+        keys.iter()
+            .chain(&keys)
+            .map(|key| reads.order(*key, Sight::EVERYTHING)),
+    );
     let (found, ()) = tokio::join!(asks, async { held.finish() });
     for (key, found) in keys.iter().chain(&keys).zip(found) {
         let (order, now) = found.unwrap();
@@ -76,7 +83,11 @@ async fn those_who_ask_while_a_read_is_under_way_share_the_next() {
     );
     held.finish();
     assert_eq!(
-        reads.order(order("nowhere", 1).key()).await.unwrap().0,
+        reads
+            .order(order("nowhere", 1).key(), Sight::EVERYTHING)
+            .await
+            .unwrap()
+            .0,
         None
     );
 }
@@ -91,7 +102,7 @@ async fn an_order_that_cannot_be_read_harms_no_neighbour() {
         .batch_execute(corrupt)
         .await
         .unwrap();
-    let found = join_all(keys.iter().map(|key| reads.order(*key))).await;
+    let found = join_all(keys.iter().map(|key| reads.order(*key, Sight::EVERYTHING))).await;
     for (number, found) in found.into_iter().enumerate() {
         match found {
             Ok((order, _)) => assert!(order.is_some() && number != 7, "{number}"),
@@ -109,7 +120,9 @@ async fn one_more_than_may_wait_is_shed() {
     let mut held = Some(pool.checkout().await.unwrap());
     // More than the queue holds and the readers have taken.
     let asked = READ_QUEUE_MAX + 1_000;
-    let mut asks: FuturesUnordered<_> = (0..asked).map(|_| reads.order(keys[0])).collect();
+    let mut asks: FuturesUnordered<_> = (0..asked)
+        .map(|_| reads.order(keys[0], Sight::EVERYTHING))
+        .collect();
     let (mut shed, mut found) = (0, 0);
     while let Some(answer) = asks.next().await {
         match answer {
@@ -132,18 +145,97 @@ async fn who_hangs_up_leaves_nothing_behind() {
     let held = pool.checkout().await.unwrap();
     let hung_up = timeout(
         Duration::from_millis(20),
-        join_all(keys.iter().map(|key| reads.order(*key))),
+        join_all(keys.iter().map(|key| reads.order(*key, Sight::EVERYTHING))),
     )
     .await;
     assert!(hung_up.is_err());
     held.finish();
     for key in &keys {
-        assert_eq!(reads.order(*key).await.unwrap().0.unwrap().key(), *key);
+        assert_eq!(
+            reads
+                .order(*key, Sight::EVERYTHING)
+                .await
+                .unwrap()
+                .0
+                .unwrap()
+                .key(),
+            *key
+        );
     }
     reads.stop().await;
     assert!(matches!(
-        reads.order(keys[0]).await,
+        reads.order(keys[0], Sight::EVERYTHING).await,
         Err(ReadError::Overloaded)
     ));
     assert_eq!(pool.status().used, 0);
+}
+
+/// Statements that this session has run, and rows that it has read.
+async fn work_of(conn: &mut Conn) -> (u32, u32) {
+    #[derive(QueryableByName)]
+    struct Status {
+        #[diesel(sql_type = Text, column_name = "Variable_name")]
+        name: String,
+        #[diesel(sql_type = Text, column_name = "Value")]
+        value: String,
+    }
+    let statuses: Vec<Status> = diesel::sql_query("SHOW SESSION STATUS")
+        .get_results(conn)
+        .await
+        .unwrap();
+    let sum = |prefix: &str| {
+        let of = statuses
+            .iter()
+            .filter(|status| status.name.starts_with(prefix));
+        of.map(|status| status.value.parse::<u32>().unwrap()).sum()
+    };
+    (sum("Com_stmt_execute"), sum("Handler_read"))
+}
+
+#[tokio::test]
+async fn an_order_of_others_is_looked_at_no_longer_than_one_that_is_not_there() {
+    let (_database, keys, pool, reads) = with_orders(3).await;
+    let absent = order("nowhere", 1).key();
+    let zenith = SellerId::parse("zenith").unwrap();
+    let east = WarehouseId::parse("east").unwrap();
+    let of_zenith = Scope {
+        sellers: IdFilter::Only(BTreeSet::from([zenith])),
+        ..Scope::EVERYTHING
+    };
+    let of_east = Scope {
+        warehouses: IdFilter::Only(BTreeSet::from([east])),
+        ..Scope::EVERYTHING
+    };
+    let strangers = [
+        (of_zenith, None),
+        (of_east, None),
+        (Scope::EVERYTHING, Some(Identity::Email([9; 32]))),
+    ];
+    let cost = async |key: OrderKey, sight: Sight, is_there: bool| {
+        let mut conn = pool.checkout().await.unwrap();
+        let before = work_of(&mut conn).await;
+        conn.finish();
+        let (found, _) = reads.order(key, sight.clone()).await.unwrap();
+        assert_eq!(found.is_some(), is_there);
+        assert_eq!(reads.is_seen(key, sight).await.unwrap(), is_there);
+        let mut conn = pool.checkout().await.unwrap();
+        let after = work_of(&mut conn).await;
+        conn.finish();
+        (after.0 - before.0, after.1 - before.1)
+    };
+    // What is prepared once is prepared.
+    cost(keys[0], Sight::EVERYTHING, true).await;
+    for (scope, buyer) in strangers {
+        let sight = Sight { scope, buyer };
+        cost(keys[0], sight.clone(), false).await;
+        let (foreign, rows) = cost(keys[1], sight.clone(), false).await;
+        let (nothing, _) = cost(absent, sight.clone(), false).await;
+        assert_eq!(foreign, nothing, "as many statements: {sight:?}");
+        let (seen, rows_seen) = cost(keys[1], Sight::EVERYTHING, true).await;
+        assert!(
+            seen > foreign,
+            "{seen} statements load an order, {foreign} do not"
+        );
+        assert!(rows < rows_seen, "{rows} rows read of {rows_seen}");
+    }
 }

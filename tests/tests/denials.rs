@@ -145,7 +145,8 @@ fn a_payment_is_verified_before_the_buyer_cancels_and_nobody_else_waits_for_it()
             place_paid(&store, order_id).await;
         }
         new_order(&store, "OTHER").await.unwrap();
-        let transfer = store
+        let transfer = t
+            .store_as("strict", Role::Payments, "psp")
             .record_payment("OTHER", "pay", "evt", PaymentFact::Captured)
             .amount(eur(TOTAL));
         transfer.method("BANK_TRANSFER").await.unwrap();

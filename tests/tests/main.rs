@@ -46,6 +46,7 @@ mod refund_worker;
 mod refunds;
 mod replay;
 mod retention;
+mod roles;
 mod rush;
 mod s000_independent_site;
 mod s001_cross_border_declaration;

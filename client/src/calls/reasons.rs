@@ -3,15 +3,15 @@
 
 use super::macros::reasons;
 
-reasons! { ActivatePolicy, ActivatePolicyReason: [InvalidField, PolicyNotFound] }
-reasons! { AnswerIntercept, AnswerInterceptReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, GateNotOpen, LimitReached] }
-reasons! { AnswerStop, AnswerStopReason: [OrderNotFound, ShipmentNotFound, CancellationNotFound, RequestIdReused, QuantityUnavailable, WarehouseCannotStop, GateNotOpen, LimitReached] }
-reasons! { ApproveCancellation, ApproveCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, GateNotOpen, GateTimedOut, LimitReached] }
+reasons! { ActivatePolicy, ActivatePolicyReason: [InvalidField, PolicyNotFound, OutOfScope] }
+reasons! { AnswerIntercept, AnswerInterceptReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, GateNotOpen] }
+reasons! { AnswerStop, AnswerStopReason: [OrderNotFound, ShipmentNotFound, CancellationNotFound, RequestIdReused, QuantityUnavailable, WarehouseCannotStop, GateNotOpen] }
+reasons! { ApproveCancellation, ApproveCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, GateNotOpen, GateTimedOut] }
 reasons! { ArchiveSku, ArchiveSkuReason: [WarehouseNotFound, RequestIdReused] }
 reasons! { ClaimRefunds, ClaimRefundsReason: [] }
 reasons! { CommitPosition, CommitPositionReason: [ResumeTokenInvalid, PositionAhead, PositionBehind, ConsumersExhausted] }
 reasons! { CreateOrder, CreateOrderReason: [InvalidField, OutOfScope, OrderAlreadyExists, UnknownWarehouse, UnknownCarrier, CurrencyMismatch] }
-reasons! { CreatePolicy, CreatePolicyReason: [PolicyInvalid] }
+reasons! { CreatePolicy, CreatePolicyReason: [OutOfScope, PolicyInvalid] }
 reasons! { CreateStore, CreateStoreReason: [PresetNotFound, OutOfScope, StoreAlreadyExists, PolicyInvalid] }
 reasons! { DeleteConsumer, DeleteConsumerReason: [] }
 reasons! { DispatchShipment, DispatchShipmentReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, FenceStale, PaymentLapsed, NotReleased, StageMismatch, ShipmentHeld, ShipmentBarred] }
@@ -25,7 +25,7 @@ reasons! { GetSellerQuality, GetSellerQualityReason: [] }
 reasons! { GetShipment, GetShipmentReason: [OrderNotFound, ShipmentNotFound] }
 reasons! { GetStock, GetStockReason: [WarehouseNotFound] }
 reasons! { GetStore, GetStoreReason: [StoreNotFound] }
-reasons! { HoldShipment, HoldShipmentReason: [InvalidField, OrderNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, FenceStale, StageMismatch, LimitReached] }
+reasons! { HoldShipment, HoldShipmentReason: [InvalidField, OrderNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, FenceStale, StageMismatch] }
 reasons! { ListBulkCancellations, ListBulkCancellationsReason: [PageTokenInvalid] }
 reasons! { ListBulkResults, ListBulkResultsReason: [PageTokenInvalid, BulkCancellationNotFound] }
 reasons! { ListCancellations, ListCancellationsReason: [PageTokenInvalid] }
@@ -51,13 +51,13 @@ reasons! { PreviewCancellation, PreviewCancellationReason: [OrderNotFound, OutOf
 reasons! { PutCarrier, PutCarrierReason: [OutOfScope, EtagMismatch] }
 reasons! { PutWarehouse, PutWarehouseReason: [OutOfScope, EtagMismatch] }
 reasons! { ReceiveParcel, ReceiveParcelReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, QuantityUnavailable, StageMismatch, LimitReached] }
-reasons! { RecordPayment, RecordPaymentReason: [OrderNotFound, RefundNotFound, RequestIdReused, CurrencyMismatch, LimitReached] }
+reasons! { RecordPayment, RecordPaymentReason: [RoleNotAllowed, OrderNotFound, RefundNotFound, RequestIdReused, CurrencyMismatch, LimitReached] }
 reasons! { RecordRefundResult, RecordRefundResultReason: [OrderNotFound, RefundNotFound, RequestIdReused, CurrencyMismatch, RefundNotClaimed] }
 reasons! { RecordTracking, RecordTrackingReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, Delivered, LimitReached] }
-reasons! { RejectCancellation, RejectCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, ConsentRefused, GateNotOpen, GateTimedOut, LimitReached] }
+reasons! { RejectCancellation, RejectCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, ConsentRefused, GateNotOpen, GateTimedOut] }
 reasons! { ReleaseHold, ReleaseHoldReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, FenceStale] }
 reasons! { RequestCancellation, RequestCancellationReason: [OrderNotFound, OutOfScope, LineNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, ReasonRequired, ReasonUnknown, ReasonNotAllowed, NoteRequired, EvidenceRequired, AlreadyPending, UnitsClaimed, QuantityUnavailable, NothingToCancel, QuoteExpired, QuoteMismatch, NotAllowed, Shipped, Delivered, AlreadyEnded, PaymentVerifying, UnpaidClosesItself, RefundNotOffered, NotInterceptable, LabelUnavailableInRegion, LimitReached] }
-reasons! { ResolveIncident, ResolveIncidentReason: [OrderNotFound, IncidentNotFound, RequestIdReused, EtagMismatch, IncidentResolved, ResolutionNotAllowed, LimitReached] }
+reasons! { ResolveIncident, ResolveIncidentReason: [OrderNotFound, IncidentNotFound, RequestIdReused, EtagMismatch, IncidentResolved, ResolutionNotAllowed] }
 reasons! { SetStock, SetStockReason: [WarehouseNotFound, RequestIdReused] }
 reasons! { SplitShipment, SplitShipmentReason: [InvalidField, OrderNotFound, LineNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, FenceStale, QuantityUnavailable, StageMismatch, ShipmentBarred, SplitNotAllowed, LimitReached] }
 reasons! { StartBulkCancellation, StartBulkCancellationReason: [OrderNotFound, RequestIdReused, BulkCancellationsExhausted] }
@@ -65,5 +65,5 @@ reasons! { StartPreparation, StartPreparationReason: [OrderNotFound, ShipmentNot
 reasons! { StopBulkCancellation, StopBulkCancellationReason: [BulkCancellationNotFound] }
 reasons! { SummarizeActions, SummarizeActionsReason: [] }
 reasons! { SummarizeOrders, SummarizeOrdersReason: [] }
-reasons! { UpdateStore, UpdateStoreReason: [InvalidField, EtagMismatch] }
+reasons! { UpdateStore, UpdateStoreReason: [InvalidField, OutOfScope, EtagMismatch] }
 reasons! { WithdrawCancellation, WithdrawCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, NotTheRequester, TooLateToWithdraw] }

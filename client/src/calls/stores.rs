@@ -288,6 +288,13 @@ impl CreateStore {
         self.0.request.default_carrier_id = self.0.errors.id("default_carrier_id", carrier_id);
         self
     }
+
+    /// Lets the role `Storefront` record payments, for a shop that is its own payment system. Without
+    /// this, only `Payments` and `Operator` may.
+    pub fn storefront_records_payments(mut self) -> Self {
+        self.0.request.storefront_records_payments = true;
+        self
+    }
 }
 
 impl UpdateStore {
@@ -313,6 +320,12 @@ impl UpdateStore {
     /// The carrier of orders that name no shipments; one of the store's.
     pub fn default_carrier_id(mut self, carrier_id: impl IntoId<CarrierId>) -> Self {
         self.0.request.default_carrier_id = self.0.errors.id("default_carrier_id", carrier_id);
+        self
+    }
+
+    /// Whether the role `Storefront` may record payments.
+    pub fn storefront_records_payments(mut self, may: bool) -> Self {
+        self.0.request.storefront_records_payments = Some(may);
         self
     }
 

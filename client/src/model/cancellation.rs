@@ -9,8 +9,8 @@ use super::{
 use crate::error_reason::ErrorReason;
 use crate::ids::{CancellationId, Etag, LineId, OrderId, RefundId, RequestId, ShipmentId};
 use crate::wire::{
-    FromWire, Malformed, Open, open_all, open_enum, open_if_set, read, read_all, read_if_set,
-    text_if_set, time, time_if_set,
+    FromWire, Malformed, Open, Unseen, open_all, open_enum, open_if_set, read, read_all,
+    read_if_seen, read_if_set, text_if_set, time, time_if_set,
 };
 
 /// A cancellation: a request to cancel units, with its reason and its outcome. It has a part or
@@ -284,8 +284,8 @@ impl FromWire for Cancellation {
             requester: read(message.requester, "cancellation.requester")?,
             submitted_by: read(message.submitted_by, "cancellation.submitted_by")?,
             parts: read_all(message.parts)?,
-            expected_refund: read(message.expected_refund, "cancellation.expected_refund")?,
-            expected_release: read(message.expected_release, "cancellation.expected_release")?,
+            expected_refund: read_if_seen(message.expected_refund)?,
+            expected_release: read_if_seen(message.expected_release)?,
             refund_ids: message
                 .refund_ids
                 .into_iter()
@@ -324,16 +324,26 @@ impl FromWire for CancellationPart {
             refused_reason: ErrorReason::from_name(message.refused_reason),
             contents: read_all(message.contents)?,
             gates: read_all(message.gates)?,
-            expected_refund: read(message.expected_refund, "part.expected_refund")?,
-            credit: read(message.credit, "part.credit")?,
+            expected_refund: read_if_seen(message.expected_refund)?,
+            credit: read_if_seen(message.credit)?,
             next_actions: open_all(message.next_actions),
-            deductions: read(message.deductions, "part.deductions")?,
+            deductions: read_if_seen(message.deductions)?,
             label: open_if_set(message.label),
             label_instructions: text_if_set(message.label_instructions),
             receipt: read_if_set(message.receipt)?,
             effects: open_all(message.effects),
             return_state: open_if_set(message.return_state),
         })
+    }
+}
+
+impl Unseen for Deductions {
+    fn unseen() -> Self {
+        Self {
+            outbound_shipping: Money::unseen(),
+            return_shipping: Money::unseen(),
+            by_schedule: Money::unseen(),
+        }
     }
 }
 

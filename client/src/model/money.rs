@@ -5,7 +5,7 @@ use std::fmt;
 use belay_proto::v1 as pb;
 use iso_currency::Currency;
 
-use crate::wire::{FromWire, Malformed};
+use crate::wire::{FromWire, Malformed, Unseen};
 
 /// An amount of money, exact: whole minor units of one currency, never a fraction.
 ///
@@ -19,7 +19,8 @@ use crate::wire::{FromWire, Malformed};
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Money {
     /// The currency, an ISO 4217 code of three capital letters, such as `EUR` or `JPY`. All money
-    /// of one order has one currency.
+    /// of one order has one currency. Empty where the caller's role does not see the amount: see
+    /// [`is_seen`](Money::is_seen).
     pub currency_code: String,
     /// The amount in the currency's minor unit: cents for EUR, yen for JPY. On input 0 to 10^12.
     pub minor_units: i64,
@@ -32,6 +33,19 @@ impl Money {
             currency_code: currency_code.into(),
             minor_units,
         }
+    }
+
+    /// Whether the caller's role sees the amount. A warehouse and a carrier see none, and then no
+    /// number is one.
+    ///
+    /// ```
+    /// use belay_client::Money;
+    ///
+    /// assert!(Money::new("EUR", 0).is_seen());
+    /// assert!(!Money::new("", 0).is_seen());
+    /// ```
+    pub fn is_seen(&self) -> bool {
+        !self.currency_code.is_empty()
     }
 
     pub(crate) fn to_wire(&self) -> pb::Money {
@@ -47,6 +61,9 @@ impl Money {
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = &self.currency_code;
+        if !self.is_seen() {
+            return f.write_str("(not seen)");
+        }
         let Some(decimals) = Currency::from_code(code).and_then(Currency::exponent) else {
             return write!(f, "{} minor units of {code}", self.minor_units);
         };
@@ -60,6 +77,12 @@ impl fmt::Display for Money {
             0 => write!(f, "{sign}{major} {code}"),
             width => write!(f, "{sign}{major}.{minor:0width$} {code}"),
         }
+    }
+}
+
+impl Unseen for Money {
+    fn unseen() -> Self {
+        Self::new("", 0)
     }
 }
 
@@ -87,6 +110,7 @@ mod tests {
             ("JPY", 1_250, "1250 JPY"),
             ("KWD", 1_250, "1.250 KWD"),
             ("???", 3, "3 minor units of ???"),
+            ("", 0, "(not seen)"),
         ] {
             assert_eq!(Money::new(code, minor_units).to_string(), shown);
         }

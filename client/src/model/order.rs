@@ -7,10 +7,14 @@ use super::{Cancellation, Incident, Money, Payment, Refund, Shipment};
 use crate::error_reason::ErrorReason;
 use crate::ids::{BuyerId, Etag, LineId, OrderId, SellerId, StoreId};
 use crate::wire::{
-    FromWire, Malformed, Open, open_enum, read, read_all, text_if_set, time, time_if_set,
+    FromWire, Malformed, Open, Unseen, open_enum, read, read_all, read_if_seen, text_if_set, time,
+    time_if_set,
 };
 
 /// An order with everything that belongs to it, read at one moment.
+///
+/// A warehouse and a carrier see what their parcels need: their own shipments with their lines and
+/// cancellations, and no money ([`Money::is_seen`]), payments, refunds or buyer.
 ///
 /// Limits: 200 lines, 50 shipments, 20 payments, 100 cancellations.
 #[non_exhaustive]
@@ -35,7 +39,7 @@ pub struct Order {
     /// The reason why it may not be cancelled. `None` if it may be cancelled directly, and if only
     /// a consent is missing.
     pub cancellable_explanation: Option<ErrorReason>,
-    /// The buyer.
+    /// The buyer. Empty for a warehouse and a carrier.
     pub buyer_id: BuyerId,
     /// The seller, who ships.
     pub seller_id: SellerId,
@@ -155,7 +159,8 @@ pub struct Line {
     pub sku: String,
     /// The title that the buyer saw.
     pub title: Option<String>,
-    /// How many units were ordered: 1 to 1,000,000.
+    /// How many units were ordered: 1 to 1,000,000. 0 for a warehouse and a carrier, to whom the
+    /// contents of their shipments tell what is theirs; so are the other quantities.
     pub quantity: i32,
     /// The price of all units of the line before discount, without the tax below.
     pub goods: Money,
@@ -218,12 +223,12 @@ impl FromWire for Order {
             display_state: message.display_state,
             cancellable_now: message.cancellable_now,
             cancellable_explanation: ErrorReason::from_name(message.cancellable_explanation),
-            buyer_id: BuyerId::unchecked(message.buyer.ok_or(Malformed("order.buyer"))?.id),
+            buyer_id: BuyerId::unchecked(message.buyer.unwrap_or_default().id),
             seller_id: SellerId::unchecked(message.seller_id),
             destination: read(message.destination, "order.destination")?,
             lines: read_all(message.lines)?,
-            shipping: read(message.shipping, "order.shipping")?,
-            totals: read(message.totals, "order.totals")?,
+            shipping: read_if_seen(message.shipping)?,
+            totals: read_if_seen(message.totals)?,
             payments: read_all(message.payments)?,
             shipments: read_all(message.shipments)?,
             cancellations: read_all(message.cancellations)?,
@@ -264,13 +269,37 @@ impl FromWire for Line {
             sku: message.sku,
             title: text_if_set(message.title),
             quantity: message.quantity,
-            goods: read(message.goods, "line.goods")?,
-            discount: read(message.discount, "line.discount")?,
-            tax: read(message.tax, "line.tax")?,
+            goods: read_if_seen(message.goods)?,
+            discount: read_if_seen(message.discount)?,
+            tax: read_if_seen(message.tax)?,
             cancelled_quantity: message.cancelled_quantity,
             pending_quantity: message.pending_quantity,
             shipped_quantity: message.shipped_quantity,
         })
+    }
+}
+
+impl Unseen for ShippingCharge {
+    fn unseen() -> Self {
+        Self {
+            amount: Money::unseen(),
+            tax: Money::unseen(),
+        }
+    }
+}
+
+impl Unseen for OrderTotals {
+    fn unseen() -> Self {
+        Self {
+            goods: Money::unseen(),
+            discount: Money::unseen(),
+            tax: Money::unseen(),
+            shipping: Money::unseen(),
+            total: Money::unseen(),
+            due: Money::unseen(),
+            captured: Money::unseen(),
+            refunded: Money::unseen(),
+        }
     }
 }
 

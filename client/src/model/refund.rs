@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::Money;
 use crate::ids::{CancellationId, OrderId, PaymentId, RefundId, WorkerId};
 use crate::wire::{
-    FromWire, Malformed, Open, open_enum, read, read_if_set, text_if_set, time, time_if_set,
+    FromWire, Malformed, Open, Unseen, open_enum, read, read_if_set, text_if_set, time, time_if_set,
 };
 
 /// A refund to the buyer, to the payment that the money came from. A refund keeps one provider key.
@@ -163,6 +163,18 @@ impl FromWire for Refund {
             retry_of_id: text_if_set(message.retry_of_id).map(RefundId::unchecked),
             settled_amount: read_if_set(message.settled_amount)?,
         })
+    }
+}
+
+impl Unseen for RefundAmount {
+    fn unseen() -> Self {
+        Self {
+            goods: Money::unseen(),
+            tax: Money::unseen(),
+            shipping: Money::unseen(),
+            excess: Money::unseen(),
+            total: Money::unseen(),
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Store {
     pub create_time: Timestamp,
     /// When its settings last changed.
     pub update_time: Timestamp,
+    /// Whether the role `Storefront` may record payments.
+    pub storefront_records_payments: bool,
 }
 
 /// A carrier of one store, with its abilities that matter to a cancellation.
@@ -185,6 +187,7 @@ impl FromWire for Store {
             default_carrier_id: CarrierId::unchecked(message.default_carrier_id),
             create_time: time(message.create_time, "store.create_time")?,
             update_time: time(message.update_time, "store.update_time")?,
+            storefront_records_payments: message.storefront_records_payments,
         })
     }
 }

@@ -10,6 +10,7 @@ use belay_domain::scope::Caller;
 use belay_wire::parse::Reader;
 use belay_wire::rejections::RequestIds;
 use belay_wire::status::CallError;
+use belay_wire::views::Viewer;
 use jiff::Timestamp;
 
 use crate::world::World;
@@ -71,6 +72,11 @@ impl Call<'_> {
             }),
             None => Err(rejected(Rejection::OrderNotFound, id)),
         }
+    }
+
+    /// The caller, before this order.
+    pub(crate) fn viewer(&self, order: &Order) -> Viewer<'_> {
+        Viewer::of(&self.caller, order)
     }
 
     fn stored(&self, key: OrderKey) -> Option<&Order> {

@@ -70,10 +70,11 @@ fn selected<'a>(
     row: &'a LogRow,
     asked: &'a EventsRequest,
     behind: u64,
-) -> impl Iterator<Item = &'a pb::Event> {
-    row.events().iter().filter(move |event| {
+) -> impl Iterator<Item = pb::Event> {
+    let selected = row.events().iter().filter(move |event| {
         event.position.unsigned_abs() > behind && asked.selector.selects(event)
-    })
+    });
+    selected.map(|event| asked.selector.shown(event).into_owned())
 }
 
 pub(crate) fn list_events(
@@ -99,7 +100,7 @@ pub(crate) fn list_events(
                 break 'partitions;
             }
             let before = events.len();
-            events.extend(selected(row, &asked, behind).cloned());
+            events.extend(selected(row, &asked, behind));
             if events.len() > before {
                 bytes += row.bytes();
             }
@@ -201,7 +202,7 @@ impl Watch {
                     return events;
                 }
                 let before = events.len();
-                events.extend(selected(row, &self.asked, behind).cloned());
+                events.extend(selected(row, &self.asked, behind));
                 if events.len() > before {
                     bytes += row.bytes();
                 }

@@ -8,19 +8,24 @@ use belay_domain::cancellation::{Cancellation, CancellationState, Gate, GateStat
 use belay_domain::commands::{self, Command, LeaseRefunds, Work};
 use belay_domain::context::{Context, StoreConfig};
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
+use belay_domain::incident::Incident;
 use belay_domain::order::{Order, OrderState};
 use belay_domain::query::{
     CancellationFilter, Counted, IncidentFilter, OrderFilter, OrdersSummary, Place, RefundFilter,
     ShipmentFilter,
 };
 use belay_domain::rejection::Rejection;
+use belay_domain::scope::View;
 use belay_domain::shipment::Shipment;
 use belay_domain::terms::GateKind;
 use belay_proto::v1 as pb;
+use belay_wire::auth::check_settings;
+use belay_wire::events::Selector;
 use belay_wire::parse::cancellations::Actions;
 use belay_wire::parse::refunds::Claim;
 use belay_wire::parse::{CommandRequest, Envelope, ListRequest};
 use belay_wire::status::CallError;
+use belay_wire::views::Viewer;
 use belay_wire::{parse, render, values};
 use jiff::Timestamp;
 use prost::Message;
@@ -50,7 +55,12 @@ pub(crate) fn get_order(
     let (store, id) = parse::orders::get_order(request, &call.reader())?;
     let read = call.order(&store, &id)?;
     Ok(pb::GetOrderResponse {
-        order: Some(render::order(&read.order, &read.config, read.now)),
+        order: Some(render::order(
+            &call.viewer(&read.order),
+            &read.order,
+            &read.config,
+            read.now,
+        )),
     })
 }
 
@@ -63,11 +73,15 @@ pub(crate) fn list_order_history(
     let after: Option<u64> = page.after()?;
     call.order(&list.store, id)?;
     let key = OrderKey::of(&list.store, id);
+    let selector = Selector::of_caller(&pb::EventFilter::default(), &call.caller);
     let position = |event: &pb::Event| event.position.unsigned_abs();
     let rows = call.world.log.iter().flatten();
     let events = rows.filter(|row| row.order == key).flat_map(LogRow::events);
     let behind = events.filter(|event| after.is_none_or(|after| position(event) > after));
-    let mut events: Vec<pb::Event> = behind.take(page.limit().into()).cloned().collect();
+    // Who sees an order sees what came of it, and who sees parcels what came of those.
+    let seen = behind.filter(|event| selector.shows_whole() || selector.selects(event));
+    let seen = seen.map(|event| selector.shown(event).into_owned());
+    let mut events: Vec<pb::Event> = seen.take(page.limit().into()).collect();
     let has_more = events.len() > usize::from(page.size);
     events.truncate(page.size.into());
     let last = events.last().filter(|_| has_more).map(position);
@@ -95,8 +109,9 @@ pub(crate) fn preview_cancellation(
     };
     let preview = commands::preview(order, &asked.request, &context)
         .map_err(|rejection| rejected(rejection, &asked.order))?;
-    let (asked, key) = (&asked.request, &call.world.identity_key);
-    let mut shown = render::preview::preview(order, asked, &preview, config, now, key);
+    let (asked, key) = ((order, &asked.request), &call.world.identity_key);
+    let viewer = call.viewer(order);
+    let mut shown = render::preview::preview(&viewer, asked, &preview, config, now, key);
     if preview.counted && call.caller.actor.role == Role::Seller {
         call.world.project()?;
         let of = (&order.store, &order.seller);
@@ -113,14 +128,21 @@ pub(crate) fn get_cancellation(
 ) -> Answer<pb::GetCancellationResponse> {
     let of = parse::cancellations::get_cancellation(request, &call.reader())?;
     let read = call.order(&of.store, &of.order)?;
-    let Some(found) = read.order.cancellation(of.number) else {
+    let found = read.order.cancellation(of.number);
+    let found = found.filter(|found| call.caller.sees_cancellation(&read.order, found));
+    let Some(found) = found else {
         let absent = Rejection::CancellationNotFound {
             cancellation: of.number,
         };
         return Err(rejected(absent, &of.order));
     };
     Ok(pb::GetCancellationResponse {
-        cancellation: Some(render::cancellation(&read.order, &read.config, found)),
+        cancellation: Some(render::cancellation(
+            &call.viewer(&read.order),
+            &read.order,
+            &read.config,
+            found,
+        )),
         order_etag: values::etag(read.order.version),
     })
 }
@@ -140,7 +162,12 @@ pub(crate) fn get_shipment(
         return Err(rejected(absent, &of.order));
     };
     Ok(pb::GetShipmentResponse {
-        shipment: Some(render::shipment(&read.order, &read.config, found)),
+        shipment: Some(render::shipment(
+            &call.viewer(&read.order),
+            &read.order,
+            &read.config,
+            found,
+        )),
     })
 }
 
@@ -199,7 +226,8 @@ pub(crate) fn claim_refunds(
 impl Call<'_> {
     /// Has a command decided, and reads its answer.
     pub(crate) fn command<R: Message + Default>(&mut self, command: CommandRequest) -> Answer<R> {
-        self.check_store(&command.store)?;
+        let config = self.config(&command.store)?;
+        check_settings(&config, self.caller.actor.role, &command.work)?;
         let answer = self.world.decide(&self.caller, command)?;
         R::decode(answer.as_slice())
             .map_err(|error| CallError::Internal(format!("an answer cannot be read: {error}")))
@@ -245,7 +273,7 @@ impl Call<'_> {
     fn list<F: Listed, Entry: Message>(
         &self,
         list: &ListRequest<F>,
-        render: impl Fn(&Order, u32, &StoreConfig) -> Option<Entry>,
+        render: impl Fn(&Viewer<'_>, &Order, u32, &StoreConfig) -> Option<Entry>,
     ) -> Answer<(Vec<Entry>, String)> {
         let config: Arc<StoreConfig> = self.config(&list.store)?;
         let after = list.page.after_place()?;
@@ -263,7 +291,7 @@ impl Call<'_> {
         }
         places.sort_by_key(|place| std::cmp::Reverse(sorted_by(place)));
         places.truncate(list.page.limit().into());
-        let render = |order: &Order, number| render(order, number, &config);
+        let render = |order: &Order, number| render(&self.viewer(order), order, number, &config);
         Ok(list.page.cut_places(&places, &found, render))
     }
 }
@@ -340,14 +368,16 @@ impl Listed for ShipmentFilter {
 /// Whether one of the parts matches.
 fn finds_part(filter: &CancellationFilter, order: &Order, cancellation: &Cancellation) -> bool {
     let asks_gate = filter.awaiting.is_some() || filter.respond_by_before.is_some();
-    let asks_parcel = filter.warehouse.is_some() || filter.carrier.is_some();
+    let sees_parcels = filter.view == View::Parcels;
+    let asks_parcel = sees_parcels || filter.warehouse.is_some() || filter.carrier.is_some();
     if !asks_gate && !asks_parcel {
         return true;
     }
     cancellation.parts.iter().any(|part| {
         let shipment = order.shipment(part.shipment);
         let is_parcel = shipment.is_some_and(|shipment| {
-            matches(filter.warehouse.as_ref(), &shipment.warehouse)
+            (!sees_parcels || filter.scope.sees_shipment(shipment))
+                && matches(filter.warehouse.as_ref(), &shipment.warehouse)
                 && matches(filter.carrier.as_ref(), &shipment.carrier)
         });
         let is_awaited = |gate: &Gate| {
@@ -394,8 +424,13 @@ impl Listed for RefundFilter {
 impl Listed for IncidentFilter {
     fn places(&self, order: &Order) -> Vec<Place> {
         let is_of = matches(self.order.as_ref(), &order.key());
+        let is_about_own = |incident: &Incident| {
+            let shipment = incident.shipment.and_then(|number| order.shipment(number));
+            shipment.is_some_and(|shipment| self.scope.sees_shipment(shipment))
+        };
         let found = order.incidents.iter().filter(|incident| {
             is_of
+                && (self.view == View::Whole || is_about_own(incident))
                 && matches(self.state.as_ref(), &incident.state)
                 && matches(self.kind.as_ref(), &incident.kind)
         });
@@ -411,8 +446,8 @@ pub(crate) fn list_orders(
 ) -> Answer<pb::ListOrdersResponse> {
     let list = parse::orders::list_orders(request, &call.reader())?;
     let now = call.now;
-    let (orders, next_page_token) = call.list(&list, |order, _, config| {
-        Some(render::order(order, config, now))
+    let (orders, next_page_token) = call.list(&list, |viewer, order, _, config| {
+        Some(render::order(viewer, order, config, now))
     })?;
     Ok(pb::ListOrdersResponse {
         orders,
@@ -425,8 +460,9 @@ pub(crate) fn list_shipments(
     request: pb::ListShipmentsRequest,
 ) -> Answer<pb::ListShipmentsResponse> {
     let list = parse::fulfillment::list_shipments(request, &call.reader())?;
-    let (shipments, next_page_token) = call.list(&list, |order, number, config| {
-        Some(render::shipment(order, config, order.shipment(number)?))
+    let (shipments, next_page_token) = call.list(&list, |viewer, order, number, config| {
+        let found = order.shipment(number)?;
+        Some(render::shipment(viewer, order, config, found))
     })?;
     Ok(pb::ListShipmentsResponse {
         shipments,
@@ -439,9 +475,9 @@ pub(crate) fn list_cancellations(
     request: pb::ListCancellationsRequest,
 ) -> Answer<pb::ListCancellationsResponse> {
     let list = parse::cancellations::list_cancellations(request, &call.reader())?;
-    let (cancellations, next_page_token) = call.list(&list, |order, number, config| {
+    let (cancellations, next_page_token) = call.list(&list, |viewer, order, number, config| {
         let found = order.cancellation(number)?;
-        Some(render::cancellation(order, config, found))
+        Some(render::cancellation(viewer, order, config, found))
     })?;
     Ok(pb::ListCancellationsResponse {
         cancellations,
@@ -454,7 +490,7 @@ pub(crate) fn list_refunds(
     request: pb::ListRefundsRequest,
 ) -> Answer<pb::ListRefundsResponse> {
     let list = parse::refunds::list_refunds(request, &call.reader())?;
-    let (refunds, next_page_token) = call.list(&list, |order, number, _| {
+    let (refunds, next_page_token) = call.list(&list, |_, order, number, _| {
         Some(render::refund(order, order.refund(number)?))
     })?;
     Ok(pb::ListRefundsResponse {
@@ -468,8 +504,8 @@ pub(crate) fn list_incidents(
     request: pb::ListIncidentsRequest,
 ) -> Answer<pb::ListIncidentsResponse> {
     let list = parse::cancellations::list_incidents(request, &call.reader())?;
-    let (incidents, next_page_token) = call.list(&list, |order, number, _| {
-        Some(render::incident(order, order.incident(number)?))
+    let (incidents, next_page_token) = call.list(&list, |viewer, order, number, _| {
+        Some(render::incident(viewer, order, order.incident(number)?))
     })?;
     Ok(pb::ListIncidentsResponse {
         incidents,
@@ -525,7 +561,7 @@ pub(crate) fn summarize_actions(
             }
         }
     }
-    let auto_approved = if actions.party == Role::Seller {
+    let auto_approved = if actions.counts_auto_approved() {
         counted(auto_approved)
     } else {
         Counted::default()
@@ -547,7 +583,8 @@ fn awaiting_gates<'a>(
     let summary = &actions.summary;
     let of_parcel = cancellation.parts.iter().filter(move |part| {
         order.shipment(part.shipment).is_some_and(|shipment| {
-            matches(summary.warehouse.as_ref(), &shipment.warehouse)
+            (summary.view == View::Whole || summary.scope.sees_shipment(shipment))
+                && matches(summary.warehouse.as_ref(), &shipment.warehouse)
                 && matches(summary.carrier.as_ref(), &shipment.carrier)
         })
     });

@@ -8,7 +8,7 @@ use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
 use belay_domain::policy::{self, Policy};
 use belay_domain::presets;
 use belay_domain::rejection::FieldViolation;
-use belay_domain::scope::Scope;
+use belay_domain::scope::{IdFilter, Scope};
 use belay_domain::store::{
     Activation, Carrier, NewStore, PolicyHead, PolicySource, Put, PutOutcome, Record, Store,
     StoreChanges, StoredPolicy, Warehouse, activation_time, active, earliest_activation,
@@ -172,9 +172,6 @@ pub(crate) fn create_store(
 ) -> Answer<pb::CreateStoreResponse> {
     let new = parse::create_store(request, &call.reader())?;
     call.check_store(&new.id)?;
-    if !call.caller.scope.sees_route(&new.warehouse, &new.carrier) {
-        return Err(CallError::OutOfScope);
-    }
     let document = match &new.policy {
         PolicySource::Preset(name) => {
             presets::find(name).ok_or_else(|| CallError::PresetNotFound {
@@ -219,12 +216,13 @@ pub(crate) fn list_stores(
     let after: Option<StoreId> = page.after()?;
     let stores = call.world.stores.iter();
     let behind = stores.filter(|(id, _)| after.as_ref().is_none_or(|after| *id > after));
-    let found = behind.map(|(_, records)| records).take(page.limit().into());
-    let found: Vec<&StoreRecords> = found.collect();
     let scope = &call.caller.scope;
+    let seen = behind.filter(|(id, _)| scope.sees_store(id));
+    let found = seen.map(|(_, records)| records).take(page.limit().into());
+    let found: Vec<&StoreRecords> = found.collect();
     let show = |records: &&StoreRecords| {
-        let is_seen = scope.sees_store(&records.store.id);
-        is_seen.then(|| render::store(&records.store, &records.activations, call.now))
+        let store = render::store(&records.store, &records.activations, call.now);
+        Some(store)
     };
     let (stores, next_page_token) = page.cut(&found, show, |records| records.store.id.clone());
     Ok(pb::ListStoresResponse {
@@ -292,22 +290,12 @@ fn change(records: &mut StoreRecords, changes: StoreChanges, now: Timestamp) -> 
     records.refresh()
 }
 
-fn check_seen(is_seen: bool) -> Answer<()> {
-    if is_seen {
-        Ok(())
-    } else {
-        Err(CallError::OutOfScope)
-    }
-}
-
 pub(crate) fn put_carrier(
     call: &mut Call<'_>,
     request: pb::PutCarrierRequest,
 ) -> Answer<pb::PutCarrierResponse> {
     let asked = parse::put_carrier(request, &call.reader())?;
     let (store, id) = (asked.record.store.clone(), asked.record.id.clone());
-    call.store(&store)?;
-    check_seen(call.caller.scope.carriers.contains(&id))?;
     let records = call.store(&store)?;
     let carrier = put(&mut records.carriers, &id, asked)?;
     records.refresh()?;
@@ -324,7 +312,6 @@ pub(crate) fn put_warehouse(
     let store = new.store.clone();
     let asked = new.in_store(&call.store(&store)?.store);
     let id = asked.record.id.clone();
-    check_seen(call.caller.scope.warehouses.contains(&id))?;
     let records = call.store(&store)?;
     let warehouse = put(&mut records.warehouses, &id, asked)?;
     records.refresh()?;
@@ -333,15 +320,16 @@ pub(crate) fn put_warehouse(
     })
 }
 
-/// So many records behind an id, by id.
+/// So many records behind an id, by id: those that the filter lets through.
 fn page_of<'a, Id: Ord, R>(
     records: &'a BTreeMap<Id, R>,
+    seen: &IdFilter<Id>,
     after: Option<&Id>,
     limit: u16,
 ) -> Vec<&'a R> {
     let behind = records
         .iter()
-        .filter(|(id, _)| after.is_none_or(|after| *id > after));
+        .filter(|(id, _)| seen.contains(id) && after.is_none_or(|after| *id > after));
     behind
         .map(|(_, record)| record)
         .take(limit.into())
@@ -356,11 +344,9 @@ pub(crate) fn list_carriers(
     let scope: Scope = call.caller.scope.clone();
     let records = call.store(&list.store)?;
     let after = list.page.after()?;
-    let found = page_of(&records.carriers, after.as_ref(), list.page.limit());
-    let show = |carrier: &&Carrier| {
-        let is_seen = scope.carriers.contains(&carrier.id);
-        is_seen.then(|| render::carrier(carrier))
-    };
+    let limit = list.page.limit();
+    let found = page_of(&records.carriers, &scope.carriers, after.as_ref(), limit);
+    let show = |carrier: &&Carrier| Some(render::carrier(carrier));
     let (carriers, next_page_token) = list.page.cut(&found, show, |carrier| carrier.id.clone());
     Ok(pb::ListCarriersResponse {
         carriers,
@@ -376,11 +362,14 @@ pub(crate) fn list_warehouses(
     let scope: Scope = call.caller.scope.clone();
     let records = call.store(&list.store)?;
     let after = list.page.after()?;
-    let found = page_of(&records.warehouses, after.as_ref(), list.page.limit());
-    let show = |warehouse: &&Warehouse| {
-        let is_seen = scope.warehouses.contains(&warehouse.id);
-        is_seen.then(|| render::warehouse(warehouse))
-    };
+    let limit = list.page.limit();
+    let found = page_of(
+        &records.warehouses,
+        &scope.warehouses,
+        after.as_ref(),
+        limit,
+    );
+    let show = |warehouse: &&Warehouse| Some(render::warehouse(warehouse));
     let key = |warehouse: &&Warehouse| warehouse.id.clone();
     let (warehouses, next_page_token) = list.page.cut(&found, show, key);
     Ok(pb::ListWarehousesResponse {

@@ -2,7 +2,7 @@
 
 use belay_client::calls::{NewBuyer, NewLine};
 use belay_client::model::{Destination, Order, PaymentFact};
-use belay_client::{Error, Money, Store};
+use belay_client::{Error, Money, Role, Store};
 
 /// Places an order that is paid, as a storefront and its payment provider would: two mugs and a pen of
 /// the seller `acme` for 29.90 EUR, shipped to Berlin from the warehouse `main` by the carrier `standard`,
@@ -35,7 +35,8 @@ pub async fn place_paid(store: &Store, order_id: &str) -> Result<Order, Error> {
     let order = store.create_order(order_id, NewBuyer::new("ann"), "acme", to, lines);
     let order = order.shipping(eur(290)).await?;
     let (payment, event) = (format!("pay-{order_id}"), format!("event-{order_id}"));
-    let paid = store.record_payment(order_id, payment, event, PaymentFact::Captured);
+    let till = store.with_role(Role::Payments, "checkout")?;
+    let paid = till.record_payment(order_id, payment, event, PaymentFact::Captured);
     let paid = paid.amount(order.totals.due.clone()).method("CREDIT_CARD");
     Ok(paid.await?.value)
 }

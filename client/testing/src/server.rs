@@ -337,9 +337,9 @@ impl Shared {
         request: http::Request<Body>,
         fault: Option<Fault>,
     ) -> http::Response<Body> {
-        let caller = auth::roles(path).and_then(|roles| {
+        let caller = auth::access(path).and_then(|access| {
             let caller = auth::named(request.headers(), SetBy::Anybody)?;
-            auth::authorize(roles, caller)
+            auth::authorize(access, caller)
         });
         let caller = match caller {
             Ok(caller) => caller,

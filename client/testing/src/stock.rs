@@ -14,6 +14,7 @@ use belay_wire::parse::inventory as parse;
 use belay_wire::parse::inventory::TellingRequest;
 use belay_wire::render;
 use belay_wire::status::CallError;
+use belay_wire::views::Viewer;
 use jiff::SignedDuration;
 use uuid::Uuid;
 
@@ -220,7 +221,8 @@ pub(crate) fn list_stock_entries(
         entry: entry.clone(),
     });
     let found: Vec<StoredEntry> = stored.take(list.page.limit().into()).collect();
-    let show = |stored: &StoredEntry| Some(render::stock_entry(stored));
+    let viewer = Viewer::of_no_order(&call.caller.actor);
+    let show = |stored: &StoredEntry| Some(render::stock_entry(&viewer, stored));
     let place = |stored: &StoredEntry| stored.entry.place.0;
     let (entries, next_page_token) = list.page.cut(&found, show, place);
     Ok(pb::ListStockEntriesResponse {

@@ -28,7 +28,8 @@ async fn shop(server: &Server) -> Store {
         .create_order("A-1", buyer, "acme", destination, lines)
         .await
         .unwrap();
-    let paid = store.record_payment("A-1", "p-1", "e-1", PaymentFact::Captured);
+    let till = store.with_role(Role::Payments, "checkout").unwrap();
+    let paid = till.record_payment("A-1", "p-1", "e-1", PaymentFact::Captured);
     let amount = Money::new("EUR", 2_000);
     paid.amount(amount).method("CREDIT_CARD").await.unwrap();
     store

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::actor::Actor;
 use crate::context::Context;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
@@ -12,7 +13,7 @@ use crate::lifecycle::reach::Reach;
 use crate::lifecycle::{deadlines, reach, undeliverable};
 use crate::order::Order;
 use crate::rejection::Rejection;
-use crate::scope::Scope;
+use crate::scope::{Scope, View};
 use crate::weight::{self, TEXTS_BYTES_ROOM};
 
 mod answer_intercept;
@@ -92,6 +93,15 @@ pub enum Command {
 }
 
 impl Command {
+    /// The buyer for whom it acts, where it says who that is.
+    pub fn on_behalf_of(&self) -> Option<Identity> {
+        if let Command::RequestCancellation(command) = self {
+            command.on_behalf_of
+        } else {
+            None
+        }
+    }
+
     /// How much of the order it is about.
     fn reach(&self) -> Reach {
         match self {
@@ -145,8 +155,13 @@ impl Command {
 
 /// Whether a caller of this scope may give this command: what it does not see is not there for it.
 /// To be asked before anything is told of the order, also before an answer is repeated.
-pub fn check_scope(order: &Order, command: &Command, scope: &Scope) -> Result<(), Rejection> {
-    reach::check(order, command.reach(), scope)
+pub fn check_scope(
+    order: &Order,
+    command: &Command,
+    caller: &Actor,
+    scope: &Scope,
+) -> Result<(), Rejection> {
+    reach::check(order, command.reach(), View::of(caller.role), scope)
 }
 
 /// Places an order. There is none before, so there is nothing to settle.
@@ -187,7 +202,7 @@ pub fn decide(
     expected_version: Option<u64>,
     context: &Context<'_>,
 ) -> Decision {
-    if let Err(rejection) = check_scope(order, command, context.scope) {
+    if let Err(rejection) = check_scope(order, command, context.caller, context.scope) {
         return Decision {
             order: order.clone(),
             events: Vec::new(),

@@ -24,6 +24,8 @@ pub struct StoreConfig {
     pub warehouses: BTreeMap<WarehouseId, Warehouse>,
     /// Where an order goes that names no shipments.
     pub default_route: Option<(WarehouseId, CarrierId)>,
+    /// Whether its storefront may say what was paid.
+    pub storefront_records_payments: bool,
 }
 
 /// The capabilities of a carrier: none, unless the store says otherwise.

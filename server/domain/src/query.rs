@@ -9,7 +9,7 @@ use crate::ids::{BuyerId, CarrierId, OrderKey, SellerId, Sku, StoreId, Warehouse
 use crate::incident::{IncidentKind, IncidentState};
 use crate::order::OrderState;
 use crate::refund::RefundState;
-use crate::scope::Scope;
+use crate::scope::{Scope, View};
 use crate::shipment::Stage;
 
 /// An entry of a list that goes from new to old, and where the next page of it begins.
@@ -61,6 +61,8 @@ pub struct CancellationFilter {
     pub store: StoreId,
     /// Of who asks.
     pub scope: Scope,
+    /// How much of an order who asks sees: of parcels, only what is about those in the scope.
+    pub view: View,
     pub order: Option<OrderKey>,
     pub seller: Option<SellerId>,
     pub state: Option<CancellationState>,
@@ -89,6 +91,8 @@ pub struct IncidentFilter {
     pub store: StoreId,
     /// Of who asks.
     pub scope: Scope,
+    /// How much of an order who asks sees: of parcels, only what is about those in the scope.
+    pub view: View,
     pub order: Option<OrderKey>,
     pub state: Option<IncidentState>,
     pub kind: Option<IncidentKind>,
@@ -108,6 +112,8 @@ pub struct OrdersSummary {
 pub struct ActionsSummary {
     pub store: StoreId,
     pub scope: Scope,
+    /// How much of an order who asks sees: of parcels, only what is about those in the scope.
+    pub view: View,
     pub seller: Option<SellerId>,
     pub warehouse: Option<WarehouseId>,
     pub carrier: Option<CarrierId>,

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::actor::Actor;
+use crate::actor::{Actor, Role};
+use crate::cancellation::Cancellation;
 use crate::ids::{CarrierId, SellerId, StoreId, WarehouseId};
 use crate::order::Order;
 use crate::shipment::Shipment;
@@ -29,6 +30,46 @@ impl Caller {
         Self {
             actor,
             scope: Scope::EVERYTHING,
+        }
+    }
+
+    /// Of an order that is seen: whether the cancellation is there for the caller.
+    pub fn sees_cancellation(&self, order: &Order, cancellation: &Cancellation) -> bool {
+        let has_own_part = || {
+            let mut shipments = cancellation
+                .parts
+                .iter()
+                .filter_map(|part| order.shipment(part.shipment));
+            shipments.any(|shipment| self.scope.sees_shipment(shipment))
+        };
+        match View::of(self.actor.role) {
+            View::Whole => true,
+            View::Parcels => has_own_part(),
+        }
+    }
+}
+
+/// How much a role sees of an order that it sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    Whole,
+    /// What its parcels need: who packs or carries one of them has no business with the others, nor
+    /// with the money.
+    Parcels,
+}
+
+impl View {
+    pub fn of(role: Role) -> Self {
+        match role {
+            Role::Warehouse | Role::Carrier => Self::Parcels,
+            Role::Storefront
+            | Role::Seller
+            | Role::Payments
+            | Role::Support
+            | Role::Operator
+            | Role::Auditor
+            | Role::Buyer
+            | Role::System => Self::Whole,
         }
     }
 }
@@ -100,15 +141,23 @@ impl Scope {
         self.stores.contains(store)
     }
 
-    /// An order is seen whole by its seller, and by whoever sees one of its shipments.
+    /// An order is seen by its seller, and by whoever sees one of its shipments. How much of it is a
+    /// question of the role: [`View`].
     pub fn sees_order(&self, order: &Order) -> bool {
-        self.sees_store(&order.store)
-            && self.sellers.contains(&order.seller)
+        let routes = order.shipments.iter();
+        let routes = routes.map(|shipment| (&shipment.warehouse, &shipment.carrier));
+        self.sees_store(&order.store) && self.sees(&order.seller, routes)
+    }
+
+    /// The same of an order of the scope's stores, by its seller and its shipments.
+    pub fn sees<'a>(
+        &self,
+        seller: &SellerId,
+        mut routes: impl Iterator<Item = (&'a WarehouseId, &'a CarrierId)>,
+    ) -> bool {
+        self.sellers.contains(seller)
             && (self.sees_every_route()
-                || order
-                    .shipments
-                    .iter()
-                    .any(|shipment| self.sees_shipment(shipment)))
+                || routes.any(|(warehouse, carrier)| self.sees_route(warehouse, carrier)))
     }
 
     /// Of an order that is seen: whether the shipment is the caller's too.

@@ -23,6 +23,8 @@ pub struct Store {
     pub time_zone: String,
     pub default_warehouse: Option<WarehouseId>,
     pub default_carrier: Option<CarrierId>,
+    /// Whether its storefront may say what was paid.
+    pub storefront_records_payments: bool,
     pub version: u64,
     pub create_time: Timestamp,
     pub update_time: Timestamp,
@@ -39,6 +41,7 @@ pub struct NewStore {
     pub policy: PolicySource,
     pub warehouse: WarehouseId,
     pub carrier: CarrierId,
+    pub storefront_records_payments: bool,
     /// Of everything that was asked, so that a repeated creation is told from another one with the
     /// same id.
     pub fingerprint: [u8; 32],
@@ -53,6 +56,7 @@ impl NewStore {
             time_zone: self.time_zone.clone(),
             default_warehouse: Some(self.warehouse.clone()),
             default_carrier: Some(self.carrier.clone()),
+            storefront_records_payments: self.storefront_records_payments,
             version: 1,
             create_time: now,
             update_time: now,
@@ -93,6 +97,7 @@ pub struct StoreChanges {
     pub time_zone: Option<String>,
     pub warehouse: Option<WarehouseId>,
     pub carrier: Option<CarrierId>,
+    pub storefront_records_payments: Option<bool>,
     pub expected_version: Option<u64>,
 }
 
@@ -139,6 +144,7 @@ impl Store {
                 .default_warehouse
                 .clone()
                 .zip(self.default_carrier.clone()),
+            storefront_records_payments: self.storefront_records_payments,
         })
     }
 
@@ -151,6 +157,9 @@ impl Store {
             time_zone: changes.time_zone.unwrap_or(present.time_zone),
             default_warehouse: changes.warehouse.or(present.default_warehouse),
             default_carrier: changes.carrier.or(present.default_carrier),
+            storefront_records_payments: changes
+                .storefront_records_payments
+                .unwrap_or(present.storefront_records_payments),
             ..present
         }
     }

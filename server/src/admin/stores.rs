@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use belay_domain::ids::StoreId;
 use belay_domain::rejection::FieldViolation;
-use belay_domain::scope::Scope;
+use belay_domain::scope::IdFilter;
 use belay_domain::store::{
     Activation, Carrier, NewPolicy, NewStore, PolicySource, Store, StoreChanges, Warehouse,
 };
@@ -47,16 +47,17 @@ pub(crate) async fn get(app: &App, id: &StoreId) -> Result<StoreView, CallError>
     })
 }
 
-/// So many stores after this one, by id, with the activations of each.
+/// So many of these stores after this one, by id, with the activations of each.
 pub(crate) async fn list(
     app: &App,
+    seen: &IdFilter<StoreId>,
     after: Option<StoreId>,
     limit: u16,
 ) -> Result<Vec<StoreView>, CallError> {
     let mut conn = Snapshot::begin(&app.pool).await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;
-        let stores = stores::list(&mut conn, after.as_ref(), limit).await?;
+        let stores = stores::list(&mut conn, seen, after.as_ref(), limit).await?;
         let ids: Vec<&StoreId> = stores.iter().map(|store| &store.id).collect();
         let mut activations: HashMap<_, _> = policies::activations_of(&mut conn, &ids).await?;
         let view = |store: Store| StoreView {
@@ -71,14 +72,7 @@ pub(crate) async fn list(
 }
 
 /// Creates a store. To create it again as it was asked for is harmless.
-pub(crate) async fn create(
-    app: &App,
-    scope: &Scope,
-    new: NewStore,
-) -> Result<StoreView, CallError> {
-    if !scope.sees_route(&new.warehouse, &new.carrier) {
-        return Err(CallError::OutOfScope);
-    }
+pub(crate) async fn create(app: &App, new: NewStore) -> Result<StoreView, CallError> {
     let document = match &new.policy {
         PolicySource::Preset(name) => {
             presets::find(name).ok_or_else(|| CallError::PresetNotFound {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::App;
 use crate::db::ErrorKind;
 use crate::engine::{EngineError, Priority, Submission};
-use crate::reads::ReadError;
+use crate::reads::{ReadError, Sight};
 
 /// How long one command may take: longer than the engine waits for an order that is locked, so that
 /// it says so.
@@ -88,7 +88,11 @@ impl<'a> Ask<'a> {
 
     /// What the command would be answered.
     async fn rehearse(&self, order: &JobOrder, request_id: Uuid) -> Result<Reply, Unasked> {
-        let (found, now) = self.app.reads.order(order.order_key).await?;
+        let (found, now) = self
+            .app
+            .reads
+            .order(order.order_key, Sight::EVERYTHING)
+            .await?;
         let (Some(found), Work::Decide(command)) = (found, &self.work) else {
             return Ok(Reply::Rejected(Rejection::OrderNotFound));
         };

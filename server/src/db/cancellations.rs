@@ -8,6 +8,7 @@ use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{OrderKey, SellerId, StoreId};
 use belay_domain::order::Order;
 use belay_domain::query::{CancellationFilter, Place};
+use belay_domain::scope::View;
 use belay_domain::terms::{Effect, Fault, NextAction};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -170,7 +171,9 @@ impl ListQuery for CancellationFilter {
                     (None, Some(_)) => "cancellations_by_state",
                     (None, None) => "cancellations_by_time",
                 };
-                PageQuery::by_index(Listed::Children("cancellations"), index, columns(self))
+                // A part is asked for where who asks sees no more than its parcels.
+                let filters = [columns(self), of_a_part(self)].concat();
+                PageQuery::by_index(Listed::Children("cancellations"), index, filters)
             }
         };
         page.within(&self.scope).after(after, limit)
@@ -285,7 +288,11 @@ fn of_the_parcel(filter: &CancellationFilter) -> Vec<Filter> {
         Filter::given("warehouse_id", &filter.warehouse),
         Filter::given("carrier_id", &filter.carrier),
     ];
-    columns.into_iter().flatten().collect()
+    let own = match filter.view {
+        View::Whole => Vec::new(),
+        View::Parcels => Filter::in_route(&filter.scope),
+    };
+    columns.into_iter().flatten().chain(own).collect()
 }
 
 fn state_of(table: &str, state: CancellationState) -> Filter {

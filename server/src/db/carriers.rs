@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use belay_domain::context::{self, ReturnLabel};
 use belay_domain::ids::{CarrierId, StoreId};
 use belay_domain::money::Money;
+use belay_domain::scope::IdFilter;
 use belay_domain::store::Carrier;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -99,12 +100,16 @@ impl StoreRecord for Carrier {
 
     async fn list(
         conn: &mut Conn,
-        store: &StoreId,
+        (store, seen): (&StoreId, &IdFilter<CarrierId>),
         after: Option<&CarrierId>,
         limit: u16,
     ) -> Result<Vec<Carrier>, DbError> {
         let query = carriers::table.filter(carriers::store_id.eq(store.as_str()));
         let query = query.filter(carriers::carrier_id.gt(after.map_or("", CarrierId::as_str)));
+        let mut query = query.into_boxed();
+        if let IdFilter::Only(seen) = seen {
+            query = query.filter(carriers::carrier_id.eq_any(seen.iter().map(CarrierId::as_str)));
+        }
         let query = query
             .order(carriers::carrier_id)
             .limit(limit.into())

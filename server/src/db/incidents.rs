@@ -5,6 +5,7 @@ use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::order::Order;
 use belay_domain::query::{IncidentFilter, Place};
+use belay_domain::scope::View;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -123,7 +124,15 @@ impl ListQuery for IncidentFilter {
             self.state.map(|state| Filter::eq("state", state.name())),
             self.kind.map(|kind| Filter::eq("kind", kind.name())),
         ];
-        let filters = columns.into_iter().flatten().collect();
+        let own = match self.view {
+            View::Whole => None,
+            View::Parcels => Some(Filter::any(
+                "`shipments` WHERE `shipments`.`order_key` = `incidents`.`order_key` \
+                 AND `shipments`.`number` = `incidents`.`shipment_number`",
+                Filter::in_route(&self.scope),
+            )),
+        };
+        let filters = columns.into_iter().flatten().chain(own).collect();
         let page = match self.order {
             Some(order) => PageQuery::of_order("incidents", order, filters),
             None => {

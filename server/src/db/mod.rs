@@ -44,6 +44,7 @@ pub mod incidents;
 pub mod migrate;
 pub mod order_history;
 pub mod orders;
+pub mod outlines;
 pub mod partition_tails;
 pub mod policies;
 pub mod pool;
@@ -71,6 +72,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use belay_domain::ids::StoreId;
+use belay_domain::scope::IdFilter;
 use belay_domain::store::Record;
 
 pub use self::error::{DbError, ErrorKind};
@@ -110,10 +112,10 @@ pub trait StoreRecord: Record + Send + Sync {
         id: &Self::Id,
     ) -> impl Future<Output = Result<Option<Self>, DbError>> + Send;
 
-    /// By id, after this one.
+    /// By id, after this one: those of the store that the filter lets through.
     fn list(
         conn: &mut Conn,
-        store: &StoreId,
+        of: (&StoreId, &IdFilter<Self::Id>),
         after: Option<&Self::Id>,
         limit: u16,
     ) -> impl Future<Output = Result<Vec<Self>, DbError>> + Send;

@@ -8,7 +8,7 @@
 
 use belay_domain::ids::OrderKey;
 use belay_domain::query::Place;
-use belay_domain::scope::Scope;
+use belay_domain::scope::{IdFilter, Scope};
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -20,6 +20,7 @@ use super::Conn;
 use super::columns::{At, Bytes};
 use super::error::DbError;
 use super::scope::walk_in_scope;
+use super::statement::padded;
 
 /// Where a list begins: after every entry there could be.
 const NEWEST: Place = Place {
@@ -127,6 +128,27 @@ impl Filter {
     pub(super) fn given(column: &str, value: &Option<impl AsRef<str>>) -> Option<Self> {
         let value = value.as_ref();
         value.map(|value| Self::eq(column, value.as_ref()))
+    }
+
+    /// That the parcel of a row, which names its warehouse and its carrier, is in the scope.
+    pub(super) fn in_route(scope: &Scope) -> Vec<Self> {
+        fn within(column: &str, ids: &IdFilter<impl AsRef<str>>) -> Option<Filter> {
+            let IdFilter::Only(ids) = ids else {
+                return None;
+            };
+            let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
+            if ids.is_empty() {
+                return Some(Filter::with("FALSE", Vec::new()));
+            }
+            let values: Vec<Value> = padded(&ids).map(|id| Value::from(*id)).collect();
+            let marks = vec!["?"; values.len()].join(", ");
+            Some(Filter::with(&format!("`{column}` IN ({marks})"), values))
+        }
+        let columns = [
+            within("warehouse_id", &scope.warehouses),
+            within("carrier_id", &scope.carriers),
+        ];
+        columns.into_iter().flatten().collect()
     }
 
     /// Whether a row of another table that belongs to this one, as `source` says, meets all of

@@ -366,6 +366,7 @@ diesel::table! {
         create_time -> Datetime,
         update_time -> Datetime,
         fingerprint -> Binary,
+        storefront_records_payments -> Bool,
     }
 }
 

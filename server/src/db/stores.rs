@@ -1,6 +1,7 @@
 //! Stores. May run anywhere; one row at a time.
 
 use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
+use belay_domain::scope::IdFilter;
 use belay_domain::store::Store;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -19,6 +20,7 @@ struct StoreRow {
     time_zone: String,
     default_warehouse_id: Option<Name<WarehouseId>>,
     default_carrier_id: Option<Name<CarrierId>>,
+    storefront_records_payments: bool,
     version: u64,
     create_time: At,
     update_time: At,
@@ -33,6 +35,7 @@ impl From<&Store> for StoreRow {
             time_zone: store.time_zone.clone(),
             default_warehouse_id: store.default_warehouse.clone().map(Name),
             default_carrier_id: store.default_carrier.clone().map(Name),
+            storefront_records_payments: store.storefront_records_payments,
             version: store.version,
             create_time: At(store.create_time),
             update_time: At(store.update_time),
@@ -49,6 +52,7 @@ impl From<StoreRow> for Store {
             time_zone: row.time_zone,
             default_warehouse: row.default_warehouse_id.map(|id| id.0),
             default_carrier: row.default_carrier_id.map(|id| id.0),
+            storefront_records_payments: row.storefront_records_payments,
             version: row.version,
             create_time: row.create_time.0,
             update_time: row.update_time.0,
@@ -64,13 +68,18 @@ pub async fn get(conn: &mut Conn, store: &StoreId) -> Result<Option<Store>, DbEr
     Ok(query.first(conn).await.optional()?.map(Store::from))
 }
 
-/// By id, after this one.
+/// By id, after this one: those that the filter lets through.
 pub async fn list(
     conn: &mut Conn,
+    seen: &IdFilter<StoreId>,
     after: Option<&StoreId>,
     limit: u16,
 ) -> Result<Vec<Store>, DbError> {
     let query = stores::table.filter(stores::store_id.gt(after.map_or("", StoreId::as_str)));
+    let mut query = query.into_boxed();
+    if let IdFilter::Only(seen) = seen {
+        query = query.filter(stores::store_id.eq_any(seen.iter().map(StoreId::as_str)));
+    }
     let rows = query
         .order(stores::store_id)
         .limit(limit.into())
@@ -113,6 +122,7 @@ pub async fn update(conn: &mut Conn, store: &Store, loaded_version: u64) -> Resu
             stores::time_zone.eq(row.time_zone),
             stores::default_warehouse_id.eq(row.default_warehouse_id),
             stores::default_carrier_id.eq(row.default_carrier_id),
+            stores::storefront_records_payments.eq(row.storefront_records_payments),
             stores::version.eq(row.version),
             stores::update_time.eq(row.update_time),
         ))

@@ -5,7 +5,7 @@ use belay_domain::actor::Role;
 use belay_domain::cancellation::{CancellationState, GateState};
 use belay_domain::order::OrderState;
 use belay_domain::query::{ActionsSummary, COUNT_MAX, Counted, OrdersSummary};
-use belay_domain::scope::Scope;
+use belay_domain::scope::{Scope, View};
 use belay_domain::terms::GateKind;
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -70,12 +70,16 @@ pub fn awaiting(summary: &ActionsSummary, party: Role) -> CountQuery {
         Filter::given("warehouse_id", &summary.warehouse),
         Filter::given("carrier_id", &summary.carrier),
     ];
+    let own = match summary.view {
+        View::Whole => Vec::new(),
+        View::Parcels => Filter::in_route(&summary.scope),
+    };
     CountQuery {
         entry: Some("`create_time`, `order_key`, `cancellation_number`"),
         time: "MIN(`respond_by`)",
         table: "gates",
         index,
-        filters: columns.into_iter().flatten().collect(),
+        filters: columns.into_iter().flatten().chain(own).collect(),
         scope: summary.scope.clone(),
         limit: LIMIT,
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use belay_domain::calendar::Weekday;
 use belay_domain::ids::{StoreId, WarehouseId};
+use belay_domain::scope::IdFilter;
 use belay_domain::store::{DaysOff, Warehouse};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -84,13 +85,18 @@ impl StoreRecord for Warehouse {
 
     async fn list(
         conn: &mut Conn,
-        store: &StoreId,
+        (store, seen): (&StoreId, &IdFilter<WarehouseId>),
         after: Option<&WarehouseId>,
         limit: u16,
     ) -> Result<Vec<Warehouse>, DbError> {
         let query = warehouses::table.filter(warehouses::store_id.eq(store.as_str()));
         let query =
             query.filter(warehouses::warehouse_id.gt(after.map_or("", WarehouseId::as_str)));
+        let mut query = query.into_boxed();
+        if let IdFilter::Only(seen) = seen {
+            query =
+                query.filter(warehouses::warehouse_id.eq_any(seen.iter().map(WarehouseId::as_str)));
+        }
         let query = query
             .order(warehouses::warehouse_id)
             .limit(limit.into())

@@ -73,7 +73,8 @@ impl Feed {
                     }
                     let before = page.events.len();
                     let selected = row.selected(&page.positions, selector);
-                    page.events.extend(selected.cloned());
+                    page.events
+                        .extend(selected.map(|event| selector.shown(event).into_owned()));
                     if page.events.len() > before {
                         bytes += row.bytes;
                     }

@@ -2,7 +2,7 @@
 
 use belay_domain::feed::Positions;
 use belay_proto::v1 as pb;
-use belay_wire::events::{EncodedEvents, Selector};
+use belay_wire::events::{EncodedEvents, Selector, encode_one};
 use bytes::Bytes;
 
 use crate::db::DbError;
@@ -104,6 +104,11 @@ impl FeedRow {
         if selector.selects_everything() {
             let known = behind.of(self.partition).max(first - 1);
             pieces.push(self.encoded.part(index(known + 1)..index(self.last + 1)));
+            return;
+        }
+        if !selector.shows_whole() {
+            let selected = self.selected(behind, selector);
+            pieces.extend(selected.map(|event| encode_one(&selector.shown(event))));
             return;
         }
         let mut run: Option<std::ops::Range<usize>> = None;

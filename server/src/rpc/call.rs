@@ -13,12 +13,14 @@ use belay_domain::scope::Caller;
 use belay_wire::parse::{CommandRequest, ListRequest, Reader};
 use belay_wire::rejections::RequestIds;
 use belay_wire::status::CallError;
+use belay_wire::views::Viewer;
 use jiff::Timestamp;
 use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use crate::db::ListQuery;
+use crate::reads::Sight;
 use crate::telemetry::{calls, traces};
 use crate::{App, across_orders, failure, ids};
 
@@ -140,9 +142,23 @@ impl App {
         store: &StoreId,
         id: &OrderId,
     ) -> Result<Read<Arc<Order>>, CallError> {
+        let sight = Sight {
+            scope: call.caller.scope.clone(),
+            buyer: None,
+        };
+        self.order_in_sight(call, (store, id), sight).await
+    }
+
+    /// The same of one that is in this sight.
+    pub(super) async fn order_in_sight(
+        &self,
+        call: &Call,
+        (store, id): (&StoreId, &OrderId),
+        sight: Sight,
+    ) -> Result<Read<Arc<Order>>, CallError> {
         calls::about_order(id);
         let config = self.config(call, store).await?;
-        match self.reads.order(OrderKey::of(store, id)).await? {
+        match self.reads.order(OrderKey::of(store, id), sight).await? {
             (Some(order), now) if call.caller.scope.sees_order(&order) => Ok(Read {
                 now: now.max(order.update_time),
                 found: order,
@@ -157,7 +173,7 @@ impl App {
         &self,
         request: Request<M>,
         parse: impl FnOnce(M, &Reader<'_>) -> Result<ListRequest<F>, CallError>,
-        render: impl Fn(&Order, u32, &Read<HashMap<OrderKey, Order>>) -> Option<Entry>,
+        render: impl Fn(&Viewer<'_>, &Order, u32, &Read<HashMap<OrderKey, Order>>) -> Option<Entry>,
     ) -> Result<(Vec<Entry>, String), CallError> {
         let (call, list) = self.read(request, parse)?;
         let config = self.config(&call, &list.store).await?;
@@ -168,7 +184,7 @@ impl App {
             config,
             now: page.now,
         };
-        let render = |order: &Order, number| render(order, number, &read);
+        let render = |order: &Order, number| render(&call.viewer(order), order, number, &read);
         Ok(list.page.cut_places(&page.places, &read.found, render))
     }
 }
@@ -185,6 +201,13 @@ pub(super) struct Read<T> {
     pub(super) found: T,
     pub(super) config: Arc<StoreConfig>,
     pub(super) now: Timestamp,
+}
+
+impl Call {
+    /// The caller, before this order.
+    pub(super) fn viewer(&self, order: &Order) -> Viewer<'_> {
+        Viewer::of(&self.caller, order)
+    }
 }
 
 /// A rejection that the order itself, or its absence, gives to a read.

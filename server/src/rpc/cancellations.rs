@@ -14,6 +14,7 @@ use tonic::Request;
 
 use super::call::{MethodResult, answer, rejected};
 use crate::quality::{self, Measured};
+use crate::reads::Sight;
 use crate::{App, across_orders, ids};
 
 #[derive(Debug)]
@@ -29,7 +30,12 @@ impl CancellationService for Cancellations {
     ) -> MethodResult<pb::PreviewCancellationResponse> {
         answer(async {
             let (call, asked) = self.app.read(request, parse::preview_cancellation)?;
-            let read = self.app.order(&call, &asked.store, &asked.order).await?;
+            let sight = Sight {
+                scope: call.caller.scope.clone(),
+                buyer: asked.request.on_behalf_of,
+            };
+            let named = (&asked.store, &asked.order);
+            let read = self.app.order_in_sight(&call, named, sight).await?;
             let (order, config) = (&read.found, &read.config);
             let now = asked.at_time.map_or(read.now, |at| at.max(read.now));
             let context = Context {
@@ -42,8 +48,8 @@ impl CancellationService for Cancellations {
             let preview = commands::preview(order, &asked.request, &context)
                 .map_err(|rejection| rejected(rejection, &asked.order))?;
             let key = &self.app.identity_key;
-            let request = &asked.request;
-            let mut shown = render::preview::preview(order, request, &preview, config, now, key);
+            let (viewer, asked) = (call.viewer(order), (&**order, &asked.request));
+            let mut shown = render::preview::preview(&viewer, asked, &preview, config, now, key);
             if preview.counted && call.caller.actor.role == Role::Seller {
                 let mut conn = self.app.pool.checkout().await?;
                 let of = (&order.store, &order.seller);
@@ -73,14 +79,22 @@ impl CancellationService for Cancellations {
             let (call, of) = self.app.read(request, parse::get_cancellation)?;
             let read = self.app.order(&call, &of.store, &of.order).await?;
             let number = of.number;
-            let Some(found) = read.found.cancellation(number) else {
+            let order = &read.found;
+            let found = order.cancellation(number);
+            let found = found.filter(|found| call.caller.sees_cancellation(order, found));
+            let Some(found) = found else {
                 let absent = Rejection::CancellationNotFound {
                     cancellation: number,
                 };
                 return Err(rejected(absent, &of.order));
             };
             Ok(pb::GetCancellationResponse {
-                cancellation: Some(render::cancellation(&read.found, &read.config, found)),
+                cancellation: Some(render::cancellation(
+                    &call.viewer(order),
+                    order,
+                    &read.config,
+                    found,
+                )),
                 order_etag: values::etag(read.found.version),
             })
         })
@@ -92,12 +106,14 @@ impl CancellationService for Cancellations {
         request: Request<pb::ListCancellationsRequest>,
     ) -> MethodResult<pb::ListCancellationsResponse> {
         answer(async {
-            let page = self
-                .app
-                .list(request, parse::list_cancellations, |order, number, read| {
+            let page = self.app.list(
+                request,
+                parse::list_cancellations,
+                |viewer, order, number, read| {
                     let found = order.cancellation(number)?;
-                    Some(render::cancellation(order, &read.config, found))
-                });
+                    Some(render::cancellation(viewer, order, &read.config, found))
+                },
+            );
             let (cancellations, next_page_token) = page.await?;
             Ok(pb::ListCancellationsResponse {
                 cancellations,
@@ -135,11 +151,13 @@ impl CancellationService for Cancellations {
         request: Request<pb::ListIncidentsRequest>,
     ) -> MethodResult<pb::ListIncidentsResponse> {
         answer(async {
-            let page = self
-                .app
-                .list(request, parse::list_incidents, |order, number, _| {
-                    Some(render::incident(order, order.incident(number)?))
-                });
+            let page = self.app.list(
+                request,
+                parse::list_incidents,
+                |viewer, order, number, _| {
+                    Some(render::incident(viewer, order, order.incident(number)?))
+                },
+            );
             let (incidents, next_page_token) = page.await?;
             Ok(pb::ListIncidentsResponse {
                 incidents,

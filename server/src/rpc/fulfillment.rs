@@ -35,7 +35,12 @@ impl FulfillmentService for Fulfillment {
                 return Err(rejected(absent, &of.order));
             };
             Ok(pb::GetShipmentResponse {
-                shipment: Some(render::shipment(&read.found, &read.config, found)),
+                shipment: Some(render::shipment(
+                    &call.viewer(&read.found),
+                    &read.found,
+                    &read.config,
+                    found,
+                )),
             })
         })
         .await
@@ -46,12 +51,14 @@ impl FulfillmentService for Fulfillment {
         request: Request<pb::ListShipmentsRequest>,
     ) -> MethodResult<pb::ListShipmentsResponse> {
         answer(async {
-            let page = self
-                .app
-                .list(request, parse::list_shipments, |order, number, read| {
+            let page = self.app.list(
+                request,
+                parse::list_shipments,
+                |viewer, order, number, read| {
                     let found = order.shipment(number)?;
-                    Some(render::shipment(order, &read.config, found))
-                });
+                    Some(render::shipment(viewer, order, &read.config, found))
+                },
+            );
             let (shipments, next_page_token) = page.await?;
             Ok(pb::ListShipmentsResponse {
                 shipments,

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use belay_wire::auth::{authorize, roles};
+use belay_wire::auth::{access, authorize};
 use belay_wire::status::{CallError, CallOutcome, outcome_of};
 use futures_util::FutureExt as _;
 use http::HeaderMap;
@@ -77,11 +77,11 @@ where
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let known = tokio::time::timeout_at(deadline.answer_by, async {
-                let roles = roles(&path)?;
+                let access = access(&path)?;
                 let (peer, metrics) = (parts.extensions.get::<Peer>(), &telemetry.metrics);
                 let login = authenticate(&authentication, &parts.headers, peer, metrics).await?;
                 open.is_from(&login.caller.actor);
-                let caller = authorize(roles, login.caller)?;
+                let caller = authorize(access, login.caller)?;
                 Ok((caller, login.session))
             });
             let known = known.await.unwrap_or(Err(CallError::DeadlineExceeded));

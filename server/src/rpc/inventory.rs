@@ -12,6 +12,7 @@ use belay_proto::v1::inventory_service_server::InventoryService;
 use belay_wire::parse::inventory as parse;
 use belay_wire::render;
 use belay_wire::status::CallError;
+use belay_wire::views::Viewer;
 use tonic::Request;
 
 use super::call::{Call, MethodResult, answer};
@@ -156,7 +157,8 @@ impl InventoryService for Inventory {
             let read = stock_entries::list(&mut conn, generation, &key, before, limit).await;
             let found = conn.end(read).await?;
             let place = |stored: &StoredEntry| stored.entry.place.0;
-            let show = |stored: &StoredEntry| Some(render::stock_entry(stored));
+            let viewer = Viewer::of_no_order(&call.caller.actor);
+            let show = |stored: &StoredEntry| Some(render::stock_entry(&viewer, stored));
             let (entries, next_page_token) = list.page.cut(&found, show, place);
             Ok(pb::ListStockEntriesResponse {
                 entries,

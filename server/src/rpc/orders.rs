@@ -6,6 +6,7 @@ use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::order_service_server::OrderService;
+use belay_wire::events::Selector;
 use belay_wire::parse::orders as parse;
 use belay_wire::status::CallError;
 use belay_wire::{events as wire_events, render};
@@ -18,6 +19,45 @@ use crate::{App, across_orders};
 #[derive(Debug)]
 pub(super) struct Orders {
     pub(super) app: Arc<App>,
+}
+
+/// So many events of an order behind a position, or all that there are: those that the caller sees, as
+/// it sees them. None where there is no such order, for every order begins with an event.
+async fn history(
+    app: &App,
+    call: &Call,
+    key: OrderKey,
+    after: Option<u64>,
+    limit: u16,
+) -> Result<Option<Vec<pb::Event>>, CallError> {
+    let selector = Selector::of_caller(&pb::EventFilter::default(), &call.caller);
+    let mut behind = after.unwrap_or(0);
+    let mut events = Vec::new();
+    loop {
+        let mut conn = app.pool.checkout().await?;
+        let read = events::history(&mut conn, key, behind, limit).await;
+        let rows = conn.finish_with(read)?;
+        if rows.is_empty() && behind == 0 {
+            return Ok(None);
+        }
+        for row in &rows {
+            let read = wire_events::read(&row.payload, row.partition, row.last_position, row.count);
+            let read = read.map_err(|error| {
+                CallError::Internal(format!("stored events cannot be read: {error}"))
+            })?;
+            // A page may begin, or end, in the middle of a row.
+            let new = read
+                .iter()
+                .filter(|event| event.position.unsigned_abs() > behind);
+            // Who sees an order sees what came of it, and who sees parcels what came of those.
+            let seen = new.filter(|event| selector.shows_whole() || selector.selects(event));
+            events.extend(seen.map(|event| selector.shown(event).into_owned()));
+            behind = row.last_position;
+        }
+        if rows.len() < usize::from(limit) || events.len() >= usize::from(limit) {
+            return Ok(Some(events));
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -49,7 +89,12 @@ impl OrderService for Orders {
             let (call, (store, id)) = self.app.read(request, parse::get_order)?;
             let read = self.app.order(&call, &store, &id).await?;
             Ok(pb::GetOrderResponse {
-                order: Some(render::order(&read.found, &read.config, read.now)),
+                order: Some(render::order(
+                    &call.viewer(&read.found),
+                    &read.found,
+                    &read.config,
+                    read.now,
+                )),
             })
         })
         .await
@@ -62,8 +107,8 @@ impl OrderService for Orders {
         answer(async {
             let page = self
                 .app
-                .list(request, parse::list_orders, |order, _, read| {
-                    Some(render::order(order, &read.config, read.now))
+                .list(request, parse::list_orders, |viewer, order, _, read| {
+                    Some(render::order(viewer, order, &read.config, read.now))
                 });
             let (orders, next_page_token) = page.await?;
             Ok(pb::ListOrdersResponse {
@@ -109,27 +154,12 @@ impl OrderService for Orders {
                 self.app.order(&call, store, id).await?;
             }
             let key = OrderKey::of(store, id);
-            let mut conn = self.app.pool.checkout().await?;
-            let read = events::history(&mut conn, key, after.unwrap_or(0), page.limit()).await;
-            let rows = conn.finish_with(read)?;
-            // Every order begins with an event.
-            if rows.is_empty() && after.is_none() {
-                return Err(rejected(Rejection::OrderNotFound, id));
-            }
-            let mut events = Vec::new();
-            for row in &rows {
-                let read =
-                    wire_events::read(&row.payload, row.partition, row.last_position, row.count);
-                events.extend(read.map_err(|error| {
-                    CallError::Internal(format!("stored events cannot be read: {error}"))
-                })?);
-            }
-            // A page may begin, or end, in the middle of a row.
-            let position = |event: &pb::Event| event.position.unsigned_abs();
-            events.retain(|event| after.is_none_or(|after| position(event) > after));
+            let events = history(&self.app, &call, key, after, page.limit()).await?;
+            let mut events = events.ok_or_else(|| rejected(Rejection::OrderNotFound, id))?;
             let has_more = events.len() > usize::from(page.size);
             events.truncate(page.size.into());
-            let last = events.last().filter(|_| has_more).map(position);
+            let last = events.last().filter(|_| has_more);
+            let last = last.map(|last| last.position.unsigned_abs());
             let next_page_token = last.map(|last| page.tokens.seal(&last));
             Ok(pb::ListOrderHistoryResponse {
                 events,

@@ -44,7 +44,7 @@ impl RefundService for Refunds {
         answer(async {
             let page = self
                 .app
-                .list(request, parse::list_refunds, |order, number, _| {
+                .list(request, parse::list_refunds, |_, order, number, _| {
                     Some(render::refund(order, order.refund(number)?))
                 });
             let (refunds, next_page_token) = page.await?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
+use belay_domain::scope::IdFilter;
 use belay_domain::store::{Carrier, Warehouse};
 use belay_proto::v1 as pb;
 use belay_proto::v1::store_service_server::StoreService;
@@ -16,7 +17,7 @@ use tonic::Request;
 
 use super::call::{Call, MethodResult, answer};
 use crate::App;
-use crate::admin::records::{self, Seen};
+use crate::admin::records;
 use crate::admin::stores::{self, StoreView};
 use crate::db::StoreRecord;
 
@@ -34,7 +35,7 @@ impl StoreService for Stores {
         answer(async {
             let (call, new) = self.app.read(request, parse::create_store)?;
             call.check_store(&new.id)?;
-            let created = stores::create(&self.app, &call.caller.scope, new).await?;
+            let created = stores::create(&self.app, new).await?;
             let store = Some(shown(&created));
             Ok(pb::CreateStoreResponse { store })
         })
@@ -59,9 +60,9 @@ impl StoreService for Stores {
     ) -> MethodResult<pb::ListStoresResponse> {
         answer(async {
             let (call, page) = self.app.read(request, parse::list_stores)?;
-            let found = stores::list(&self.app, page.after()?, page.limit()).await?;
-            let is_seen = |view: &StoreView| call.caller.scope.sees_store(&view.store.id);
-            let rendered = |view: &StoreView| is_seen(view).then(|| shown(view));
+            let seen = &call.caller.scope.stores;
+            let found = stores::list(&self.app, seen, page.after()?, page.limit()).await?;
+            let rendered = |view: &StoreView| Some(shown(view));
             let id = |view: &StoreView| view.store.id.clone();
             let (stores, next_page_token) = page.cut(&found, rendered, id);
             Ok(pb::ListStoresResponse {
@@ -92,7 +93,7 @@ impl StoreService for Stores {
         answer(async {
             let (call, put) = self.app.read(request, parse::put_carrier)?;
             self.app.config(&call, &put.record.store).await?;
-            let put = records::put(&self.app, &call.caller.scope, put).await?;
+            let put = records::put(&self.app, put).await?;
             let carrier = Some(render::carrier(&put));
             Ok(pb::PutCarrierResponse { carrier })
         })
@@ -105,7 +106,8 @@ impl StoreService for Stores {
     ) -> MethodResult<pb::ListCarriersResponse> {
         answer(async {
             let (call, list) = self.app.read(request, parse::list_carriers)?;
-            let page = self.records::<Carrier, CarrierId, _>(&call, &list, render::carrier);
+            let seen = &call.caller.scope.carriers;
+            let page = self.records::<Carrier, CarrierId, _>((&call, seen), &list, render::carrier);
             let (carriers, next_page_token) = page.await?;
             Ok(pb::ListCarriersResponse {
                 carriers,
@@ -123,7 +125,7 @@ impl StoreService for Stores {
             let (call, new) = self.app.read(request, parse::put_warehouse)?;
             let store = self.store(&call, &new.store).await?.store;
             let put = new.in_store(&store);
-            let put = records::put(&self.app, &call.caller.scope, put).await?;
+            let put = records::put(&self.app, put).await?;
             let warehouse = Some(render::warehouse(&put));
             Ok(pb::PutWarehouseResponse { warehouse })
         })
@@ -136,7 +138,9 @@ impl StoreService for Stores {
     ) -> MethodResult<pb::ListWarehousesResponse> {
         answer(async {
             let (call, list) = self.app.read(request, parse::list_warehouses)?;
-            let page = self.records::<Warehouse, WarehouseId, _>(&call, &list, render::warehouse);
+            let seen = &call.caller.scope.warehouses;
+            let page =
+                self.records::<Warehouse, WarehouseId, _>((&call, seen), &list, render::warehouse);
             let (warehouses, next_page_token) = page.await?;
             Ok(pb::ListWarehousesResponse {
                 warehouses,
@@ -161,21 +165,27 @@ impl Stores {
     /// A page of a store's records, those that the caller sees.
     async fn records<R, Id, Entry>(
         &self,
-        call: &Call,
+        (call, seen): (&Call, &IdFilter<Id>),
         list: &ListRequest<()>,
         render: impl Fn(&R) -> Entry,
     ) -> Result<(Vec<Entry>, String), CallError>
     where
-        R: Seen + StoreRecord<Id = Id>,
+        R: StoreRecord<Id = Id>,
         Id: DeserializeOwned + serde::Serialize + Clone + Send + Sync,
         Entry: Message,
     {
         self.app.config(call, &list.store).await?;
         let after: Option<Id> = list.page.after()?;
         let mut conn = self.app.pool.checkout().await?;
-        let read = R::list(&mut conn, &list.store, after.as_ref(), list.page.limit()).await;
+        let read = R::list(
+            &mut conn,
+            (&list.store, seen),
+            after.as_ref(),
+            list.page.limit(),
+        )
+        .await;
         let records = conn.finish_with(read)?;
-        let rendered = |record: &R| record.is_seen(&call.caller.scope).then(|| render(record));
+        let rendered = |record: &R| Some(render(record));
         Ok(list
             .page
             .cut(&records, rendered, |record| record.id().clone()))

@@ -13,7 +13,7 @@ use belay_domain::query::RefundFilter;
 use belay_domain::query::ShipmentFilter;
 use belay_domain::query::{ActionsSummary, OrdersSummary, Place};
 use belay_domain::refund::RefundState;
-use belay_domain::scope::Scope;
+use belay_domain::scope::{Scope, View};
 use belay_domain::shipment::Stage;
 use belay_server::db::orders::BulkQuery;
 use belay_server::db::summaries;
@@ -88,6 +88,7 @@ pub(crate) fn all_orders() -> OrderFilter {
 pub(crate) fn all_cancellations() -> CancellationFilter {
     CancellationFilter {
         scope: Scope::EVERYTHING,
+        view: View::Whole,
         store: store(),
         order: None,
         seller: None,
@@ -391,6 +392,7 @@ async fn counts_walk_an_index(conn: &mut Conn) {
         } = cancellations(given);
         let summary = ActionsSummary {
             scope: Scope::EVERYTHING,
+            view: View::Whole,
             store,
             seller,
             warehouse,

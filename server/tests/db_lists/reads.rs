@@ -5,7 +5,7 @@ use belay_domain::actor::Role;
 use belay_domain::ids::{BuyerId, SellerId, Sku};
 use belay_domain::order::OrderState;
 use belay_domain::query::{ActionsSummary, COUNT_MAX, Counted, OrderFilter, OrdersSummary, Place};
-use belay_domain::scope::Scope;
+use belay_domain::scope::{Scope, View};
 use belay_server::db::summaries;
 use belay_server::db::{self, Conn};
 
@@ -129,6 +129,7 @@ async fn summaries_stop(conn: &mut Conn) {
 
     let actions = |seller: Option<&str>| ActionsSummary {
         scope: Scope::EVERYTHING,
+        view: View::Whole,
         store: store(),
         seller: seller.map(|id| SellerId::parse(id).unwrap()),
         warehouse: None,

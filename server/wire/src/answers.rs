@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use super::values::etag;
 use super::{Wire, render};
+use crate::batch::StoredAnswerError;
+use crate::views::{Viewed, Viewer};
 
 /// The encoded response message of the RPC that `work` came from; nothing for work that no RPC
 /// waits for.
@@ -31,7 +33,7 @@ pub fn render(
     let request_id = request_id.to_string();
     let command = match work {
         Work::Create(_) => {
-            let order = Some(render::order(order, store, now));
+            let order = Some(render::order(&Viewer::WHOLE, order, store, now));
             return pb::CreateOrderResponse { order, request_id }.encode_to_vec();
         }
         Work::Decide(command) => command,
@@ -63,7 +65,7 @@ pub fn render(
     }
     match command {
         Command::RecordPayment(_) => {
-            let order = Some(render::order(order, store, now));
+            let order = Some(render::order(&Viewer::WHOLE, order, store, now));
             pb::RecordPaymentResponse { order, request_id }.encode_to_vec()
         }
         Command::RequestCancellation(_) => cancellation!(RequestCancellationResponse),
@@ -122,6 +124,50 @@ pub(crate) fn order_head(order: &Order, request_id: Uuid) -> Vec<u8> {
     response.encode_to_vec()
 }
 
+/// The answer of a command as this viewer sees it: what is kept is whole, and who may see how much may
+/// have changed since it was.
+///
+/// # Errors
+/// Where the bytes are no such answer, or nobody with this view may give the command: a bug.
+pub(crate) fn seen(
+    viewer: &Viewer<'_>,
+    work: &Work,
+    answer: &[u8],
+) -> Result<Vec<u8>, StoredAnswerError> {
+    fn shown<R: Message + Default + Viewed>(
+        viewer: &Viewer<'_>,
+        answer: &[u8],
+    ) -> Result<Vec<u8>, StoredAnswerError> {
+        let response = R::decode(answer).map_err(|_| StoredAnswerError::Form)?;
+        Ok(viewer.shown(response).encode_to_vec())
+    }
+    let show = match work {
+        Work::Decide(Command::RequestCancellation(_)) => shown::<pb::RequestCancellationResponse>,
+        Work::Decide(Command::WithdrawCancellation(_)) => shown::<pb::WithdrawCancellationResponse>,
+        Work::Decide(Command::StartPreparation(_)) => shown::<pb::StartPreparationResponse>,
+        Work::Decide(Command::MarkReady(_)) => shown::<pb::MarkReadyResponse>,
+        Work::Decide(Command::DispatchShipment(_)) => shown::<pb::DispatchShipmentResponse>,
+        Work::Decide(Command::RecordTracking(_)) => shown::<pb::RecordTrackingResponse>,
+        Work::Decide(Command::SplitShipment(_)) => shown::<pb::SplitShipmentResponse>,
+        Work::Decide(Command::AnswerStop(_)) => shown::<pb::AnswerStopResponse>,
+        Work::Decide(Command::AnswerIntercept(_)) => shown::<pb::AnswerInterceptResponse>,
+        Work::Decide(Command::ReceiveParcel(_)) => shown::<pb::ReceiveParcelResponse>,
+        Work::Create(_)
+        | Work::Decide(
+            Command::RecordPayment(_)
+            | Command::ApproveCancellation(_)
+            | Command::RejectCancellation(_)
+            | Command::HoldShipment(_)
+            | Command::ReleaseHold(_)
+            | Command::LeaseRefunds(_)
+            | Command::RecordRefundResult(_)
+            | Command::ResolveIncident(_)
+            | Command::Settle,
+        ) => return Err(StoredAnswerError::NoView),
+    };
+    show(viewer, answer)
+}
+
 /// The context of a response: the order, its store, and what the command answers.
 struct ResponseContext<'a> {
     order: &'a Order,
@@ -144,7 +190,12 @@ impl ResponseContext<'_> {
         };
         let found = self.order.shipment(*number);
         let found = found.unwrap_or_else(|| self.lacks("shipment"));
-        Some(render::shipment(self.order, self.store, found))
+        Some(render::shipment(
+            &Viewer::WHOLE,
+            self.order,
+            self.store,
+            found,
+        ))
     }
 
     /// The shipments that hold what was in the answered one. A shipment is split once at most.
@@ -158,7 +209,7 @@ impl ResponseContext<'_> {
             .iter()
             .filter(|shipment| is_of(shipment.split_from));
         split_off
-            .map(|shipment| render::shipment(self.order, self.store, shipment))
+            .map(|shipment| render::shipment(&Viewer::WHOLE, self.order, self.store, shipment))
             .collect()
     }
 
@@ -168,7 +219,12 @@ impl ResponseContext<'_> {
         };
         let found = self.order.cancellation(*number);
         let found = found.unwrap_or_else(|| self.lacks("cancellation"));
-        Some(render::cancellation(self.order, self.store, found))
+        Some(render::cancellation(
+            &Viewer::WHOLE,
+            self.order,
+            self.store,
+            found,
+        ))
     }
 
     fn incident(&self) -> Option<pb::Incident> {
@@ -177,7 +233,7 @@ impl ResponseContext<'_> {
         };
         let found = self.order.incident(*number);
         let found = found.unwrap_or_else(|| self.lacks("incident"));
-        Some(render::incident(self.order, found))
+        Some(render::incident(&Viewer::WHOLE, self.order, found))
     }
 
     fn refunds(&self) -> Vec<pb::Refund> {

@@ -5,11 +5,13 @@ mod headers;
 mod roles;
 
 use belay_domain::actor::Role;
+use belay_domain::commands::{Command, Work};
+use belay_domain::context::StoreConfig;
 use belay_domain::rejection::FieldViolation;
 use belay_domain::scope::Caller;
 
 pub use self::headers::{SetBy, Token, named, token};
-pub use self::roles::{is_administration, roles};
+pub use self::roles::{Access, access, is_administration, paths};
 use crate::status::CallError;
 
 /// A reason not to let a call through.
@@ -21,6 +23,8 @@ pub enum AuthError {
     RoleNotAllowed {
         role: String,
     },
+    /// Who sees some orders of a store decides nothing about all of them.
+    OutOfScope,
     /// Of headers that name a caller.
     InvalidHeaders(Vec<FieldViolation>),
 }
@@ -31,20 +35,35 @@ impl From<AuthError> for CallError {
             AuthError::MethodUnknown => CallError::MethodUnknown,
             AuthError::CallerUnknown => CallError::CallerUnknown,
             AuthError::RoleNotAllowed { role } => CallError::RoleNotAllowed { role },
+            AuthError::OutOfScope => CallError::OutOfScope,
             AuthError::InvalidHeaders(violations) => CallError::invalid_fields(violations),
         }
     }
 }
 
-/// Whether this caller is in one of these roles.
-pub fn authorize(roles: &[Role], caller: Caller) -> Result<Caller, AuthError> {
-    if roles.contains(&caller.actor.role) {
-        Ok(caller)
-    } else {
-        Err(AuthError::RoleNotAllowed {
+/// Whether this caller has what a method asks for, as far as the caller alone tells.
+pub fn authorize(access: Access, caller: Caller) -> Result<Caller, AuthError> {
+    if !access.roles.contains(&caller.actor.role) {
+        return Err(AuthError::RoleNotAllowed {
             role: caller.actor.role.to_string(),
-        })
+        });
     }
+    if access.whole_store && !caller.scope.sees_every_order() {
+        return Err(AuthError::OutOfScope);
+    }
+    Ok(caller)
+}
+
+/// Whether the settings of the store let this role do it. Asked before anything is looked up, so that
+/// the answer tells nothing of the order.
+pub fn check_settings(store: &StoreConfig, role: Role, work: &Work) -> Result<(), AuthError> {
+    let is_payment = matches!(work, Work::Decide(Command::RecordPayment(_)));
+    if is_payment && role == Role::Storefront && !store.storefront_records_payments {
+        return Err(AuthError::RoleNotAllowed {
+            role: role.to_string(),
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -57,7 +76,8 @@ mod tests {
     #[test]
     fn what_has_no_row_is_closed() {
         let may = |path, role| {
-            roles(path).and_then(|roles| authorize(roles, Caller::everywhere(Actor::new(role, ""))))
+            access(path)
+                .and_then(|access| authorize(access, Caller::everywhere(Actor::new(role, ""))))
         };
         assert!(may("/belay.v1.OrderService/GetOrder", Auditor).is_ok());
         let create_order = may("/belay.v1.OrderService/CreateOrder", Auditor);

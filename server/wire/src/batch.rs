@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::views::Viewer;
 use crate::{answers, events};
 
 /// A command to decide, with its caller and the reference data of its store.
@@ -76,6 +77,8 @@ pub enum StoredAnswerError {
     Rejection(#[from] serde_json::Error),
     #[error("a stored answer has no known form")]
     Form,
+    #[error("there is no view of this answer for who sees parcels")]
+    NoView,
 }
 
 /// The orders of a transaction, as they were and as they have become, and what else is to be
@@ -137,10 +140,42 @@ impl Batch {
     /// # Errors
     /// Where the answer was given before and cannot be read any more.
     pub fn decide(&mut self, command: &Submitted<'_>) -> Result<Reply, StoredAnswerError> {
+        let reply = self.decide_whole(command)?;
+        self.seen(command, reply)
+    }
+
+    /// The reply as the caller sees it, whether it is given now or again.
+    fn seen(&self, command: &Submitted<'_>, reply: Reply) -> Result<Reply, StoredAnswerError> {
+        let Some(Change { after, .. }) = self.orders.get(&command.key) else {
+            return Ok(reply);
+        };
+        let viewer = Viewer::of(command.caller, after);
+        if viewer.sees_whole() {
+            return Ok(reply);
+        }
+        match reply {
+            Reply::Answer(answer) => Ok(Reply::Answer(answers::seen(
+                &viewer,
+                command.work,
+                &answer,
+            )?)),
+            // The terms name the money.
+            Reply::Rejected(Rejection::QuoteMismatch { .. }) => {
+                Ok(Reply::Rejected(Rejection::QuoteMismatch {
+                    quoted: String::new(),
+                    present: String::new(),
+                }))
+            }
+            rejected @ Reply::Rejected(_) => Ok(rejected),
+        }
+    }
+
+    fn decide_whole(&mut self, command: &Submitted<'_>) -> Result<Reply, StoredAnswerError> {
         // An answer is not repeated to a caller who no longer sees the order.
         if let Work::Decide(wanted) = command.work
             && let Some(Change { after, .. }) = self.orders.get(&command.key)
-            && let Err(rejection) = commands::check_scope(after, wanted, &command.caller.scope)
+            && let Caller { actor, scope } = command.caller
+            && let Err(rejection) = commands::check_scope(after, wanted, actor, scope)
         {
             return Ok(Reply::Rejected(rejection));
         }

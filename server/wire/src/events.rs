@@ -14,7 +14,7 @@ use belay_proto::v1 as pb;
 use prost::Message;
 
 use self::detail::{detail, text};
-pub use self::encoded::{EncodedEvents, encode_behind};
+pub use self::encoded::{EncodedEvents, encode_behind, encode_one};
 pub use self::quality::seller_facts;
 pub use self::selector::Selector;
 pub use self::stock::{NewsError, order_news};

@@ -1,6 +1,6 @@
 //! Between the protos and the domain: `auth` says who calls, `parse` checks what comes in, `batch`
 //! lets commands be decided, `render` shows what stands, `answers` and `events` make the bytes that
-//! are stored, `rejections` and `status` say why a call
+//! are stored, `views` cuts messages to what a role sees, `rejections` and `status` say why a call
 //! does not get its answer, `pages` cuts lists and says where they go on, `cloud_events` tells
 //! events in JSON.
 //!
@@ -30,5 +30,6 @@ pub mod render;
 pub mod resume;
 pub mod status;
 pub mod values;
+pub mod views;
 
 pub use enums::Wire;

@@ -97,6 +97,7 @@ impl Run<'_> {
             policy,
             default_warehouse_id: self.random.pick(&["", "main", "no id!"]).to_owned(),
             default_carrier_id: self.random.pick(&["", "", "own"]).to_owned(),
+            storefront_records_payments: self.random.chance(30),
         };
         let caller = self.administrator();
         _ = self.pair.ask(&caller, request).await;
@@ -119,6 +120,7 @@ impl Run<'_> {
             time_zone: self.filter(&["UTC", "Europe/Berlin", "Mars/Base"]),
             default_warehouse_id: self.filter(&["main", "east", "nowhere"]),
             default_carrier_id: self.filter(&["standard", "express", "pigeon"]),
+            storefront_records_payments: self.random.maybe(30, |random| random.chance(50)),
         };
         let caller = self.administrator();
         _ = self.pair.ask(&caller, request).await;

@@ -16,7 +16,7 @@ use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility::{CancellationRequest, Evaluation, Portion};
 use crate::lifecycle::reach::Reach;
 use crate::lifecycle::{eligibility, open, parts};
-use crate::order::{CANCELLATIONS_MAX, IdentityHash, Order, PARTS_MAX};
+use crate::order::{Buyer, CANCELLATIONS_MAX, IdentityHash, Order, PARTS_MAX};
 use crate::policy::{Policy, Reason};
 use crate::rejection::{FieldViolation, Limit, Rejection};
 use crate::terms::{Fault, IneligibleUnits, Path};
@@ -97,6 +97,15 @@ impl Selection {
 pub enum Identity {
     Email(IdentityHash),
     Username(IdentityHash),
+}
+
+impl Identity {
+    pub fn is_of(self, buyer: &Buyer) -> bool {
+        match self {
+            Identity::Email(hash) => buyer.email_hash == Some(hash),
+            Identity::Username(hash) => buyer.username_hash == Some(hash),
+        }
+    }
 }
 
 pub(super) fn decide(
@@ -204,11 +213,7 @@ fn requester(
     let buyer = || Actor::new(Role::Buyer, order.buyer.id.as_str());
     match (caller.role, command.on_behalf_of) {
         (Role::Support | Role::Operator, Some(identity)) => {
-            let is_the_buyer = match identity {
-                Identity::Email(hash) => order.buyer.email_hash == Some(hash),
-                Identity::Username(hash) => order.buyer.username_hash == Some(hash),
-            };
-            if is_the_buyer {
+            if identity.is_of(&order.buyer) {
                 Ok(buyer())
             } else {
                 Err(Rejection::OrderNotFound)

@@ -3,7 +3,8 @@
 
 use crate::order::Order;
 use crate::rejection::Rejection;
-use crate::scope::Scope;
+use crate::scope::{Scope, View};
+use crate::shipment::Shipment;
 
 /// The reach of a command: how much of an order it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,12 @@ pub(crate) enum Reach {
 
 /// A caller of this scope may reach so much of the order: what it does not see is not there for
 /// it.
-pub(crate) fn check(order: &Order, reach: Reach, scope: &Scope) -> Result<(), Rejection> {
+pub(crate) fn check(
+    order: &Order,
+    reach: Reach,
+    view: View,
+    scope: &Scope,
+) -> Result<(), Rejection> {
     if !scope.sees_order(order) {
         return Err(Rejection::OrderNotFound);
     }
@@ -31,9 +37,7 @@ pub(crate) fn check(order: &Order, reach: Reach, scope: &Scope) -> Result<(), Re
         {
             Err(Rejection::ShipmentNotFound { shipment: number })
         }
-        Reach::Cancellation(number) if !sees_cancellation(order, number, scope) => {
-            Err(Rejection::OutOfScope)
-        }
+        Reach::Cancellation(number) => check_cancellation(order, number, view, scope),
         Reach::EveryShipment
             if !order
                 .shipments
@@ -42,15 +46,32 @@ pub(crate) fn check(order: &Order, reach: Reach, scope: &Scope) -> Result<(), Re
         {
             Err(Rejection::OutOfScope)
         }
-        Reach::Order | Reach::Shipment(_) | Reach::Cancellation(_) | Reach::EveryShipment => Ok(()),
+        Reach::Order | Reach::Shipment(_) | Reach::EveryShipment => Ok(()),
     }
 }
 
-fn sees_cancellation(order: &Order, number: u32, scope: &Scope) -> bool {
-    let parts = order
-        .cancellation(number)
-        .into_iter()
-        .flat_map(|cancellation| &cancellation.parts);
-    let mut shipments = parts.filter_map(|part| order.shipment(part.shipment));
-    shipments.all(|shipment| scope.sees_shipment(shipment))
+/// All of its parts must be the caller's. Who sees parcels is told of one without such a part that it is
+/// not there, as reads say.
+fn check_cancellation(
+    order: &Order,
+    number: u32,
+    view: View,
+    scope: &Scope,
+) -> Result<(), Rejection> {
+    let Some(cancellation) = order.cancellation(number) else {
+        return Ok(());
+    };
+    let shipments = cancellation
+        .parts
+        .iter()
+        .filter_map(|part| order.shipment(part.shipment));
+    let (own, others): (Vec<&Shipment>, Vec<&Shipment>) =
+        shipments.partition(|shipment| scope.sees_shipment(shipment));
+    match view {
+        _ if others.is_empty() => Ok(()),
+        View::Parcels if own.is_empty() => Err(Rejection::CancellationNotFound {
+            cancellation: number,
+        }),
+        View::Whole | View::Parcels => Err(Rejection::OutOfScope),
+    }
 }

@@ -237,6 +237,7 @@ pub(crate) fn store(policy: Policy) -> StoreConfig {
             },
         )]),
         default_route: Some((warehouse, carrier)),
+        storefront_records_payments: false,
     }
 }
 

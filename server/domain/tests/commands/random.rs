@@ -158,6 +158,7 @@ pub(crate) fn store(random: &mut Random, now: Timestamp) -> StoreConfig {
             (warehouse_id("far"), warehouse("CN")),
         ]),
         default_route: Some((warehouse_id("main"), carrier_id("post"))),
+        storefront_records_payments: false,
     }
 }
 

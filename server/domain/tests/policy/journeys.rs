@@ -102,6 +102,7 @@ impl Journey {
                 },
             )]),
             default_route: Some((warehouse, post)),
+            storefront_records_payments: false,
         };
         let line = NewLine {
             sku: Sku::parse("SKU-1").unwrap(),

@@ -1,4 +1,5 @@
-//! Which roles may call which method.
+//! Which roles may call which method, and what else of a caller it asks for. What they see of the
+//! answers is in [`crate::views`].
 
 use belay_domain::actor::Role;
 use belay_domain::actor::Role::{
@@ -7,17 +8,54 @@ use belay_domain::actor::Role::{
 
 use super::AuthError;
 
-/// Which roles may call the method of this path. What has no row is closed to all, and is no
-/// method: a test keeps rows and methods the same.
-pub fn roles(path: &str) -> Result<&'static [Role], AuthError> {
-    let row = ROLES.iter().find(|(method, _)| *method == path);
-    row.map(|(_, roles)| *roles).ok_or(AuthError::MethodUnknown)
+/// What a method asks of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    pub roles: &'static [Role],
+    /// Of the roles, the one that may call it only where this setting of the store says so.
+    pub by_setting: Option<(Role, &'static str)>,
+    /// Whether it decides about every order of a store: its caller must see them all.
+    pub whole_store: bool,
 }
 
 /// Whether this method is administration: what operators alone may call.
 pub fn is_administration(path: &str) -> bool {
-    roles(path).is_ok_and(|roles| roles == [Operator])
+    access(path).is_ok_and(|access| access.roles == [Operator])
 }
+
+/// What the method of this path asks of its caller. What has no row is closed to all, and is no
+/// method: a test keeps rows and methods the same.
+pub fn access(path: &str) -> Result<Access, AuthError> {
+    let row = ROLES.iter().find(|(method, _)| *method == path);
+    let (path, roles) = row.ok_or(AuthError::MethodUnknown)?;
+    let by_setting = BY_SETTING.iter().find(|(method, _)| method == path);
+    Ok(Access {
+        roles,
+        by_setting: by_setting.map(|(_, setting)| *setting),
+        whole_store: WHOLE_STORE.contains(path),
+    })
+}
+
+/// The paths of all methods.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    ROLES.iter().map(|(path, _)| *path)
+}
+
+/// What a role may do where the store lets it: [`check_settings`](super::check_settings) asks.
+const BY_SETTING: &[(&str, (Role, &str))] = &[(
+    "/belay.v1.OrderService/RecordPayment",
+    (Storefront, "storefront_records_payments"),
+)];
+
+/// What decides what becomes of the orders of a store, whoever sells them and sends them.
+const WHOLE_STORE: &[&str] = &[
+    "/belay.v1.StoreService/CreateStore",
+    "/belay.v1.StoreService/UpdateStore",
+    "/belay.v1.StoreService/PutCarrier",
+    "/belay.v1.StoreService/PutWarehouse",
+    "/belay.v1.PolicyService/CreatePolicy",
+    "/belay.v1.PolicyService/ActivatePolicy",
+];
 
 /// Everyone who has to do with orders.
 const READERS: &[Role] = &[
@@ -253,6 +291,16 @@ mod tests {
         ];
         assert_eq!(administration, BTreeSet::from(expected));
         assert!(!is_administration("/belay.v1.StoreService/DeleteAll"));
+    }
+
+    #[test]
+    fn what_else_is_asked_is_asked_of_methods_that_there_are() {
+        for path in WHOLE_STORE {
+            assert_eq!(access(path).unwrap().roles, [Operator], "{path}");
+        }
+        for (path, (role, _)) in BY_SETTING {
+            assert!(access(path).unwrap().roles.contains(role), "{path}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use belay_proto::v1 as pb;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::encoding::{
     WireType, decode_varint, encode_key, encode_varint, encoded_len_varint, int32, int64, key_len,
@@ -58,6 +59,13 @@ impl EncodedEvents {
             _ => Bytes::new(),
         }
     }
+}
+
+/// An event that has its place, as a field of a message of a stream.
+pub fn encode_one(event: &pb::Event) -> Bytes {
+    let mut bytes = BytesMut::new();
+    prost::encoding::message::encode(EVENTS, event, &mut bytes);
+    bytes.freeze()
 }
 
 /// Appends the events of a row that stand behind a position, each as a field of a message of a stream
@@ -123,7 +131,6 @@ fn encode(
 
 #[cfg(test)]
 mod tests {
-    use belay_proto::v1 as pb;
     use prost::Message;
 
     use super::*;

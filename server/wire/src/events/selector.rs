@@ -1,9 +1,14 @@
-//! Which events somebody gets: those that match a filter and lie in the caller's scope.
+//! Which events somebody gets: those that match a filter and lie in the caller's scope. Who sees
+//! parcels gets of them what is about one, and of that what its role sees.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-use belay_domain::scope::{IdFilter, Scope};
+use belay_domain::actor::Actor;
+use belay_domain::scope::{Caller, IdFilter, Scope, View};
 use belay_proto::v1 as pb;
+
+use crate::views::Viewer;
 
 /// A filter that is narrowed to a scope. It asks nothing but the event itself.
 #[derive(Debug, Clone)]
@@ -14,6 +19,8 @@ pub struct Selector {
     warehouses: Names,
     carriers: Names,
     types: Option<HashSet<i32>>,
+    /// Who is to see of each what its parcels need; None for one who sees all of it.
+    parcels_of: Option<Actor>,
 }
 
 /// The names that are let through; every one where it is None. An event without a name, such as one
@@ -21,6 +28,18 @@ pub struct Selector {
 type Names = Option<HashSet<String>>;
 
 impl Selector {
+    /// What the filter lets through, for this caller.
+    pub fn of_caller(filter: &pb::EventFilter, caller: &Caller) -> Self {
+        let parcels_of = match View::of(caller.actor.role) {
+            View::Whole => None,
+            View::Parcels => Some(caller.actor.clone()),
+        };
+        Self {
+            parcels_of,
+            ..Self::new(filter, &caller.scope)
+        }
+    }
+
     /// What both the filter and the scope let through.
     pub fn new(filter: &pb::EventFilter, scope: &Scope) -> Self {
         let one = |id: &str| (!id.is_empty()).then(|| vec![id.to_owned()]);
@@ -33,6 +52,7 @@ impl Selector {
             carriers: both(some(&filter.carrier_ids), &scope.carriers),
             types: Some(filter.event_types.iter().copied().collect())
                 .filter(|types: &HashSet<i32>| !types.is_empty()),
+            parcels_of: None,
         }
     }
 
@@ -45,16 +65,20 @@ impl Selector {
             warehouses,
             carriers,
             types,
+            parcels_of,
         } = self;
         let names = [stores, sellers, warehouses, carriers];
-        order.is_none() && types.is_none() && names.into_iter().all(Option::is_none)
+        let is_narrowed = order.is_some() || types.is_some() || parcels_of.is_some();
+        !is_narrowed && names.into_iter().all(Option::is_none)
     }
 
     pub fn selects(&self, event: &pb::Event) -> bool {
         let lets_through =
             |names: &Names, name: &str| names.as_ref().is_none_or(|names| names.contains(name));
         let order = self.order.as_ref();
-        order.is_none_or(|order| *order == event.order_id)
+        let is_about_parcel = !event.warehouse_id.is_empty();
+        (self.parcels_of.is_none() || is_about_parcel)
+            && order.is_none_or(|order| *order == event.order_id)
             && lets_through(&self.stores, &event.store_id)
             && lets_through(&self.sellers, &event.seller_id)
             && lets_through(&self.warehouses, &event.warehouse_id)
@@ -63,6 +87,21 @@ impl Selector {
                 .types
                 .as_ref()
                 .is_none_or(|types| types.contains(&event.event_type))
+    }
+}
+
+impl Selector {
+    /// Whether those who get an event get all of it.
+    pub fn shows_whole(&self) -> bool {
+        self.parcels_of.is_none()
+    }
+
+    /// A selected event as it is seen.
+    pub fn shown<'a>(&self, event: &'a pb::Event) -> Cow<'a, pb::Event> {
+        match &self.parcels_of {
+            None => Cow::Borrowed(event),
+            Some(actor) => Cow::Owned(Viewer::of_no_order(actor).shown(event.clone())),
+        }
     }
 }
 

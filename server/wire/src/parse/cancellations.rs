@@ -7,7 +7,7 @@ use belay_domain::commands::{
 };
 use belay_domain::ids::{CarrierId, ChildKind, OrderId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::query::{ActionsSummary, CancellationFilter, IncidentFilter};
-use belay_domain::scope::Scope;
+use belay_domain::scope::{Caller, View};
 use belay_domain::terms::Path;
 use belay_proto::v1 as pb;
 use belay_proto::v1::on_behalf_of::Buyer;
@@ -156,6 +156,7 @@ pub fn list_cancellations(
             order: order?.map(|order| OrderKey::of(&store, &order)),
             store,
             scope: scope.clone(),
+            view: View::of(reader.caller.actor.role),
             seller: scope.sellers.narrow(seller?),
             state: state?,
             warehouse: warehouse?,
@@ -180,6 +181,7 @@ pub fn list_incidents(
             order: order?.map(|order| OrderKey::of(&store, &order)),
             store,
             scope: reader.caller.scope.clone(),
+            view: View::of(reader.caller.actor.role),
             state: state?,
             kind: kind?,
         })
@@ -269,6 +271,11 @@ pub struct Actions {
 }
 
 impl Actions {
+    /// What buyers got at once is for sellers, and for those who see orders whole.
+    pub fn counts_auto_approved(&self) -> bool {
+        self.party == Role::Seller && self.summary.view == View::Whole
+    }
+
     /// From when on cancellations that were approved without asking the seller count.
     pub fn since(&self, now: Timestamp) -> Timestamp {
         let ago = |length| now.checked_sub(length).unwrap_or(Timestamp::MIN);
@@ -282,13 +289,13 @@ pub fn summarize_actions(
     request: pb::SummarizeActionsRequest,
     reader: &Reader<'_>,
 ) -> Parsed<Actions> {
-    parse(|v| actions(v, request, &reader.caller.scope))
+    parse(|v| actions(v, request, reader.caller))
 }
 
 fn actions(
     v: &mut Violations,
     request: pb::SummarizeActionsRequest,
-    scope: &Scope,
+    caller: &Caller,
 ) -> Option<Actions> {
     let store = store_id(v, &request.store_id);
     let party = party(v, "party", request.party);
@@ -316,12 +323,13 @@ fn actions(
     let warehouse = optional_id(v, "warehouse_id", request.warehouse_id, WarehouseId::parse);
     let carrier = optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
     let auto_approved_since = time(v, "auto_approved_since", request.auto_approved_since);
-    let seller = scope.sellers.narrow(seller?);
+    let seller = caller.scope.sellers.narrow(seller?);
     Some(Actions {
         party: party?,
         summary: ActionsSummary {
             store: store?,
-            scope: scope.clone(),
+            scope: caller.scope.clone(),
+            view: View::of(caller.actor.role),
             seller,
             warehouse: warehouse?,
             carrier: carrier?,

@@ -151,7 +151,7 @@ impl ReadFilter {
         Ok(EventsRequest {
             store: self.store,
             order: self.order.map(|order| (order, tokens.partition_of(order))),
-            selector: Selector::new(&self.filter, &reader.caller.scope),
+            selector: Selector::of_caller(&self.filter, reader.caller),
             filter,
             begin,
         })

@@ -73,6 +73,7 @@ fn new_store(v: &mut Violations, request: pb::CreateStoreRequest) -> Option<NewS
         policy: policy?,
         warehouse: warehouse?,
         carrier: carrier?,
+        storefront_records_payments: request.storefront_records_payments,
         fingerprint: [0; 32],
     };
     store.fingerprint = fingerprint(&store);
@@ -88,6 +89,7 @@ fn fingerprint(new: &NewStore) -> [u8; 32] {
         time_zone: new.time_zone.clone(),
         default_warehouse_id: new.warehouse.to_string(),
         default_carrier_id: new.carrier.to_string(),
+        storefront_records_payments: new.storefront_records_payments,
         policy: Some(match new.policy.clone() {
             PolicySource::Preset(name) => PolicyChoice::Preset(name),
             PolicySource::Document(document) => PolicyChoice::Document(document),
@@ -155,6 +157,7 @@ fn store_changes(v: &mut Violations, request: pb::UpdateStoreRequest) -> Option<
         time_zone: time_zone?,
         warehouse: warehouse?,
         carrier: carrier?,
+        storefront_records_payments: request.storefront_records_payments,
         expected_version: expected_version?,
     })
 }

@@ -36,6 +36,7 @@ fn store() -> StoreConfig {
         carriers: BTreeMap::new(),
         warehouses: BTreeMap::new(),
         default_route: Some((warehouse, carrier)),
+        storefront_records_payments: false,
     }
 }
 

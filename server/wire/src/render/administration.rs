@@ -33,6 +33,7 @@ pub fn store(store: &Store, activations: &[Activation], now: Timestamp) -> pb::S
             .unwrap_or_default(),
         create_time: Some(time(store.create_time)),
         update_time: Some(time(store.update_time)),
+        storefront_records_payments: store.storefront_records_payments,
     }
 }
 

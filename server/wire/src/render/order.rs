@@ -19,9 +19,14 @@ use super::{cancellation, shipment};
 use crate::Wire;
 use crate::enums::numbers;
 use crate::values::{count, etag, money, refund_amount, time};
+use crate::views::Viewer;
 
-/// The whole order as it stands, with what its buyer may do at `now`.
-pub fn order(order: &Order, store: &StoreConfig, now: Timestamp) -> pb::Order {
+/// The order as it stands, with what its buyer may do at `now`, as the viewer sees it.
+pub fn order(viewer: &Viewer<'_>, order: &Order, store: &StoreConfig, now: Timestamp) -> pb::Order {
+    viewer.shown(whole(order, store, now))
+}
+
+fn whole(order: &Order, store: &StoreConfig, now: Timestamp) -> pb::Order {
     let direct_cancellation = direct_cancellation(order, store, now);
     let explanation = match direct_cancellation {
         DirectCancellation::Refused(reason) => reason.name(),
@@ -69,12 +74,12 @@ pub fn order(order: &Order, store: &StoreConfig, now: Timestamp) -> pb::Order {
         shipments: order
             .shipments
             .iter()
-            .map(|each| shipment(order, store, each))
+            .map(|each| shipment::whole(order, store, each))
             .collect(),
         cancellations: order
             .cancellations
             .iter()
-            .map(|each| cancellation(order, store, each))
+            .map(|each| cancellation::whole(order, store, each))
             .collect(),
         refunds: order
             .refunds
@@ -84,7 +89,7 @@ pub fn order(order: &Order, store: &StoreConfig, now: Timestamp) -> pb::Order {
         incidents: order
             .incidents
             .iter()
-            .map(|each| incident(order, each))
+            .map(|each| whole_incident(order, each))
             .collect(),
         policy_version: count(order.policy_version),
         create_time: Some(time(order.create_time)),
@@ -236,8 +241,12 @@ pub fn refund(order: &Order, refund: &Refund) -> pb::Refund {
     }
 }
 
-/// A contradiction that support resolves.
-pub fn incident(order: &Order, incident: &Incident) -> pb::Incident {
+/// A contradiction that support resolves, as the viewer sees it.
+pub fn incident(viewer: &Viewer<'_>, order: &Order, incident: &Incident) -> pb::Incident {
+    viewer.shown(whole_incident(order, incident))
+}
+
+fn whole_incident(order: &Order, incident: &Incident) -> pb::Incident {
     let cancellation = incident
         .cancellation
         .map(|number| ChildKind::Cancellation.id(&order.id, number));

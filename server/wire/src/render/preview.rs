@@ -17,11 +17,22 @@ use crate::enums::numbers;
 use crate::quote;
 use crate::rejections::{RequestIds, proto_rejections};
 use crate::values::{count, deductions, etag, line_quantities, money, refund_amount, time};
+use crate::views::Viewer;
 
-/// `now` is the moment for which the preview holds.
+/// As the viewer sees it. `now` is the moment for which the preview holds.
 pub fn preview(
-    order: &Order,
-    request: &RequestCancellation,
+    viewer: &Viewer<'_>,
+    asked: (&Order, &RequestCancellation),
+    preview: &Preview,
+    store: &StoreConfig,
+    now: Timestamp,
+    identity_key: &[u8; 32],
+) -> pb::PreviewCancellationResponse {
+    viewer.shown(whole(asked, preview, store, now, identity_key))
+}
+
+fn whole(
+    (order, request): (&Order, &RequestCancellation),
     preview: &Preview,
     store: &StoreConfig,
     now: Timestamp,

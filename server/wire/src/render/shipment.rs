@@ -10,9 +10,19 @@ use super::cancellation::actor;
 use crate::Wire;
 use crate::enums::numbers;
 use crate::values::{count, etag, time};
+use crate::views::Viewer;
 
-/// A shipment with what its warehouse needs.
-pub fn shipment(order: &Order, store: &StoreConfig, shipment: &Shipment) -> pb::Shipment {
+/// A shipment with what its warehouse needs, as the viewer sees it.
+pub fn shipment(
+    viewer: &Viewer<'_>,
+    order: &Order,
+    store: &StoreConfig,
+    shipment: &Shipment,
+) -> pb::Shipment {
+    viewer.shown(whole(order, store, shipment))
+}
+
+pub(super) fn whole(order: &Order, store: &StoreConfig, shipment: &Shipment) -> pb::Shipment {
     let cancelled = shipment.units.intersection(&order.cancelled_units());
     let content = |number| {
         let line = order.line(number)?;

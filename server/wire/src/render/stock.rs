@@ -7,6 +7,7 @@ use belay_proto::v1 as pb;
 use super::cancellation::actor;
 use crate::Wire as _;
 use crate::values::{count, time};
+use crate::views::Viewer;
 
 /// What is there of a SKU.
 pub fn stock(stock: &Stock) -> pb::Stock {
@@ -29,8 +30,12 @@ fn time_of(place: EntryPlace) -> Option<prost_types::Timestamp> {
     (place != EntryPlace::FIRST).then(|| time(place.time()))
 }
 
-/// An entry of the ledger.
-pub fn stock_entry(stored: &StoredEntry) -> pb::StockEntry {
+/// An entry of the ledger, as the viewer sees it.
+pub fn stock_entry(viewer: &Viewer<'_>, stored: &StoredEntry) -> pb::StockEntry {
+    viewer.shown(whole_entry(stored))
+}
+
+fn whole_entry(stored: &StoredEntry) -> pb::StockEntry {
     let entry = &stored.entry;
     let mut shown = pb::StockEntry {
         kind: entry.kind.number(),

@@ -11,6 +11,7 @@ use belay_domain::units::{UnitRange, UnitSet};
 use belay_domain::weight::{TEXTS_BYTES_MAX, WEIGHT_BYTES_MAX, WEIGHT_BYTES_ROOM};
 use belay_proto::v1 as pb;
 use belay_wire::render;
+use belay_wire::views::Viewer;
 use prost::Message;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, Kind, MessageDescriptor, ReflectMessage, Value,
@@ -21,7 +22,12 @@ use crate::extremes::{bare, cancellation, gate, incident, part, payment, refund,
 use crate::kit::Case;
 
 fn message(case: &Case) -> pb::Order {
-    render::order(&case.order, &case.store, case.order.update_time)
+    render::order(
+        &Viewer::WHOLE,
+        &case.order,
+        &case.store,
+        case.order.update_time,
+    )
 }
 
 /// The bytes of the message, which are never more than the weight.

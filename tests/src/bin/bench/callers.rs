@@ -72,6 +72,7 @@ impl Connections {
             )),
             default_warehouse_id: "W".to_owned(),
             default_carrier_id: "C".to_owned(),
+            ..Default::default()
         };
         stores.create_store(request(create, "operator")).await?;
         let warehouse = v1::Warehouse {

@@ -17,6 +17,7 @@ use crate::money::Amounts;
 use crate::order::{Order, PARTS_MAX};
 use crate::policy::Policy;
 use crate::rejection::{Denial, Rejection};
+use crate::scope::View;
 use crate::terms::{Effect, Fault, GateSpec, NextAction, Path};
 use crate::units::UnitSet;
 
@@ -85,7 +86,8 @@ pub fn preview(
     command: &RequestCancellation,
     context: &Context<'_>,
 ) -> Result<Preview, Rejection> {
-    reach::check(order, command.selection.reach(), context.scope)?;
+    let view = View::of(context.caller.role);
+    reach::check(order, command.selection.reach(), view, context.scope)?;
     let mut draft = Draft::of(order, context);
     deadlines::apply_due(&mut draft);
     let requester = super::requester(&draft.order, &draft.caller, command)?;
