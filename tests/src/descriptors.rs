@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use prost::Message;
-use prost_types::field_descriptor_proto::Label;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::method_options::IdempotencyLevel;
 use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use tonic::Code;
@@ -209,6 +210,77 @@ pub fn is_field(method: &str, path: &str) -> bool {
         message = field.type_name.clone();
     }
     true
+}
+
+/// A list that a request of an RPC may hold, with far too many entries in it.
+#[derive(Debug, Clone)]
+pub struct LongList {
+    /// Such as `OrderService/CreateOrder`.
+    pub method: String,
+    pub streams: bool,
+    /// Such as `shipments[0].contents`.
+    pub path: String,
+    pub request: Vec<u8>,
+}
+
+/// Every list of every request, however deep it stands, each with so many entries.
+pub fn long_lists(entries: usize) -> Vec<LongList> {
+    let mut found = Vec::new();
+    for service in FILES.iter().flat_map(|file| &file.service) {
+        for method in &service.method {
+            let mut lists = Vec::new();
+            find_lists(method.input_type(), "", entries, &mut lists);
+            found.extend(lists.into_iter().map(|(path, request)| LongList {
+                method: format!("{}/{}", service.name(), method.name()),
+                streams: method.server_streaming(),
+                path,
+                request,
+            }));
+        }
+    }
+    found
+}
+
+/// The lists of a message and of what it holds, by path, with the bytes of the message.
+fn find_lists(message: &str, prefix: &str, entries: usize, found: &mut Vec<(String, Vec<u8>)>) {
+    let Some(message) = MESSAGES.get(message) else {
+        return;
+    };
+    for field in &message.field {
+        let path = format!("{prefix}{}", field.name());
+        let number = u32::try_from(field.number()).expect("field numbers are positive");
+        let is_list = field.label() == Label::Repeated;
+        if is_list {
+            let mut list = Vec::new();
+            let is_packed = !matches!(field.r#type(), Type::String | Type::Bytes | Type::Message);
+            if is_packed {
+                put_bytes(number, &vec![1; entries], &mut list);
+            } else {
+                (0..entries).for_each(|_| put_bytes(number, &[], &mut list));
+            }
+            found.push((path.clone(), list));
+        }
+        if field.r#type() == Type::Message {
+            let mut inner = Vec::new();
+            let path = if is_list {
+                format!("{path}[0].")
+            } else {
+                format!("{path}.")
+            };
+            find_lists(field.type_name(), &path, entries, &mut inner);
+            found.extend(inner.into_iter().map(|(path, bytes)| {
+                let mut message = Vec::new();
+                put_bytes(number, &bytes, &mut message);
+                (path, message)
+            }));
+        }
+    }
+}
+
+fn put_bytes(field: u32, bytes: &[u8], message: &mut Vec<u8>) {
+    encode_key(field, WireType::LengthDelimited, message);
+    encode_varint(u64::try_from(bytes.len()).expect("a length"), message);
+    message.extend_from_slice(bytes);
 }
 
 /// The values of `ErrorReason` by their short names.

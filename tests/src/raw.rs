@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use prost::Message;
+use prost::bytes::{Buf, BufMut};
+use prost::encoding::{DecodeContext, WireType};
+use prost::{DecodeError, Message};
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataValue;
@@ -25,6 +27,34 @@ pub struct Raw {
 pub trait AnyRequest: Message + Clone + Debug + Send + Sync + 'static {}
 
 impl<Q: Message + Clone + Debug + Send + Sync + 'static> AnyRequest for Q {}
+
+/// A message that is in bytes already.
+#[derive(Debug, Clone, Default)]
+pub struct Encoded(pub Vec<u8>);
+
+impl Message for Encoded {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        buf.put_slice(&self.0);
+    }
+
+    fn merge_field(
+        &mut self,
+        _: u32,
+        _: WireType,
+        _: &mut impl Buf,
+        _: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        unimplemented!("it is only sent")
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
 
 /// What a call was refused with.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 mod bulk;
 mod cancellations;
 mod lists;
+mod long_lists;
 mod orders;
 mod others;
 mod payments;

@@ -414,6 +414,18 @@ fn duration(length: prost_types::Duration) -> Option<SignedDuration> {
     is_normal.then(|| SignedDuration::new(length.seconds, length.nanos))
 }
 
+/// Asked of every list before anything else, so that none is walked that is longer than it may be.
+fn at_most(v: &mut Violations, field: &str, entries: usize, max: usize) -> Option<()> {
+    if entries > max {
+        v.refuse(
+            field,
+            format!("must have at most {max} entries, has {entries}"),
+        )
+    } else {
+        Some(())
+    }
+}
+
 /// Says which entries repeat an earlier one.
 fn distinct<K: Eq + std::hash::Hash>(
     v: &mut Violations,
@@ -425,6 +437,23 @@ fn distinct<K: Eq + std::hash::Hash>(
             v.add(field, "repeats an earlier entry");
         }
     }
+}
+
+/// Values none of which is named twice, in their order; `max` is how many there are to be named.
+fn distinct_values<T: Wire>(
+    v: &mut Violations,
+    field: &str,
+    numbers: &[i32],
+    max: usize,
+) -> Option<Vec<T>> {
+    at_most(v, field, numbers.len(), max)?;
+    let at = |index: usize| format!("{field}[{index}]");
+    let numbers = numbers.iter().enumerate();
+    let read = all(numbers
+        .clone()
+        .map(|(index, number)| specified(v, &at(index), *number)));
+    distinct(v, numbers.map(|(index, number)| (at(index), Some(*number))));
+    read
 }
 
 /// All entries, or `None` where one of them was refused; each is read, so that each is checked.

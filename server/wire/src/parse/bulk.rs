@@ -6,6 +6,7 @@ use belay_domain::bulk::{
 };
 use belay_domain::commands::{Matching, RequestCancellation, Selection};
 use belay_domain::ids::{OrderId, SellerId, Sku, StoreId, WarehouseId};
+use belay_domain::order::OrderState;
 use belay_domain::scope::{Caller, Scope};
 use belay_proto::v1 as pb;
 use belay_proto::v1::start_bulk_cancellation_request::Selection as Asked;
@@ -17,7 +18,7 @@ use super::envelope::{Reader, store_id};
 use super::lists::{ListRequest, asked_page};
 use super::orders::place;
 use super::{
-    Parsed, Violations, all, distinct, id, optional_id, parse, positive_or, request_id, specified,
+    Parsed, Violations, distinct, distinct_values, id, optional_id, parse, positive_or, request_id,
     time, unspecified_or,
 };
 
@@ -179,15 +180,7 @@ fn filter_of(v: &mut Violations, filter: pb::BulkFilter, scope: &Scope) -> Optio
         filter.destination_city,
     );
     let (country, city) = place.unzip();
-    let state_field = |index: usize| format!("filter.states[{index}]");
-    let numbers = filter.states.iter().enumerate();
-    let states = all(numbers
-        .clone()
-        .map(|(index, number)| specified(v, &state_field(index), *number)));
-    distinct(
-        v,
-        numbers.map(|(index, number)| (state_field(index), Some(*number))),
-    );
+    let states = distinct_values(v, "filter.states", &filter.states, OrderState::ALL.len());
     let create_time_from = time(v, "filter.create_time_from", filter.create_time_from);
     let create_time_before = time(v, "filter.create_time_before", filter.create_time_before);
     let states = states.map(|states| {

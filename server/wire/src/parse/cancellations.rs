@@ -25,8 +25,8 @@ use super::envelope::{
 use super::lists::{ListRequest, asked_page};
 use super::quantities::line_quantities;
 use super::{
-    Parsed, Violations, all, child_of, code, distinct, id, note, optional_id, parse, required_code,
-    specified, text, time, unspecified_or,
+    Parsed, Violations, all, child_of, code, distinct_values, id, note, optional_id, parse,
+    required_code, specified, text, time, unspecified_or,
 };
 use crate::status::CallError;
 use crate::{identity, quote};
@@ -362,18 +362,7 @@ fn terms(
     on_ineligible_units: i32,
 ) -> Option<Terms> {
     let reason = code(v, "reason", reason);
-    let path_field = |index: usize| format!("paths[{index}]");
-    let read = all(paths
-        .iter()
-        .enumerate()
-        .map(|(index, number)| specified(v, &path_field(index), *number)));
-    distinct(
-        v,
-        paths
-            .iter()
-            .enumerate()
-            .map(|(index, number)| (path_field(index), Some(*number))),
-    );
+    let paths = distinct_values(v, "paths", paths, Path::ALL.len());
     let on_ineligible_units = match pb::OnIneligibleUnits::try_from(on_ineligible_units) {
         Ok(pb::OnIneligibleUnits::Unspecified | pb::OnIneligibleUnits::Refuse) => {
             Some(IneligibleUnits::Refuse)
@@ -387,7 +376,7 @@ fn terms(
             None
         }
     };
-    let paths = read.map(|paths| {
+    let paths = paths.map(|paths| {
         if paths.is_empty() {
             vec![Path::Cancel]
         } else {

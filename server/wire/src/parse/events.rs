@@ -13,7 +13,7 @@ use belay_proto::v1::{list_events_request, watch_events_request};
 use super::bounds::FILTER_IDS_MAX;
 use super::envelope::Reader;
 use super::lists::{asked_page, page_size};
-use super::{Parsed, Violations, id, optional_id, parse, specified};
+use super::{Parsed, Violations, at_most, id, optional_id, parse, specified};
 use crate::events::Selector;
 use crate::pages::PageRequest;
 use crate::resume::{FilterHash, ResumePoint, ResumeTokens, filter_hash};
@@ -192,10 +192,9 @@ fn event_filter(v: &mut Violations, mut filter: pb::EventFilter) -> Option<ReadF
         &mut filter.carrier_ids,
         CarrierId::parse,
     );
-    if filter.event_types.len() > EventType::ALL.len() {
-        v.add("filter.event_types", "names more types than there are");
-    } else {
-        for (at, number) in filter.event_types.iter().enumerate() {
+    let (types, types_max) = (&filter.event_types, EventType::ALL.len());
+    if at_most(v, "filter.event_types", types.len(), types_max).is_some() {
+        for (at, number) in types.iter().enumerate() {
             let _: Option<EventType> = specified(v, &format!("filter.event_types[{at}]"), *number);
         }
     }
@@ -216,14 +215,7 @@ fn ids<T>(
     given: &mut Vec<String>,
     parse: impl Fn(String) -> Result<T, IdError>,
 ) {
-    if given.len() > FILTER_IDS_MAX {
-        v.add(
-            field,
-            format!(
-                "must have at most {FILTER_IDS_MAX} entries, has {}",
-                given.len()
-            ),
-        );
+    if at_most(v, field, given.len(), FILTER_IDS_MAX).is_none() {
         return;
     }
     for (at, text) in given.iter().enumerate() {
@@ -234,14 +226,11 @@ fn ids<T>(
 }
 
 fn named(v: &mut Violations, given: &pb::FeedPositions, partitions: u16) -> Option<AskedBegin> {
+    let entries = given.partitions.len();
+    at_most(v, "positions.partitions", entries, partitions.into())?;
     let mut seen = HashSet::new();
     let mut named = Vec::new();
-    for (at, entry) in given
-        .partitions
-        .iter()
-        .take(usize::from(partitions) + 1)
-        .enumerate()
-    {
+    for (at, entry) in given.partitions.iter().enumerate() {
         let path = format!("positions.partitions[{at}]");
         let partition = u16::try_from(entry.partition)
             .ok()

@@ -22,8 +22,8 @@ use super::bounds::{
 use super::envelope::{Reader, store_id};
 use super::lists::{ListRequest, asked_page};
 use super::{
-    Parsed, Violations, all, country, distinct, etag, id, money_of_its_own, optional_id, parse,
-    positive, specified, text, time,
+    Parsed, Violations, all, at_most, country, distinct, etag, id, money_of_its_own, optional_id,
+    parse, positive, specified, text, time,
 };
 use crate::pages::PageRequest;
 
@@ -228,17 +228,6 @@ fn return_labels(
         Some((country?, ReturnLabel { price: price? }))
     });
     all(labels).map(|labels| labels.into_iter().collect())
-}
-
-fn at_most(v: &mut Violations, field: &str, entries: usize, max: usize) -> Option<()> {
-    if entries > max {
-        v.refuse(
-            field,
-            format!("must have at most {max} entries, has {entries}"),
-        )
-    } else {
-        Some(())
-    }
 }
 
 pub fn put_warehouse(request: pb::PutWarehouseRequest, _: &Reader<'_>) -> Parsed<NewWarehouse> {
