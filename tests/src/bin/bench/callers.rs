@@ -60,6 +60,11 @@ impl Connections {
             .collect()
     }
 
+    /// One of them.
+    pub(crate) fn channel(&self, index: usize) -> Channel {
+        self.0[index % self.0.len()].clone()
+    }
+
     /// The store of the bench, with one warehouse and one carrier.
     pub(crate) async fn create_store(&self) -> anyhow::Result<()> {
         let mut stores = StoreServiceClient::new(self.0[0].channel.clone());

@@ -15,6 +15,7 @@ mod load;
 mod meters;
 mod projection;
 mod raw;
+mod readers;
 mod replicas;
 mod report;
 mod service;
@@ -92,6 +93,10 @@ struct Args {
     /// With `--feed`: how long the full load is under which the stock must keep up.
     #[arg(long, default_value_t = 60.0)]
     lag_seconds: f64,
+    /// Measure writes as well beside so many readers that ask for the largest pages without a pause,
+    /// say 24.
+    #[arg(long)]
+    readers: Option<usize>,
     /// Measure cancellations as well with so many orders in the database, say 100000,1000000. Takes
     /// long.
     #[arg(long, value_delimiter = ',')]
@@ -144,6 +149,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
     } else {
         None
     };
+    let readers = match bench.args.readers {
+        Some(readers) => Some(readers::measure(&mut bench, &service.url, readers).await?),
+        None => None,
+    };
     let feed = if bench.args.feed {
         Some(feed::measure(&mut bench, &service).await?)
     } else {
@@ -175,6 +184,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     lines.push(String::new());
     lines.extend(report::table(&series));
     lines.extend(replicas.iter().map(replicas::Replicas::line));
+    lines.extend(readers.iter().flat_map(readers::Readers::lines));
     lines.extend(feed.iter().flat_map(feed::Feed::lines));
     lines.extend(projection.iter().flat_map(projection::Projection::lines));
     lines.extend(growth::lines(&sizes));
@@ -182,6 +192,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     replicas
         .iter()
         .for_each(|replicas| replicas.add_to(&mut figures));
+    readers
+        .iter()
+        .for_each(|readers| readers.add_to(&mut figures));
     feed.iter().for_each(|feed| feed.add_to(&mut figures));
     projection
         .iter()
