@@ -9,6 +9,7 @@ pub mod actor;
 pub mod bulk;
 pub mod calendar;
 pub mod cancellation;
+pub mod chain;
 pub mod commands;
 pub mod context;
 pub mod decision;
