@@ -14,6 +14,7 @@ pub mod commands;
 pub mod context;
 pub mod decision;
 pub mod document;
+pub mod erasure;
 pub mod error_reason;
 pub mod event;
 pub mod feed;

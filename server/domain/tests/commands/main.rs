@@ -9,6 +9,7 @@ mod cancellations;
 mod consents;
 mod deadlines;
 mod ends;
+mod erasure;
 mod goods;
 mod history;
 mod home;
