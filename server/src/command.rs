@@ -70,7 +70,7 @@ fn sight_of(caller: &Caller, work: &Work) -> Option<Sight> {
     };
     let sight = Sight {
         scope: caller.scope.clone(),
-        buyer: command.on_behalf_of(),
+        buyer: command.identities(),
     };
     (!sight.sees_every_order()).then_some(sight)
 }

@@ -21,8 +21,12 @@ pub mod deliver;
 pub mod demo;
 pub mod drain;
 pub mod engine;
+pub mod erase;
 mod failure;
 pub mod feed;
+pub mod grants;
+pub mod identity_command;
+pub mod identity_keys;
 pub mod ids;
 pub mod outage;
 pub mod port;
@@ -36,6 +40,7 @@ pub mod simulation;
 pub mod store_cache;
 pub mod telemetry;
 pub mod tls;
+pub mod verify;
 pub mod workers;
 
 use tokio_util::sync::CancellationToken;
@@ -45,6 +50,7 @@ use crate::db::clock::Clock;
 use crate::db::pool::Pool;
 use crate::engine::Engine;
 use crate::feed::Feed;
+use crate::identity_keys::IdentityKeys;
 use crate::projections::Lags;
 use crate::reads::Reads;
 use crate::retention::OldestRows;
@@ -64,9 +70,10 @@ pub struct App {
     pub pool: Pool,
     pub stores: StoreCache,
     pub telemetry: Telemetry,
-    /// Key of the hashes of e-mail addresses and user names; made with the database, never leaves
-    /// it.
+    /// Key of the hashes of e-mail addresses and user names, and of all seals: the first of
+    /// `identity_keys`.
     pub identity_key: [u8; 32],
+    pub identity_keys: IdentityKeys,
     /// Partitions of the feed, fixed when the database was made.
     pub partitions: u16,
     pub clock: Clock,

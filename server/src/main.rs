@@ -21,13 +21,19 @@ use belay_server::command_line::trust::{Believes, ProxyArguments};
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
 use belay_server::deliver::command_line::{DeadLetters, Deliver};
+use belay_server::erase::Erase;
+use belay_server::grants::Grants;
+use belay_server::identity_command::IdentityKeyArguments;
+use belay_server::identity_keys::{IdentityArguments, check_value};
 use belay_server::port::command_line::{PortArguments, Switch};
 use belay_server::projections::{self, Rebuild};
 use belay_server::retention::{Keep, RetentionSettings};
 use belay_server::server::{Server, ServerSettings};
+use belay_server::telemetry::audit::{Audit, AuditLog, AuditTarget};
 use belay_server::telemetry::calls::{LOG_READS_DEFAULT, LOG_READS_MAX};
 use belay_server::telemetry::logs::LogFormat;
 use belay_server::telemetry::{self, Telemetry};
+use belay_server::verify::Verify;
 use belay_server::{deliver, demo};
 use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
@@ -55,7 +61,7 @@ enum Subcommands {
     /// Serve on a database that `migrate` has prepared.
     Serve(Serve),
     /// Bring the database's schema to this version.
-    Migrate(DatabaseArguments),
+    Migrate(Migrate),
     /// Migrate, make the store `demo` and serve it: for trying Belay out. Callers name their own
     /// role.
     Dev(Dev),
@@ -69,8 +75,25 @@ enum Subcommands {
     Deliver(Box<Deliver>),
     /// List, send again or drop events that a receiver has not taken.
     DeadLetters(DeadLetters),
+    /// Follow the chains of the feed, and say what is not as it was written: exit code 1, or 2 where it cannot be
+    /// looked at.
+    Verify(Verify),
+    /// Erase the personal data of a buyer: its orders keep their books, and forget whom they were for.
+    Erase(Erase),
+    /// Print the grants that a command's account needs, as SQL.
+    Grants(Grants),
+    /// Show the identity key that is in the database, move it out, or go over to another one.
+    IdentityKey(IdentityKeyArguments),
     /// Print the version.
     Version,
+}
+
+#[derive(Debug, Args)]
+struct Migrate {
+    #[command(flatten)]
+    database: DatabaseArguments,
+    #[command(flatten)]
+    identity: IdentityArguments,
 }
 
 #[derive(Debug, Args)]
@@ -93,6 +116,17 @@ struct Listen {
     #[arg(long, env = "BELAY_LOG_READS", default_value_t = LOG_READS_DEFAULT, value_name = "ONE_OF",
         value_parser = clap::value_parser!(u32).range(0..=i64::from(LOG_READS_MAX)))]
     log_reads: u32,
+    /// Where each write, each refusal and each read of personal data has its record, as a JSON object a line: a file, stdout
+    /// or off. A file is appended to, and opened anew on SIGHUP.
+    #[arg(
+        long,
+        env = "BELAY_AUDIT_LOG",
+        default_value = "off",
+        value_name = "FILE"
+    )]
+    audit_log: AuditTarget,
+    #[command(flatten)]
+    identity: IdentityArguments,
     #[command(flatten)]
     port: PortArguments,
 }
@@ -247,6 +281,9 @@ const EXIT_SCHEMA_NEWER: u8 = 3;
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     belay_server::tls::install_provider();
+    if let Subcommands::Verify(asked) = &cli.command {
+        return verify(&cli, asked).await;
+    }
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -266,30 +303,44 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Its exit code says more than whether it failed.
+async fn verify(cli: &Cli, asked: &Verify) -> ExitCode {
+    match telemetry::Process::start(cli.log_format) {
+        Ok(_process) => asked.run().await,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let process = telemetry::Process::start(cli.log_format)?;
     let telemetry = process.telemetry();
     match cli.command {
         Subcommands::Serve(serve) => {
+            let audit = AuditLog::start(&serve.listen.audit_log)?;
             let tls = serve.tls.settings()?;
             let mut settings = settings(
                 serve.database.url()?,
                 &serve.listen,
                 authentication(&serve, port_tls(tls.as_ref())).await?,
-                telemetry,
+                &audited(telemetry, &audit)?,
             );
             settings.tls = tls;
             settings.stop_notice = serve.stop_notice;
             settings.retention = serve.retention.settings();
             settings.administration_address = serve.administration_grpc_address;
             settings.reflection = serve.reflection == Switch::On;
+            settings.identity_keys = serve.listen.identity.read()?;
             let mut stop = StopSignal::listen()?;
             match start(settings, serve.listen.grpc_address, &mut stop).await? {
                 Some(server) => serve_until_stopped(server, stop).await,
                 None => Ok(()),
             }
         }
-        Subcommands::Migrate(database) => migrate(&database.url()?).await,
+        Subcommands::Migrate(asked) => {
+            let keys = asked.identity.read()?;
+            let check = keys.map(|keys| check_value(keys.first()));
+            migrate(&asked.database.url()?, check).await
+        }
         Subcommands::Dev(dev) => {
             anyhow::ensure!(
                 dev.listen.grpc_address.ip().is_loopback(),
@@ -298,9 +349,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             );
             let url = dev.database.url()?;
             migrate::create_database(&url).await?;
-            migrate(&url).await?;
-            let mut settings = settings(url, &dev.listen, Authentication::Dev, telemetry);
+            let keys = dev.listen.identity.read()?;
+            let check = keys.as_ref().map(|keys| check_value(keys.first()));
+            migrate(&url, check).await?;
+            let audit = AuditLog::start(&dev.listen.audit_log)?;
+            let telemetry = audited(telemetry, &audit)?;
+            let mut settings = settings(url, &dev.listen, Authentication::Dev, &telemetry);
             settings.manual_clock = dev.manual_clock;
+            settings.identity_keys = keys;
             // No balancer is in front of it, and a person waits.
             settings.stop_notice = Duration::ZERO;
             let mut stop = StopSignal::listen()?;
@@ -321,6 +377,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             deliver::run(*asked, telemetry, stop.received()).await
         }
         Subcommands::DeadLetters(asked) => asked.run().await,
+        // They have answered by their exit code before.
+        Subcommands::Verify(_) => Ok(()),
+        Subcommands::Erase(asked) => asked.run().await,
+        Subcommands::Grants(asked) => asked.run(),
+        Subcommands::IdentityKey(asked) => asked.run().await,
         Subcommands::Version => {
             #[expect(clippy::print_stdout, reason = "the version is what was asked for")]
             {
@@ -329,6 +390,30 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// With the records of calls going into this audit log.
+fn audited(telemetry: &Telemetry, log: &AuditLog) -> anyhow::Result<Telemetry> {
+    telemetry.metrics.observe_dropped_records(log.dropped());
+    if log.audit().is_on() {
+        reopen_on_hangup(log.audit())?;
+    }
+    Ok(telemetry.clone().auditing(log.audit()))
+}
+
+/// Whoever moves the file away says so by SIGHUP.
+fn reopen_on_hangup(audit: Audit) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it ends with the process, which waits for nothing of it"
+    )]
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            audit.reopen();
+        }
+    });
+    Ok(())
 }
 
 /// The way in which callers are known, and may be on this address: by what they bring, or by the
@@ -379,8 +464,11 @@ fn print_hash() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn migrate(database_url: &SecretString) -> anyhow::Result<()> {
-    let ran = migrate::run(database_url).await?;
+async fn migrate(
+    database_url: &SecretString,
+    identity_check: Option<[u8; 32]>,
+) -> anyhow::Result<()> {
+    let ran = migrate::run_for(database_url, identity_check).await?;
     tracing::info!(migrations = ran.len(), "the schema is this version's");
     Ok(())
 }

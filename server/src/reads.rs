@@ -85,27 +85,31 @@ impl ReadError {
 #[derive(Debug, Clone)]
 pub struct Sight {
     pub scope: Scope,
-    /// For whose buyer alone: an order of another one is not there.
-    pub buyer: Option<Identity>,
+    /// The identities of which an order's buyer must have one, or it is not there; empty where any
+    /// buyer's is.
+    pub buyer: Vec<Identity>,
 }
 
 impl Sight {
     pub const EVERYTHING: Sight = Sight {
         scope: Scope::EVERYTHING,
-        buyer: None,
+        buyer: Vec::new(),
     };
 
     /// Whether every order of its stores is seen.
     pub fn sees_every_order(&self) -> bool {
-        self.buyer.is_none() && self.scope.sees_every_order()
+        self.buyer.is_empty() && self.scope.sees_every_order()
     }
 
     fn sees(&self, outline: &Outline) -> bool {
         let routes = outline.routes.iter();
-        self.scope.sees(
-            &outline.seller,
-            routes.map(|(warehouse, carrier)| (warehouse, carrier)),
-        ) && self.buyer.is_none_or(|buyer| buyer.is_of(&outline.buyer))
+        let is_the_buyers =
+            self.buyer.is_empty() || self.buyer.iter().any(|buyer| buyer.is_of(&outline.buyer));
+        is_the_buyers
+            && self.scope.sees(
+                &outline.seller,
+                routes.map(|(warehouse, carrier)| (warehouse, carrier)),
+            )
     }
 }
 

@@ -20,6 +20,7 @@ mod inventory;
 pub mod limits;
 mod method;
 mod orders;
+pub mod personal;
 mod policies;
 mod refunds;
 mod sellers;

@@ -25,6 +25,7 @@ use crate::db::{Conn, migrate, settings};
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::feed::{Feed, FeedSettings};
+use crate::identity_keys::{IdentityKeys, Whereabouts};
 use crate::port::{Port, PortSettings, Which};
 use crate::projections::{self, Lags};
 use crate::reads::Reads;
@@ -79,6 +80,8 @@ pub struct ServerSettings {
     pub bulk: BulkSettings,
     pub simulation: SimulationSettings,
     pub retention: RetentionSettings,
+    /// None where they are in the database.
+    pub identity_keys: Option<IdentityKeys>,
     pub telemetry: Telemetry,
 }
 
@@ -106,8 +109,16 @@ impl ServerSettings {
             bulk: BulkSettings::default(),
             simulation: SimulationSettings::default(),
             retention: RetentionSettings::default(),
+            identity_keys: None,
             telemetry: Telemetry::local(),
         }
+    }
+}
+
+impl ServerSettings {
+    /// On a machine of one's own there is nobody to keep the database's key from.
+    fn tells_of_keys(&self) -> bool {
+        !matches!(self.authentication, Authentication::Dev)
     }
 }
 
@@ -420,6 +431,14 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         .context("the database cannot be reached")?;
     migrate::check(&mut connection).await?;
     let database = settings::read(&mut connection).await?;
+    let (identity_keys, whereabouts) =
+        IdentityKeys::of(&database.identity, settings.identity_keys.clone())?;
+    if whereabouts == Whereabouts::InDatabase && settings.tells_of_keys() {
+        tracing::warn!(
+            "the identity key is in the database: whoever has a copy of it can find buyers by guesses of their e-mail \
+             addresses, and write the chains of the feed anew; `belay identity-key` moves it out"
+        );
+    }
     tell_durability(&mut connection).await;
     let clock = if settings.manual_clock {
         clock::start_manual(&mut connection).await?;
@@ -442,6 +461,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
             lanes: settings.lanes,
             partitions: database.partitions,
             clock,
+            chain_key: identity_keys.chain_key(),
             database_wait_max: settings.database_wait_max,
         },
         &telemetry,
@@ -457,7 +477,8 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         stores,
         telemetry,
         pool,
-        identity_key: database.identity_key,
+        identity_key: *identity_keys.first(),
+        identity_keys,
         partitions: database.partitions,
         clock,
         bulk: settings.bulk,

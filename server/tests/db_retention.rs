@@ -17,7 +17,7 @@ use belay_server::db::{
     Conn, ErrorKind, feed, order_history, projection_positions, projections, transaction,
 };
 use belay_server::projections::{Rebuild, begin_rebuild};
-use common::{TestDatabase, store, time};
+use common::{TestDatabase, chain_key, store, time};
 use diesel::QueryableByName;
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -158,7 +158,7 @@ fn new_events(partition: u16, order: u8, version: u64) -> NewEvents {
 
 async fn append(conn: &mut Conn, new: &[NewEvents]) {
     transaction::begin_write(conn).await.unwrap();
-    events::append(conn, new).await.unwrap();
+    events::append(conn, &chain_key(), new).await.unwrap();
     transaction::commit(conn).await.unwrap();
 }
 
@@ -394,8 +394,8 @@ async fn fill(conn: &mut Conn) {
     let at = "'2026-01-01' + INTERVAL n SECOND";
     let fill = format!(
         "SET cte_max_recursion_depth = 20000; \
-         INSERT INTO events SELECT n % 4, n DIV 4 + 1, 1, {key}, 'demo', n, {at}, 'x' FROM {counted}; \
-         INSERT INTO order_history SELECT {key}, n, n % 4, 1, n, {at}, 'x' FROM {counted}; \
+         INSERT INTO events SELECT n % 4, n DIV 4 + 1, 1, {key}, 'demo', n, {at}, 'x', NULL, NULL, NULL FROM {counted}; \
+         INSERT INTO order_history SELECT {key}, n, n % 4, 1, n, {at}, 'x', NULL, NULL, NULL FROM {counted}; \
          INSERT INTO requests SELECT {key}, UNHEX(LEFT(SHA2(n, 256), 32)), 'web', REPEAT('x', 32), 'x', {at} FROM {counted}; \
          INSERT INTO decisions SELECT {key}, UNHEX(LEFT(SHA2(n, 256), 32)), 'web', 'demo', {at}, 1, TRUE, '[]' FROM {counted}; \
          ANALYZE TABLE events, order_history, requests, decisions"

@@ -24,7 +24,7 @@ use belay_server::db::{
     self, Conn, ErrorKind, StoreRecord as _, aggregate, clock, decisions, events, feed, orders,
     policies, refunds, requests, stores, transaction,
 };
-use common::{TestDatabase, eventful, order, refund, store, time};
+use common::{TestDatabase, chain_key, eventful, order, refund, store, time};
 use jiff::SignedDuration;
 use jiff::civil::date;
 use uuid::Uuid;
@@ -96,7 +96,7 @@ fn events_of(partition: u16, order: u8, count: u32, payload: &[u8]) -> NewEvents
 
 async fn append(conn: &mut Conn, new: &[NewEvents]) -> Vec<u64> {
     transaction::begin_write(conn).await.unwrap();
-    let positions = events::append(conn, new).await.unwrap();
+    let positions = events::append(conn, &chain_key(), new).await.unwrap();
     transaction::commit(conn).await.unwrap();
     positions
 }
@@ -114,7 +114,9 @@ async fn positions_of_a_partition_have_no_gaps() {
     assert_eq!(append(&mut conn, &first).await, [1, 3, 3, 1]);
     // What is rolled back takes no position.
     transaction::begin_write(&mut conn).await.unwrap();
-    events::append(&mut conn, &first).await.unwrap();
+    events::append(&mut conn, &chain_key(), &first)
+        .await
+        .unwrap();
     transaction::rollback(&mut conn).await.unwrap();
     let second = [events_of(5, 1, 4, b"e"), events_of(7, 4, 1, b"f")];
     assert_eq!(append(&mut conn, &second).await, [7, 1]);
@@ -138,7 +140,7 @@ async fn positions_of_a_partition_have_no_gaps() {
     assert_eq!(behind(&[(5, 0), (63, 0)], 2).await, [(5, 1), (5, 3)]);
     assert!(behind(&[], 10).await.is_empty());
     assert!(append(&mut conn, &[]).await.is_empty());
-    let no_partition = events::append(&mut conn, &[events_of(64, 1, 1, b"")])
+    let no_partition = events::append(&mut conn, &chain_key(), &[events_of(64, 1, 1, b"")])
         .await
         .unwrap_err();
     assert_eq!(no_partition.kind(), ErrorKind::Corrupt);

@@ -226,6 +226,7 @@ async fn an_order_of_others_is_looked_at_no_longer_than_one_that_is_not_there() 
     // What is prepared once is prepared.
     cost(keys[0], Sight::EVERYTHING, true).await;
     for (scope, buyer) in strangers {
+        let buyer = buyer.into_iter().collect();
         let sight = Sight { scope, buyer };
         cost(keys[0], sight.clone(), false).await;
         let (foreign, rows) = cost(keys[1], sight.clone(), false).await;

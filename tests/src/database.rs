@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use belay_client::RequestId;
 use belay_server::db::migrate;
+use belay_server::grants::{Account, DatabaseName, GrantSet};
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Opts, Params};
 use secrecy::SecretString;
@@ -18,6 +19,8 @@ pub struct Database {
     url: String,
     name: String,
     connection: Mutex<Conn>,
+    /// Of the accounts that were made for it, by what they may do; dropped with it.
+    accounts: Mutex<BTreeMap<Vec<&'static str>, String>>,
 }
 
 /// What a database holds, table by table: two that are equal say that nothing was written in
@@ -60,6 +63,13 @@ impl Snapshot {
     }
 }
 
+/// The URL for another account, which has no password.
+fn url_as(url: &str, account: &str) -> String {
+    let (scheme, rest) = url.split_once("://").expect("a URL");
+    let (_, place) = rest.split_once('@').expect("a URL with a user");
+    format!("{scheme}://{account}@{place}")
+}
+
 impl Database {
     /// Creates and migrates it.
     pub(crate) async fn create() -> Self {
@@ -100,6 +110,7 @@ impl Database {
             url,
             name,
             connection: Mutex::new(connection),
+            accounts: Mutex::default(),
         }
     }
 
@@ -112,13 +123,18 @@ impl Database {
             url: url.to_owned(),
             name: name.to_owned(),
             connection: Mutex::new(connection),
+            accounts: Mutex::default(),
         }
     }
 
     pub(crate) async fn drop(&self) -> Result<(), mysql_async::Error> {
-        self.connection
-            .lock()
-            .await
+        let mut connection = self.connection.lock().await;
+        for account in self.accounts.lock().await.values() {
+            connection
+                .query_drop(format!("DROP USER {account}"))
+                .await?;
+        }
+        connection
             .query_drop(format!("DROP DATABASE {}", self.name))
             .await
     }
@@ -128,9 +144,54 @@ impl Database {
         self.drop().await.expect("the database can be dropped");
     }
 
-    /// With its name.
+    /// With its name, for an account that may do everything.
     pub fn url(&self) -> SecretString {
         SecretString::from(self.url.clone())
+    }
+
+    /// For a server, which may do what [`GrantSet::Serve`] grants and nothing else.
+    pub async fn serve_url(&self) -> SecretString {
+        self.url_of(&[GrantSet::Serve]).await
+    }
+
+    /// For a server that prunes.
+    pub async fn pruning_url(&self) -> SecretString {
+        self.url_of(&[GrantSet::Serve, GrantSet::Retention]).await
+    }
+
+    /// For an account with just these grants. The clock that tests move is nobody's in service, so it is
+    /// granted beside them.
+    pub async fn url_of(&self, sets: &[GrantSet]) -> SecretString {
+        let names: Vec<&'static str> = sets.iter().map(|set| set.name()).collect();
+        let mut accounts = self.accounts.lock().await;
+        let id = &RequestId::mint().to_string().replace('-', "")[8..];
+        let account = match accounts.get(&names) {
+            Some(account) => account.clone(),
+            None => {
+                let account = format!("belay_{id}");
+                self.create_account(&account, sets).await;
+                accounts.insert(names, account.clone());
+                account
+            }
+        };
+        let url = url_as(&self.url, &account);
+        SecretString::from(url)
+    }
+
+    async fn create_account(&self, account: &str, sets: &[GrantSet]) {
+        let named = Account::parse(account).expect("a name");
+        let database = DatabaseName::parse(&self.name).expect("a name");
+        let mut connection = self.connection.lock().await;
+        let clock = format!("GRANT SELECT, INSERT, UPDATE ON manual_clock TO {account};");
+        let grants = sets.iter().map(|set| set.sql(&database, &named));
+        let sql = format!(
+            "CREATE USER {account}; {clock} {}",
+            grants.collect::<String>()
+        );
+        connection
+            .query_drop(sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sets:?}: {error}"));
     }
 
     /// All rows of a query.

@@ -13,6 +13,7 @@ use belay_client::{Belay, RequestId, RetryPolicy, Role, Store};
 use belay_server::App;
 use belay_server::auth::Authentication;
 use belay_server::db::migrate;
+use belay_server::grants::{Account, DatabaseName, GrantSet};
 use belay_server::server::{Server, ServerSettings};
 use futures_util::{StreamExt, stream};
 use mysql_async::prelude::Queryable;
@@ -36,6 +37,8 @@ use crate::{HANG, SHOP, until};
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/dev/mysql.sh");
 /// The one database of a mysqld of its own.
 const DATABASE: &str = "belay";
+/// The account that serves it.
+const SERVER: &str = "belay_serve";
 
 /// A mysqld that belongs to one test, which may kill it. It ends with the test, also with one that
 /// fails.
@@ -65,6 +68,16 @@ impl Instance {
         migrate::run(&instance.url())
             .await
             .expect("the database can be migrated");
+        connection
+            .query_drop(format!("CREATE USER {SERVER}"))
+            .await
+            .expect("an account can be created");
+        let account = Account::parse(SERVER).expect("a name");
+        let database = DatabaseName::parse(DATABASE).expect("a name");
+        connection
+            .query_drop(GrantSet::Serve.sql(&database, &account))
+            .await
+            .expect("it can be granted");
         instance
     }
 
@@ -87,6 +100,12 @@ impl Instance {
     /// Of the database.
     pub fn url(&self) -> SecretString {
         SecretString::from(format!("{}/{DATABASE}", self.root))
+    }
+
+    /// For a server, which may do what [`GrantSet::Serve`] grants and nothing else.
+    pub fn serve_url(&self) -> SecretString {
+        let url = format!("{}/{DATABASE}", self.root);
+        SecretString::from(url.replacen("root@", &format!("{SERVER}@"), 1))
     }
 
     /// The database as the harness sees one. Not to be held while mysqld is killed.

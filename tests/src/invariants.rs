@@ -1,6 +1,6 @@
 //! What must hold of every order in the database, whatever a test did: the invariants M1 to M5, S1
-//! to S3 and F1 of the domain, that goods which left are accounted for, and that history tells how
-//! everything stands.
+//! to S3 and F1 of the domain, that goods which left are accounted for, that history tells how
+//! everything stands, and that its chains are whole.
 //!
 //! They are found out again here, from the rows alone and without the domain's code, so that a
 //! mistake in it cannot hide itself.
@@ -8,6 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use belay_proto::v1 as pb;
+use belay_server::db::{pool, settings};
+use belay_server::identity_keys::IdentityKeys;
+use belay_server::verify::{Anchor, verify};
 use prost::Message;
 
 use crate::database::Database;
@@ -39,7 +42,24 @@ pub async fn violations(database: &Database) -> Vec<String> {
         .collect();
     found.extend(history::contradictions(database, &events).await);
     dispatched_and_cancelled(database, events, &mut found).await;
+    found.extend(chains(database).await);
     found
+}
+
+/// Whatever happened, the chains of the feed are whole.
+async fn chains(database: &Database) -> Vec<String> {
+    let mut conn = pool::connect(&database.url()).await.expect("MySQL answers");
+    let stored = settings::read(&mut conn).await.expect("its settings");
+    let Some(key) = stored.identity.key else {
+        // Its test follows them by the key that it keeps outside.
+        return Vec::new();
+    };
+    let keys = IdentityKeys::of_database(key).chain_keys();
+    let report = verify(&mut conn, &keys, &Anchor::default()).await;
+    let report = report.expect("the chains can be followed");
+    let broken = report.broken.iter();
+    let broken = broken.map(|(partition, broken)| format!("C1: partition {partition}: {broken}"));
+    broken.collect()
 }
 
 /// Each finds the rows that break something.

@@ -99,7 +99,7 @@ impl TestServer {
         if let Some(now) = now {
             set_clock(&database, now).await;
         }
-        let mut settings = ServerSettings::new(database.url(), Authentication::Dev);
+        let mut settings = ServerSettings::new(database.serve_url().await, Authentication::Dev);
         settings.connections = CONNECTIONS;
         settings.manual_clock = now.is_some();
         settings.feed.bookmark_interval = BOOKMARK_INTERVAL;

@@ -62,7 +62,8 @@ pub async fn rows(database: &Database) -> Vec<String> {
 /// Nothing is pruned meanwhile.
 pub async fn put_back(database: &Database) {
     let events = "INSERT INTO events SELECT h.shard_partition, position, event_count, order_key, store_id, \
-        order_version, event_time, payload FROM order_history h JOIN orders USING (order_key)";
+        order_version, event_time, payload, chain, erased_digest, erased_seal \
+        FROM order_history h JOIN orders USING (order_key)";
     database.execute(events, ()).await;
     database.execute("DELETE FROM order_history", ()).await;
     let tails = "UPDATE partition_tails SET pruned = 0, expiring = 0";

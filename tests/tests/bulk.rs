@@ -554,7 +554,7 @@ async fn lasting(store: &Store) -> BulkCancellation {
 #[test]
 fn a_watch_ends_with_its_server_and_another_one_works_on() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |_| {}).await;
+        let service = Service::start(t.database.serve_url().await, |_| {}).await;
         let belay = service.belay().with_role(Role::Seller, "acme").unwrap();
         let bulk = lasting(&belay.store(SHOP)).await;
         let id = &bulk.bulk_cancellation_id;

@@ -113,7 +113,12 @@ const RPCS: &[(&str, About)] = &[
 const JOB: &str = "123e4567-e89b-42d3-a456-426614174000";
 
 /// Sends an RPC about this store, and this order where it is about one. Says how much came back.
-async fn send(path: &str, belay: &Belay, store_id: &str, order_id: &str) -> Result<usize, Error> {
+pub(crate) async fn send(
+    path: &str,
+    belay: &Belay,
+    store_id: &str,
+    order_id: &str,
+) -> Result<usize, Error> {
     let store = belay.store(store_id);
     let child = |letter: char| format!("{order_id}:{letter}1");
     match path {
@@ -930,7 +935,7 @@ fn a_caller_is_known_by_its_token_and_by_nothing_else() {
         let file = KeyFileOnDisk::new();
         file.write(&callers("[shop]", &[WEB]));
         let known = Arc::new(KeyFile::open(&file.0).unwrap());
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             settings.authentication = Authentication::key_file(known);
         });
         let service = service.await;

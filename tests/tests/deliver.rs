@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use belay_client::model::Event;
 use belay_client::{RequestId, Role, Units, reason};
+use belay_server::grants::GrantSet;
 use belay_tests::deliver::{Deliverer, NAME, SECRETS, SecretFile, dead_letters, ids};
 use belay_tests::instance::{Instance, Service, insistent, payments, storefront};
 use belay_tests::process::{HttpAnswer, Running};
@@ -32,7 +33,13 @@ async fn start(
     secrets: &SecretFile,
     arguments: &[&str],
 ) -> Deliverer {
-    Deliverer::start(&t.database.url(), receiver, secrets, arguments).await
+    Deliverer::start(
+        &t.database.url_of(&[GrantSet::Deliver]).await,
+        receiver,
+        secrets,
+        arguments,
+    )
+    .await
 }
 
 /// Waits until it has taken everything that the feed has.
@@ -229,7 +236,9 @@ fn an_event_that_is_not_taken_holds_back_its_order_and_no_other() {
 /// What the command prints, line by line.
 async fn listed(t: &TestServer, arguments: &[&str]) -> Vec<Value> {
     let arguments = [&["list", "--consumer", NAME], arguments].concat();
-    let printed = dead_letters(&t.database.url(), &arguments).await.unwrap();
+    let printed = dead_letters(&t.database.url_of(&[GrantSet::Deliver]).await, &arguments)
+        .await
+        .unwrap();
     printed
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
@@ -684,7 +693,7 @@ fn a_receiver_in_python_behind_https_checks_who_sends() {
 fn a_killed_database_is_waited_for() {
     run(async |_| {
         let instance = Instance::start(&[]).await;
-        let service = Service::start(instance.url(), |_| {}).await;
+        let service = Service::start(instance.serve_url(), |_| {}).await;
         service.create_shop().await;
         let receiver = Receiver::start(&SECRETS).await;
         let secrets = SecretFile::new(&SECRETS[..1]);

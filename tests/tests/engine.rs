@@ -62,7 +62,8 @@ fn a_panic_in_a_decision_is_that_callers_alone() {
     run(async |t| {
         t.create_shop("broken", FirstPolicy::preset("independent-site"))
             .await;
-        let service = Service::start(t.database.url(), |settings| settings.lanes = 1).await;
+        let service =
+            Service::start(t.database.serve_url().await, |settings| settings.lanes = 1).await;
         let belay = literal(service.address());
         let broken = belay
             .with_role(belay_client::Role::Storefront, "web")
@@ -134,7 +135,7 @@ fn a_panic_in_a_decision_is_that_callers_alone() {
 #[test]
 fn a_full_queue_sheds_and_says_when_to_come_back() {
     run(async |t| {
-        let service = Service::start(t.database.url(), one_patient_lane).await;
+        let service = Service::start(t.database.serve_url().await, one_patient_lane).await;
         let belay = literal(service.address());
         let held = HeldLanes::hold(&t.database.url()).await;
 
@@ -214,7 +215,7 @@ fn one_patient_lane(settings: &mut ServerSettings) {
 #[test]
 fn a_command_past_its_deadline_is_never_begun() {
     run(async |t| {
-        let service = Service::start(t.database.url(), one_patient_lane).await;
+        let service = Service::start(t.database.serve_url().await, one_patient_lane).await;
         let belay = literal(service.address());
         let shop = storefront(&belay);
         t.place_paid("PAID").await;
@@ -254,7 +255,7 @@ fn a_command_past_its_deadline_is_never_begun() {
 #[test]
 fn a_command_whose_caller_has_gone_is_never_begun() {
     run(async |t| {
-        let service = Service::start(t.database.url(), one_patient_lane).await;
+        let service = Service::start(t.database.serve_url().await, one_patient_lane).await;
         let shop = storefront(&literal(service.address()));
         t.place_paid("PAID").await;
         let held = HeldLanes::hold(&t.database.url()).await;
@@ -285,7 +286,7 @@ fn a_command_whose_caller_has_gone_is_never_begun() {
 #[test]
 fn a_command_whose_caller_goes_while_it_is_in_flight_lands() {
     run(async |t| {
-        let service = Service::start(t.database.url(), one_patient_lane).await;
+        let service = Service::start(t.database.serve_url().await, one_patient_lane).await;
         let shop = storefront(&literal(service.address()));
         let held = HeldLanes::hold(&t.database.url()).await;
         let request_id = RequestId::mint();
@@ -347,8 +348,14 @@ impl ConcatIds for Vec<(String,)> {
 #[test]
 fn positions_have_no_gaps_at_any_moment_though_two_servers_write() {
     run(async |t| {
-        let one = Service::start(t.database.url(), |settings| settings.connections = 8).await;
-        let other = Service::start(t.database.url(), |settings| settings.connections = 8).await;
+        let one = Service::start(t.database.serve_url().await, |settings| {
+            settings.connections = 8
+        })
+        .await;
+        let other = Service::start(t.database.serve_url().await, |settings| {
+            settings.connections = 8
+        })
+        .await;
         let (is_over, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
         let writing = async {
             let write = async |number: usize| {
@@ -536,8 +543,10 @@ fn a_server_that_stops_loses_nothing_that_it_took() {
         let there = insistent(t.address());
         let mut placed = 0;
         for round in 0..ROUNDS {
-            let service =
-                Service::start(t.database.url(), |settings| settings.connections = 8).await;
+            let service = Service::start(t.database.serve_url().await, |settings| {
+                settings.connections = 8
+            })
+            .await;
             let belay = literal(service.address());
             let taken = AtomicUsize::new(0);
             // Every caller goes on until it is turned away.

@@ -535,7 +535,7 @@ fn of_two_that_commit_at_once_none_goes_back() {
 #[test]
 fn what_another_server_commits_is_told_too() {
     run(async |t| {
-        let other = Service::start(t.database.url(), |_| {}).await;
+        let other = Service::start(t.database.serve_url().await, |_| {}).await;
         let mut here = Watcher::new(everybody(t).watch_events());
         let mut there = Watcher::new(
             other
@@ -565,7 +565,7 @@ fn what_another_server_commits_is_told_too() {
 #[test]
 fn a_stop_ends_streams_with_a_last_bookmark() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             // Longer than the test: what comes then comes because the server stops.
             settings.feed.bookmark_interval = HANG;
         })
@@ -597,7 +597,7 @@ fn a_stop_ends_streams_with_a_last_bookmark() {
 #[test]
 fn a_stream_lasts_for_so_long_and_goes_on_with_the_next() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             settings.feed.watch_max = Duration::from_millis(1);
         })
         .await;
@@ -620,7 +620,7 @@ fn a_stream_lasts_for_so_long_and_goes_on_with_the_next() {
 #[test]
 fn who_takes_nothing_is_cut_and_loses_nothing() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             settings.feed.slow_max = Duration::from_millis(200);
         })
         .await;
@@ -726,7 +726,7 @@ fn what_is_no_longer_kept_is_told_with_the_oldest_position() {
 #[test]
 fn a_server_has_so_many_streams_and_sheds_the_rest() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             settings.feed.streams_max = 3;
         })
         .await;
@@ -748,7 +748,7 @@ fn a_server_has_so_many_streams_and_sheds_the_rest() {
 #[test]
 fn ten_thousand_reconnects_leave_nothing_behind() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |_| {}).await;
+        let service = Service::start(t.database.serve_url().await, |_| {}).await;
         t.place("A-1").await;
         let belay = literal(service.address())
             .with_role(Role::Operator, "ops")

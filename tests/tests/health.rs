@@ -164,7 +164,7 @@ async fn every_write_is_unavailable(belay: &Belay) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_takes_no_writes_is_not_serving() {
     let mysqld = Instance::start(&[]).await;
-    let service = Service::start(mysqld.url(), |_| {}).await;
+    let service = Service::start(mysqld.serve_url(), |_| {}).await;
     service.create_shop().await;
     let (belay, mut health) = (literal(service.address()), Health::of(service.address()));
     new_order(&storefront(&belay), "UNPAID")
@@ -216,7 +216,10 @@ async fn a_database_that_takes_no_writes_is_not_serving() {
 #[test]
 fn a_crowded_pool_is_no_ill_health() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| settings.connections = 2).await;
+        let service = Service::start(t.database.serve_url().await, |settings| {
+            settings.connections = 2
+        })
+        .await;
         let reporter = HealthReporter::new();
         let told = HealthService::from_health_reporter(reporter.clone());
         let mut watch = WatchHealth::new(service.app().clone(), reporter, &[]);

@@ -7,10 +7,12 @@
 )]
 
 mod answers;
+mod audit;
 mod bad_input;
 mod bulk;
 mod callers;
 mod cancellations;
+mod chains;
 mod circles;
 mod clock;
 mod contract;
@@ -21,14 +23,17 @@ mod deliver;
 mod denials;
 mod differential;
 mod engine;
+mod erasure;
 mod faults;
 mod feed;
 mod foreign_calls;
 mod fulfillment;
 mod gates;
+mod grants;
 mod grpcurl;
 mod harness;
 mod health;
+mod identity_key;
 mod known_failures;
 mod languages;
 mod lists;

@@ -110,7 +110,8 @@ fn a_collector_receives_a_span_for_each_call_and_for_the_work_behind_it() {
     run(async |t| {
         let collector = Collector::start().await;
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str());
-        let belay = BelayProcess::start(&t.database.url(), SERVE, &[endpoint, OFTEN]).await;
+        let belay =
+            BelayProcess::start(&t.database.serve_url().await, SERVE, &[endpoint, OFTEN]).await;
         let mut orders = orders(&belay);
         let created = orders.create_order(traced(1, new_order(SHOP, "A-1")));
         created.await.expect("an order");
@@ -240,7 +241,8 @@ fn a_batch_is_linked_with_all_its_calls() {
         let collector = Collector::start().await;
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str());
         let one_lane = [SERVE, &["--lanes", "1"]].concat();
-        let belay = BelayProcess::start(&t.database.url(), &one_lane, &[endpoint, OFTEN]).await;
+        let belay =
+            BelayProcess::start(&t.database.serve_url().await, &one_lane, &[endpoint, OFTEN]).await;
         let place = async |number: u8| {
             let order = new_order(SHOP, &format!("A-{number}"));
             let placed = orders(&belay).create_order(traced(number, order)).await;
@@ -286,7 +288,8 @@ fn health_and_reflection_are_silent() {
         let collector = Collector::start().await;
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str());
         let serve = [SERVE, &["--reflection", "on"]].concat();
-        let belay = BelayProcess::start(&t.database.url(), &serve, &[endpoint, OFTEN]).await;
+        let belay =
+            BelayProcess::start(&t.database.serve_url().await, &serve, &[endpoint, OFTEN]).await;
         let mut health = Health::of(belay.address);
         assert!(health.is_serving("").await);
         drop(health.reflection().await);
@@ -318,7 +321,8 @@ fn the_trace_of_an_internal_error_is_the_calls_own() {
 
         let collector = Collector::start().await;
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str());
-        let belay = BelayProcess::start(&t.database.url(), SERVE, &[endpoint, OFTEN]).await;
+        let belay =
+            BelayProcess::start(&t.database.serve_url().await, SERVE, &[endpoint, OFTEN]).await;
         let failed = orders(&belay).get_order(traced(1, get_order("A-1"))).await;
         assert_eq!(told_trace(&failed.unwrap_err()), trace(1));
         let span = collector.until_span("the failure", is_call(1)).await;
@@ -326,7 +330,7 @@ fn the_trace_of_an_internal_error_is_the_calls_own() {
         assert_eq!(span["attributes"]["error.type"], "INTERNAL");
 
         // Also where nothing is exported; and where the caller has no trace there is one.
-        let belay = BelayProcess::start(&t.database.url(), SERVE, &[]).await;
+        let belay = BelayProcess::start(&t.database.serve_url().await, SERVE, &[]).await;
         let failed = orders(&belay).get_order(traced(2, get_order("A-1"))).await;
         assert_eq!(told_trace(&failed.unwrap_err()), trace(2));
         let mut alone = traced(3, get_order("A-1"));
@@ -357,7 +361,7 @@ fn the_trace_of_an_internal_error_is_the_calls_own() {
 #[test]
 fn the_log_has_a_line_for_each_call() {
     run(async |t| {
-        let belay = BelayProcess::start(&t.database.url(), SERVE, &[]).await;
+        let belay = BelayProcess::start(&t.database.serve_url().await, SERVE, &[]).await;
         let mut orders = orders(&belay);
         let created = orders.create_order(traced(1, new_order(SHOP, "A-1")));
         created.await.expect("an order");
@@ -410,7 +414,7 @@ fn the_log_has_a_line_for_each_call() {
 #[test]
 fn a_stream_has_its_line_at_its_end() {
     run(async |t| {
-        let belay = BelayProcess::start(&t.database.url(), SERVE, &[]).await;
+        let belay = BelayProcess::start(&t.database.serve_url().await, SERVE, &[]).await;
         let endpoint = Endpoint::from_shared(format!("http://{}", belay.address)).unwrap();
         let mut events = EventServiceClient::new(endpoint.connect_lazy());
         let watch = traced(1, pb::WatchEventsRequest::default());
@@ -456,7 +460,8 @@ fn a_collector_that_takes_nothing_holds_nobody_up() {
                 ("OTEL_EXPORTER_OTLP_TIMEOUT", "100"),
                 OFTEN,
             ];
-            let mut belay = BelayProcess::start(&t.database.url(), SERVE, &environment).await;
+            let mut belay =
+                BelayProcess::start(&t.database.serve_url().await, SERVE, &environment).await;
             let mut orders = orders(&belay);
             let read = orders.get_order(traced(1, get_order("NONE")));
             assert_eq!(read.await.unwrap_err().code(), Code::NotFound, "{endpoint}");
@@ -484,7 +489,7 @@ fn a_collector_that_takes_nothing_holds_nobody_up() {
 fn a_collector_that_is_named_wrongly_is_no_reason_not_to_serve() {
     run(async |t| {
         let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", "not a URL")];
-        let belay = BelayProcess::start(&t.database.url(), SERVE, &environment).await;
+        let belay = BelayProcess::start(&t.database.serve_url().await, SERVE, &environment).await;
         let mut orders = orders(&belay);
         let read = orders.get_order(traced(1, get_order("NONE")));
         assert_eq!(read.await.unwrap_err().code(), Code::NotFound);
@@ -650,7 +655,7 @@ fn the_admin_port_answers_what_it_knows_and_refuses_the_rest() {
 }
 
 async fn with_admin_port(t: &TestServer) -> Service {
-    Service::start(t.database.url(), |settings| {
+    Service::start(t.database.serve_url().await, |settings| {
         settings.admin_address = Some(([127, 0, 0, 1], 0).into());
     })
     .await
@@ -660,7 +665,7 @@ async fn with_admin_port(t: &TestServer) -> Service {
 fn a_server_that_is_about_to_stop_is_live_and_not_ready() {
     run(async |t| {
         // A notice that ends only with the test.
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             settings.admin_address = Some(([127, 0, 0, 1], 0).into());
             settings.stop_notice = std::time::Duration::from_secs(24 * 3600);
         });
@@ -692,7 +697,7 @@ fn a_server_that_is_about_to_stop_is_live_and_not_ready() {
 #[test]
 fn the_admin_port_closes_last() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             settings.admin_address = Some(([127, 0, 0, 1], 0).into());
             settings.lanes = 1;
             settings.drain_max = std::time::Duration::from_secs(24 * 3600);

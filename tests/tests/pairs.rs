@@ -407,8 +407,8 @@ fn meet(scene: Scene) {
             .await;
         let connections = |settings: &mut ServerSettings| settings.connections = CONNECTIONS;
         let (one, other) = (
-            Service::start(t.database.url(), connections).await,
-            Service::start(t.database.url(), connections).await,
+            Service::start(t.database.serve_url().await, connections).await,
+            Service::start(t.database.serve_url().await, connections).await,
         );
         let week = t.now().await.as_second() + 7 * 24 * 3600;
         let hold_until = prost_types::Timestamp {

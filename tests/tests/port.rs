@@ -30,7 +30,7 @@ const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 
 /// A server of so many connections whose clients have for ever to say that they speak HTTP/2.
 async fn small(t: &TestServer, connections: usize, address_connections: usize) -> Service {
-    Service::start(t.database.url(), |settings| {
+    Service::start(t.database.serve_url().await, |settings| {
         settings.port.connections = connections;
         settings.port.address_connections = address_connections;
         settings.port.preface_max = FOR_EVER;
@@ -98,7 +98,7 @@ fn who_fills_the_reserve_keeps_nobody_from_asking_for_health() {
 #[test]
 fn who_does_not_say_in_time_that_it_speaks_http2_is_shut_out() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             settings.port.preface_max = Duration::from_millis(1);
         })
         .await;
@@ -117,7 +117,8 @@ fn who_does_not_say_in_time_that_it_speaks_http2_is_shut_out() {
 #[test]
 fn a_process_with_few_descriptors_takes_fewer_connections_and_answers_for_health() {
     run(async |t| {
-        let belay = BelayProcess::start_with_descriptors(100, &t.database.url(), SERVE).await;
+        let belay =
+            BelayProcess::start_with_descriptors(100, &t.database.serve_url().await, SERVE).await;
         let fewer = |message: &str| message.contains("there may be fewer connections");
         assert_eq!(belay.messages(fewer), 1, "{}", belay.running.said());
         // More than there are descriptors.
@@ -135,7 +136,7 @@ fn a_process_with_few_descriptors_takes_fewer_connections_and_answers_for_health
 #[test]
 fn a_process_without_descriptors_says_so_once_and_answers_for_health() {
     run(async |t| {
-        let mut belay = BelayProcess::start(&t.database.url(), SERVE, &[]).await;
+        let mut belay = BelayProcess::start(&t.database.serve_url().await, SERVE, &[]).await;
         belay.running.allow_descriptors(2);
         let silent = silent(belay.address, 60).await;
         belay

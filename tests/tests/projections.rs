@@ -91,8 +91,8 @@ fn one_rebuild_is_under_way_at_a_time_and_none_of_a_pruned_feed() {
 fn three_servers_project_each_event_once() {
     run(async |t| {
         let others = [
-            Service::start(t.database.url(), |_| {}).await,
-            Service::start(t.database.url(), |_| {}).await,
+            Service::start(t.database.serve_url().await, |_| {}).await,
+            Service::start(t.database.serve_url().await, |_| {}).await,
         ];
         for number in 0..ORDERS {
             happens(t, number).await;

@@ -43,7 +43,7 @@ async fn on_one_and_on_two(t: &TestServer, manual_clock: bool, race: impl AsyncF
             // Many trials read at the same time.
             settings.connections = AT_ONCE;
         };
-        Service::start(t.database.url(), change).await
+        Service::start(t.database.serve_url().await, change).await
     };
     let (one, other) = (start().await, start().await);
     race(&Sides {
@@ -568,8 +568,10 @@ fn facts_of_one_payment_from_two_sides_count_once() {
 #[test]
 fn whoever_was_told_of_a_write_reads_it() {
     run(async |t| {
-        let service =
-            Service::start(t.database.url(), |settings| settings.connections = AT_ONCE).await;
+        let service = Service::start(t.database.serve_url().await, |settings| {
+            settings.connections = AT_ONCE
+        })
+        .await;
         let (store, till) = (storefront(service.belay()), payments(service.belay()));
         let order_ids: Vec<String> = (0..READ_TRIALS)
             .map(|number| format!("READ-{number}"))

@@ -290,7 +290,7 @@ fn random_commands_come_to_the_same_through_the_database_as_in_memory() {
             settings.manual_clock = true;
             settings.connections = AT_ONCE + 8;
         };
-        let service = Service::start(t.database.url(), change).await;
+        let service = Service::start(t.database.serve_url().await, change).await;
         let app = &**service.app();
         let every_gate = documents::every_gate();
         let policies = presets::ALL

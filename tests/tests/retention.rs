@@ -30,7 +30,10 @@ fn everybody(t: &TestServer) -> Belay {
 
 /// A server beside the harness's, by the same clock, whose passes are made by hand.
 async fn pruner(t: &TestServer) -> Service {
-    Service::start(t.database.url(), |settings| settings.manual_clock = true).await
+    Service::start(t.database.pruning_url().await, |settings| {
+        settings.manual_clock = true
+    })
+    .await
 }
 
 /// Everything older than this is pruned by this server.
@@ -374,7 +377,7 @@ fn a_pruned_feed_is_not_rebuilt_from() {
 fn two_servers_prune_at_once_under_load() {
     run(async |t| {
         let pruning = async || {
-            Service::start(t.database.url(), |settings| {
+            Service::start(t.database.pruning_url().await, |settings| {
                 // As soon as the projections have read it, everything is old.
                 settings.retention.events = Keep::For(Duration::ZERO);
             })

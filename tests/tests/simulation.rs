@@ -426,7 +426,7 @@ fn what_an_earlier_release_recorded_is_told_and_not_guessed() {
 #[test]
 fn a_server_runs_so_many_simulations_and_ends_those_that_nobody_reads() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             settings.simulation.page_max = HANG;
         })
         .await;
@@ -515,7 +515,7 @@ async fn unread(t: &TestServer, service: &Service) -> Streaming<pb::SimulatePoli
 fn a_stop_ends_a_simulation_with_the_sum_of_what_it_has_replayed() {
     run(async |t| {
         many_decisions(t).await;
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             settings.simulation.stop_max = HANG;
             settings.simulation.slow_max = HANG;
         })
@@ -548,7 +548,7 @@ fn a_stop_ends_a_simulation_with_the_sum_of_what_it_has_replayed() {
 fn a_simulation_that_nobody_takes_is_cut() {
     run(async |t| {
         many_decisions(t).await;
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             settings.simulation.slow_max = Duration::from_millis(200);
         })
         .await;

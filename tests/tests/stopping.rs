@@ -26,7 +26,7 @@ fn patient(settings: &mut belay_server::server::ServerSettings) {
 #[test]
 fn connections_without_a_call_delay_no_stop() {
     run(async |t| {
-        let service = Service::start(t.database.url(), patient).await;
+        let service = Service::start(t.database.serve_url().await, patient).await;
         let address = service.address();
         let mut silent = TcpStream::connect(address).await.unwrap();
         let mut begun = TcpStream::connect(address).await.unwrap();
@@ -58,7 +58,7 @@ fn connections_without_a_call_delay_no_stop() {
 #[test]
 fn an_open_watch_is_told_and_ends_with_the_server() {
     run(async |t| {
-        let service = Service::start(t.database.url(), patient).await;
+        let service = Service::start(t.database.serve_url().await, patient).await;
         let mut health = Health::of(service.address());
         let mut watches = [
             health.watch("").await,
@@ -88,7 +88,7 @@ fn a_server_that_is_about_to_stop_says_so_and_serves_through_its_notice() {
         // A notice that ends only with the test.
         let notice =
             |settings: &mut belay_server::server::ServerSettings| settings.stop_notice = FOR_EVER;
-        let service = Service::start(t.database.url(), notice).await;
+        let service = Service::start(t.database.serve_url().await, notice).await;
         let address = service.address();
         let mut health = Health::of(address);
         assert!(health.is_serving("").await);
@@ -119,7 +119,7 @@ fn a_server_that_is_about_to_stop_says_so_and_serves_through_its_notice() {
 #[test]
 fn a_stop_waits_for_a_call_that_is_open() {
     run(async |t| {
-        let service = Service::start(t.database.url(), patient).await;
+        let service = Service::start(t.database.serve_url().await, patient).await;
         let app = service.app().clone();
         let shop = storefront(&literal(service.address()));
         let held = HeldLanes::hold(&t.database.url()).await;
@@ -144,7 +144,7 @@ fn a_stop_waits_for_a_call_that_is_open() {
 #[test]
 fn a_call_that_does_not_end_is_cut_and_counted_and_lands_all_the_same() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
             patient(settings);
             settings.drain_max = Duration::ZERO;
         });

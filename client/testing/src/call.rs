@@ -40,6 +40,7 @@ impl Call<'_> {
         Reader {
             caller: &self.caller,
             identity_key: &self.world.identity_key,
+            former_identity_keys: &[],
         }
     }
 

@@ -93,12 +93,12 @@ pub enum Command {
 }
 
 impl Command {
-    /// The buyer for whom it acts, where it says who that is.
-    pub fn on_behalf_of(&self) -> Option<Identity> {
+    /// The identities of which the order's buyer must have one; empty where it acts for nobody.
+    pub fn identities(&self) -> Vec<Identity> {
         if let Command::RequestCancellation(command) = self {
-            command.on_behalf_of
+            command.identities().collect()
         } else {
-            None
+            Vec::new()
         }
     }
 

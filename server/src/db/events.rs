@@ -5,8 +5,9 @@
 //! than its bytes do. Positions are still those of single events: the row stands at its last one
 //! and says how many end there.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
+use belay_domain::chain::{self, ChainKey, Link, State};
 use belay_domain::ids::OrderKey;
 use belay_domain::records::NewEvents;
 use diesel::mysql::Mysql;
@@ -44,45 +45,62 @@ struct EventsRow {
     order_version: u64,
     event_time: At,
     payload: Vec<u8>,
+    chain: Bytes<32>,
 }
 
 impl statement::Row for EventsRow {
     fn bytes(&self) -> usize {
-        256 + self.payload.len()
+        288 + self.payload.len()
     }
 }
 
 /// Appends events, each partition's in the order given, and returns the position of the last event
-/// of each. Positions are 1, 2, 3 … without gaps: they are taken under the lock of the partition's
-/// head, which is held until the commit.
-pub async fn append(conn: &mut Conn, new: &[NewEvents]) -> Result<Vec<u64>, DbError> {
-    let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
-    for events in new {
-        *counts.entry(events.partition).or_default() += u64::from(events.count);
-    }
-    let mut last = partition_heads::advance(conn, &counts).await?;
-    for (partition, head) in &mut last {
-        *head -= counts.get(partition).unwrap_or(&0);
-    }
+/// of each. Positions are 1, 2, 3 … without gaps, and each row goes into the chain of its partition:
+/// both are taken under the lock of the partition's head, which is held until the commit.
+pub async fn append(
+    conn: &mut Conn,
+    key: &ChainKey,
+    new: &[NewEvents],
+) -> Result<Vec<u64>, DbError> {
+    // Before the lock that others wait for.
+    let digests: Vec<chain::Digest> = new
+        .iter()
+        .map(|events| chain::digest(&events.payload))
+        .collect();
+    let partitions: BTreeSet<u16> = new.iter().map(|events| events.partition).collect();
+    let partitions: Vec<u16> = partitions.into_iter().collect();
+    let mut heads = partition_heads::lock(conn, &partitions).await?;
     let mut rows = Vec::with_capacity(new.len());
-    for events in new {
-        let position = last.get_mut(&events.partition);
-        let position = position.ok_or_else(|| {
+    for (events, payload) in new.iter().zip(digests) {
+        let head = heads.get_mut(&events.partition).ok_or_else(|| {
             DbError::Corrupt(format!("partition {} has no head", events.partition))
         })?;
-        *position += u64::from(events.count);
+        head.position += u64::from(events.count);
+        let link = Link {
+            partition: events.partition,
+            last_position: head.position,
+            count: events.count,
+            order_key: events.order_key,
+            order_version: events.order_version,
+            event_time: events.event_time,
+            payload,
+        };
+        let state = head.chain.unwrap_or(State::BEGIN).next(key, &link);
+        head.chain = Some(state);
         rows.push(EventsRow {
             shard_partition: events.partition,
-            position: *position,
+            position: head.position,
             event_count: events.count,
             order_key: events.order_key.into(),
             store_id: events.store.to_string(),
             order_version: events.order_version,
             event_time: At(events.event_time),
             payload: events.payload.clone(),
+            chain: Bytes(state.mark().0),
         });
     }
     insert_rows!(conn, events, rows.as_slice());
+    partition_heads::advance(conn, &heads).await?;
     Ok(rows.into_iter().map(|row| row.position).collect())
 }
 

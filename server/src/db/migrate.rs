@@ -82,6 +82,14 @@ impl From<diesel::result::Error> for MigrateError {
 /// database gets its settings. A schema with a migration that this release does not know is left as
 /// it is.
 pub async fn run(url: &SecretString) -> Result<Vec<String>, MigrateError> {
+    run_for(url, None).await
+}
+
+/// As [`run`]; a new database has its identity key outside, and is told its check value.
+pub async fn run_for(
+    url: &SecretString,
+    identity_check: Option<[u8; 32]>,
+) -> Result<Vec<String>, MigrateError> {
     let mut lock = pool::connect(url).await?;
     hold_lock(&mut lock).await?;
     let mut conn = pool::connect(url).await?;
@@ -107,7 +115,7 @@ pub async fn run(url: &SecretString) -> Result<Vec<String>, MigrateError> {
             Err(error) => return Err(MigrateError::Failed(error)),
         }
     }
-    settings::seed(&mut conn).await?;
+    settings::seed(&mut conn, identity_check).await?;
     let after = applied(&mut conn).await?;
     transaction::rollback(&mut lock).await?;
     Ok(after.difference(&before).cloned().collect())

@@ -26,7 +26,8 @@ pub async fn keep(
 
 /// By partition, and a range of positions.
 pub const COPY: &str = "INSERT INTO `order_history` (`order_key`, `position`, `shard_partition`, `event_count`, \
-    `order_version`, `event_time`, `payload`) \
-    SELECT `order_key`, `position`, `shard_partition`, `event_count`, `order_version`, `event_time`, `payload` \
+    `order_version`, `event_time`, `payload`, `chain`, `erased_digest`, `erased_seal`) \
+    SELECT `order_key`, `position`, `shard_partition`, `event_count`, `order_version`, `event_time`, `payload`, \
+    `chain`, `erased_digest`, `erased_seal` \
     FROM `events` FORCE INDEX (PRIMARY) \
     WHERE `shard_partition` = ? AND `position` > ? AND `position` <= ?";

@@ -297,6 +297,9 @@ diesel::table! {
         order_version -> Unsigned<BigInt>,
         event_time -> Datetime,
         payload -> Binary,
+        chain -> Nullable<Binary>,
+        erased_digest -> Nullable<Binary>,
+        erased_seal -> Nullable<Binary>,
     }
 }
 
@@ -304,6 +307,7 @@ diesel::table! {
     partition_heads (shard_partition) {
         shard_partition -> Unsigned<SmallInt>,
         head -> Unsigned<BigInt>,
+        chain -> Nullable<Binary>,
     }
 }
 
@@ -324,6 +328,9 @@ diesel::table! {
         order_version -> Unsigned<BigInt>,
         event_time -> Datetime,
         payload -> Binary,
+        chain -> Nullable<Binary>,
+        erased_digest -> Nullable<Binary>,
+        erased_seal -> Nullable<Binary>,
     }
 }
 
@@ -611,5 +618,14 @@ diesel::table! {
         attempt_time -> Datetime,
         failure -> Text,
         payload -> Binary,
+    }
+}
+
+diesel::table! {
+    erasures (order_key) {
+        order_key -> Binary,
+        store_id -> Text,
+        order_id -> Text,
+        erase_time -> Datetime,
     }
 }

@@ -16,17 +16,33 @@ use super::statement::KEYS_MAX;
 pub const PARTITIONS_DEFAULT: u16 = 64;
 
 const PARTITIONS: &str = "partitions";
+/// Empty where the key is kept outside.
 const IDENTITY_KEY: &str = "identity_key";
+const IDENTITY_KEY_CHECK: &str = "identity_key_check";
 
 /// The settings of a database: what it was created with, and what its server allows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// How many partitions the feed has; at least 1.
     pub partitions: u16,
-    /// The key of the hashes by which e-mail addresses and user names are kept.
-    pub identity_key: [u8; 32],
+    pub identity: StoredIdentity,
     /// Most bytes of one statement.
     pub max_allowed_packet: usize,
+}
+
+/// What a database has of its identity key, by which e-mail addresses and user names are hashed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct StoredIdentity {
+    /// The key itself; none where it is kept outside.
+    pub key: Option<[u8; 32]>,
+    /// By which a key from outside is known.
+    pub check: Option<[u8; 32]>,
+}
+
+impl fmt::Debug for StoredIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredIdentity").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Settings {
@@ -56,24 +72,47 @@ pub async fn read(conn: &mut Conn) -> Result<Settings, DbError> {
             .ok_or_else(|| DbError::Corrupt(format!("setting {name} is missing")))
     };
     let malformed = |name: &str| DbError::Corrupt(format!("setting {name} is malformed"));
+    let bytes = |name: &'static str, value: &str| match blake3::Hash::from_hex(value) {
+        _ if value.is_empty() => Ok(None),
+        Ok(hash) => Ok(Some(hash.into())),
+        Err(_) => Err(malformed(name)),
+    };
     let partitions: NonZeroU16 = value(PARTITIONS)?
         .parse()
         .map_err(|_| malformed(PARTITIONS))?;
-    let identity_key =
-        blake3::Hash::from_hex(value(IDENTITY_KEY)?).map_err(|_| malformed(IDENTITY_KEY))?;
+    let key = bytes(IDENTITY_KEY, value(IDENTITY_KEY)?)?;
+    let check = value(IDENTITY_KEY_CHECK).unwrap_or_default();
+    let check = bytes(IDENTITY_KEY_CHECK, check)?;
     Ok(Settings {
         partitions: partitions.get(),
-        identity_key: identity_key.into(),
+        identity: StoredIdentity { key, check },
         max_allowed_packet: usize::try_from(server.max_allowed_packet).unwrap_or(usize::MAX),
     })
 }
 
-/// Fixes what is not fixed yet. Running it again, or twice at the same time, changes nothing.
-pub(super) async fn seed(conn: &mut Conn) -> Result<(), DbError> {
-    // The server has a cryptographic source of its own.
+/// Fixes what is not fixed yet. Running it again, or twice at the same time, changes nothing. A new
+/// database makes a key of its own, unless it is told the check value of one that is kept outside.
+pub(super) async fn seed(conn: &mut Conn, check: Option<[u8; 32]>) -> Result<(), DbError> {
+    let key = match check {
+        // The server has a cryptographic source of its own.
+        None => format!("('{IDENTITY_KEY}', LOWER(HEX(RANDOM_BYTES(32))))"),
+        Some(check) => format!(
+            "('{IDENTITY_KEY}', ''), ('{IDENTITY_KEY_CHECK}', '{}')",
+            blake3::Hash::from_bytes(check).to_hex()
+        ),
+    };
+    let is_new: i64 = settings::table
+        .filter(settings::name.eq(IDENTITY_KEY))
+        .count()
+        .get_result(conn)
+        .await?;
+    let key = if is_new == 0 {
+        format!(", {key}")
+    } else {
+        String::new()
+    };
     let insert = format!(
-        "INSERT IGNORE INTO settings (name, value) VALUES \
-         ('{PARTITIONS}', '{PARTITIONS_DEFAULT}'), ('{IDENTITY_KEY}', LOWER(HEX(RANDOM_BYTES(32))))"
+        "INSERT IGNORE INTO settings (name, value) VALUES ('{PARTITIONS}', '{PARTITIONS_DEFAULT}'){key}"
     );
     conn.batch_execute(&insert).await?;
     let partitions: Vec<u16> = (0..read(conn).await?.partitions).collect();
@@ -102,5 +141,24 @@ pub(super) async fn seed(conn: &mut Conn) -> Result<(), DbError> {
             .execute(conn)
             .await?;
     }
+    Ok(())
+}
+
+/// Takes the identity key out of the database, and leaves its check value. Belongs into a transaction.
+pub async fn forget_identity_key(conn: &mut Conn, check: [u8; 32]) -> Result<(), DbError> {
+    set(
+        conn,
+        IDENTITY_KEY_CHECK,
+        &blake3::Hash::from_bytes(check).to_hex(),
+    )
+    .await?;
+    set(conn, IDENTITY_KEY, "").await
+}
+
+async fn set(conn: &mut Conn, name: &str, value: &str) -> Result<(), DbError> {
+    diesel::replace_into(settings::table)
+        .values((settings::name.eq(name), settings::value.eq(value)))
+        .execute(conn)
+        .await?;
     Ok(())
 }

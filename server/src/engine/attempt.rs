@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use belay_domain::chain::ChainKey;
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::StoreId;
 use belay_domain::store::ACTIVATION_LEAD;
@@ -53,6 +54,7 @@ pub(super) struct Attempts {
     feed: Feed,
     partitions: u16,
     clock: Clock,
+    chain_key: ChainKey,
 }
 
 impl Attempts {
@@ -71,6 +73,7 @@ impl Attempts {
             feed,
             partitions: settings.partitions,
             clock: settings.clock,
+            chain_key: settings.chain_key,
         }
     }
 
@@ -156,6 +159,7 @@ impl Attempts {
             configs: &configs,
             partitions: self.partitions,
             clock: self.clock,
+            chain_key: self.chain_key,
         };
         match batch::decide_and_write(&mut connection, jobs, on_locked, context).await {
             // A policy may have begun that these decisions know nothing of.

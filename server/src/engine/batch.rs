@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use belay_domain::chain::ChainKey;
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::StoreId;
 use belay_domain::records::RequestKey;
@@ -28,6 +29,7 @@ pub(super) struct BatchContext<'a> {
     pub(super) configs: &'a HashMap<StoreId, Arc<StoreConfig>>,
     pub(super) partitions: u16,
     pub(super) clock: Clock,
+    pub(super) chain_key: ChainKey,
 }
 
 /// Decides these commands in their order and writes all that came of them. Outcomes stand in the
@@ -61,7 +63,7 @@ pub(super) async fn decide_and_write(
         .iter()
         .map(|job| decide(&mut batch, job, &submitted(job)));
     let outcomes: Vec<Outcome> = decided.collect();
-    let positions = write(connection, &batch, context.partitions).await?;
+    let positions = write(connection, &batch, context).await?;
     Ok((outcomes, stored(batch, positions)))
 }
 
@@ -108,12 +110,12 @@ fn decide(batch: &mut Batch, job: &Job, submitted: &Submitted<'_>) -> Outcome {
 async fn write(
     connection: &mut AsyncMysqlConnection,
     batch: &Batch,
-    partitions: u16,
+    context: BatchContext<'_>,
 ) -> Result<Vec<u64>, DbError> {
     let (mut created, mut changed) = (Vec::new(), Vec::new());
     for (key, Change { before, after }) in batch.orders() {
         match before {
-            None => created.push((after, key.partition(partitions))),
+            None => created.push((after, key.partition(context.partitions))),
             Some(before) if before != after => changed.push((before, after)),
             Some(_) => {}
         }
@@ -135,7 +137,7 @@ async fn write(
     if batch.new_events.is_empty() {
         return Ok(Vec::new());
     }
-    events::append(connection, &batch.new_events).await
+    events::append(connection, &context.chain_key, &batch.new_events).await
 }
 
 /// The events as they stand in the feed, each row at its position.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use belay_domain::chain::ChainKey;
 use belay_wire::batch::Reply;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +54,8 @@ pub struct EngineSettings {
     /// Partitions of the database; each belongs to one lane.
     pub partitions: u16,
     pub clock: Clock,
+    /// Of the chains of the feed.
+    pub chain_key: ChainKey,
     /// How long the database may take over a transaction up to its COMMIT, and again over the
     /// COMMIT.
     pub database_wait_max: Duration,

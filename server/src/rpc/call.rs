@@ -84,6 +84,7 @@ impl App {
         Reader {
             caller: &call.caller,
             identity_key: &self.identity_key,
+            former_identity_keys: self.identity_keys.former(),
         }
     }
 
@@ -144,7 +145,7 @@ impl App {
     ) -> Result<Read<Arc<Order>>, CallError> {
         let sight = Sight {
             scope: call.caller.scope.clone(),
-            buyer: None,
+            buyer: Vec::new(),
         };
         self.order_in_sight(call, (store, id), sight).await
     }

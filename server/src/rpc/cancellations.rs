@@ -32,7 +32,7 @@ impl CancellationService for Cancellations {
             let (call, asked) = self.app.read(request, parse::preview_cancellation)?;
             let sight = Sight {
                 scope: call.caller.scope.clone(),
-                buyer: asked.request.on_behalf_of,
+                buyer: asked.request.identities().collect(),
             };
             let named = (&asked.store, &asked.order);
             let read = self.app.order_in_sight(&call, named, sight).await?;

@@ -79,8 +79,9 @@ where
             let known = tokio::time::timeout_at(deadline.answer_by, async {
                 let access = access(&path)?;
                 let (peer, metrics) = (parts.extensions.get::<Peer>(), &telemetry.metrics);
+                open.came_from(peer.map(|peer| peer.address));
                 let login = authenticate(&authentication, &parts.headers, peer, metrics).await?;
-                open.is_from(&login.caller.actor);
+                open.is_from(&login.caller);
                 let caller = authorize(access, login.caller)?;
                 Ok((caller, login.session))
             });

@@ -3,6 +3,7 @@
 use belay_proto::rpc::Idempotency;
 use belay_proto::{testing, v1};
 
+use super::personal::personal;
 use crate::telemetry::calls::Called;
 
 /// The method of this path; none where the server has no such method.
@@ -13,5 +14,6 @@ pub(super) fn called(path: &str) -> Option<Called> {
         method: rpc.path.trim_start_matches('/'),
         is_read: rpc.idempotency == Idempotency::Read,
         streams: rpc.streams,
+        personal: personal(rpc.path),
     })
 }

@@ -1,11 +1,12 @@
 //! One call as it is seen from outside: its span, its line in the log and its place in the metrics.
 //! No payload is told, and of the caller no more than its role and id.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use belay_domain::actor::Actor;
 use belay_domain::ids::{OrderId, StoreId};
+use belay_domain::scope::Caller;
 use belay_wire::status::CallOutcome;
 use http::HeaderMap;
 use opentelemetry::trace::{Status, TraceContextExt as _};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Telemetry;
+use super::audit::{AuditRecord, Personal};
 use super::traces::{CallSpan, SPANS, parent_of};
 
 /// Of one read that is logged, so many successful ones are not, where nothing else is said.
@@ -35,6 +37,8 @@ pub(crate) struct Called {
     pub(crate) is_read: bool,
     /// The call lasts as long as its answer.
     pub(crate) streams: bool,
+    /// Of a read: the personal data that it gives out or looks for.
+    pub(crate) personal: &'static [Personal],
 }
 
 /// The choice of the successful reads that have a line.
@@ -110,7 +114,8 @@ pub(crate) struct OpenCall {
     called: Called,
     span: CallSpan,
     begun: Instant,
-    caller: Option<Actor>,
+    caller: Option<Caller>,
+    peer: Option<SocketAddr>,
     is_open: bool,
 }
 
@@ -130,6 +135,7 @@ impl OpenCall {
             method: OTHER_METHOD,
             is_read: false,
             streams: false,
+            personal: &[],
         });
         let span = tracing::info_span!(
             target: SPANS,
@@ -147,6 +153,7 @@ impl OpenCall {
             span: CallSpan::begin(span, parent_of(headers).with_value(CallSubject::default())),
             begun: Instant::now(),
             caller: None,
+            peer: None,
             is_open: true,
         }
     }
@@ -160,8 +167,13 @@ impl OpenCall {
         self.called.streams
     }
 
-    pub(crate) fn is_from(&mut self, caller: &Actor) {
+    pub(crate) fn is_from(&mut self, caller: &Caller) {
         self.caller = Some(caller.clone());
+    }
+
+    /// The address that the connection is from, where the port tells it.
+    pub(crate) fn came_from(&mut self, peer: Option<SocketAddr>) {
+        self.peer = peer;
     }
 
     pub(crate) fn end(mut self, outcome: CallOutcome) {
@@ -192,7 +204,7 @@ impl OpenCall {
                 attribute::RPC_RESPONSE_STATUS_CODE,
                 outcome.code,
             ));
-            let caller = self.caller.as_ref();
+            let caller = self.caller.as_ref().map(|caller| &caller.actor);
             let known = [
                 text("belay.store_id", store.as_ref().map(ToString::to_string)),
                 text("belay.order_id", order.as_ref().map(ToString::to_string)),
@@ -212,12 +224,29 @@ impl OpenCall {
         // Who still works for the call holds the span for longer.
         span.end();
 
+        let is_good = outcome.code == CallOutcome::OK;
+        let is_audited = !(self.called.is_read && is_good && self.called.personal.is_empty());
+        if is_audited && self.telemetry.audit.is_on() {
+            self.telemetry.audit.record(&AuditRecord {
+                method: self.called.method,
+                is_read: self.called.is_read,
+                personal: self.called.personal,
+                code: outcome.code,
+                reason: outcome.reason,
+                caller: self.caller.as_ref(),
+                peer: self.peer,
+                store: store.as_ref(),
+                order: order.as_ref(),
+                request_id,
+                trace_id: span.span_context().trace_id().to_string(),
+            });
+        }
         let is_logged = outcome.code != CallOutcome::OK
             || !self.called.is_read
             || self.called.streams
             || self.telemetry.lines.is_due();
         if is_logged {
-            let caller = self.caller.as_ref();
+            let caller = self.caller.as_ref().map(|caller| &caller.actor);
             tracing::info!(
                 target: "belay::calls",
                 method = self.called.method,

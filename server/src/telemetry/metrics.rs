@@ -64,6 +64,7 @@ pub const INSTRUMENTS: [Instrument; 20] = [
     OLDEST_ROW,
     LOGINS_FAILED,
     LINES_DROPPED,
+    RECORDS_DROPPED,
 ];
 
 const CALL_DURATION: Instrument = Instrument {
@@ -185,6 +186,12 @@ const LINES_DROPPED: Instrument = Instrument {
     unit: "{line}",
     kind: Kind::Counter,
     help: "Lines of the log that were dropped because they are not read as fast as they come",
+};
+const RECORDS_DROPPED: Instrument = Instrument {
+    name: "belay.audit.dropped_records",
+    unit: "{record}",
+    kind: Kind::Counter,
+    help: "Records of the audit log that were dropped because it could not be written as fast as they come",
 };
 
 /// Of calls, transactions and waits, which take a millisecond on a good day and seconds on a bad
@@ -548,7 +555,15 @@ impl Metrics {
 
     /// Of the log of this process.
     pub(crate) fn observe_dropped_lines(&self, dropped: Arc<AtomicU64>) {
-        let row = LINES_DROPPED;
+        self.observe_dropped(LINES_DROPPED, dropped);
+    }
+
+    /// Of the audit log of this process.
+    pub fn observe_dropped_records(&self, dropped: Arc<AtomicU64>) {
+        self.observe_dropped(RECORDS_DROPPED, dropped);
+    }
+
+    fn observe_dropped(&self, row: Instrument, dropped: Arc<AtomicU64>) {
         let counter = self.0.meter.u64_observable_counter(row.name);
         let counter = counter.with_unit(row.unit).with_description(row.help);
         counter

@@ -4,6 +4,7 @@
 //! with the call's future, and whoever works for the call finds it there. Nothing here knows what a
 //! call means, and nothing here fails or delays one: what cannot be told is dropped and counted.
 
+pub mod audit;
 pub mod calls;
 pub mod deliveries;
 pub(crate) mod logins;
@@ -13,6 +14,7 @@ pub mod port;
 pub mod tls;
 pub mod traces;
 
+use self::audit::Audit;
 use self::calls::CallLines;
 use self::logs::{LogFormat, Logs};
 use self::metrics::Metrics;
@@ -23,6 +25,7 @@ use self::traces::Traces;
 pub struct Telemetry {
     pub metrics: Metrics,
     pub(crate) lines: CallLines,
+    pub(crate) audit: Audit,
 }
 
 impl Telemetry {
@@ -31,6 +34,7 @@ impl Telemetry {
         Self {
             metrics: Metrics::new(),
             lines: CallLines::default(),
+            audit: Audit::default(),
         }
     }
 
@@ -38,6 +42,13 @@ impl Telemetry {
     #[must_use]
     pub fn logging_reads(mut self, one_of: u32) -> Self {
         self.lines = CallLines::new(one_of);
+        self
+    }
+
+    /// Calls have their records in this audit log.
+    #[must_use]
+    pub fn auditing(mut self, audit: Audit) -> Self {
+        self.audit = audit;
         self
     }
 }

@@ -6,6 +6,7 @@ use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{
     Cancellation, Deductions, Gate, GateAnswer, GateState, LabelState, Part, PartState, Receipt,
 };
+use belay_domain::chain::ChainKey;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId,
@@ -37,6 +38,11 @@ use std::time::Duration;
 
 /// What takes longer than this hangs; no test is about it.
 pub(crate) const HANG: Duration = Duration::from_secs(180);
+
+/// Of the chains of the feed.
+pub(crate) fn chain_key() -> ChainKey {
+    ChainKey::of(&[7; 32])
+}
 
 /// A database that one test has to itself; it is dropped with this.
 #[derive(Debug)]

@@ -110,7 +110,7 @@ fn jobs_go_on_over_kills_of_their_servers() {
         let addresses = [free_address(), free_address()];
         let mut servers = Vec::new();
         for address in addresses {
-            servers.push(start(&program, address, &t.database.url()).await);
+            servers.push(start(&program, address, &t.database.serve_url().await).await);
         }
         let store = seller(&belay);
         let jobs = begin(&store, &orders).await;
@@ -123,7 +123,7 @@ fn jobs_go_on_over_kills_of_their_servers() {
             owners.extend(found);
             for (server, address) in servers.iter_mut().zip(addresses) {
                 server.kill().await.expect("it can be killed");
-                *server = start(&program, address, &t.database.url()).await;
+                *server = start(&program, address, &t.database.serve_url().await).await;
             }
         }
         check(&store, &jobs, &t.database).await;
@@ -137,7 +137,7 @@ fn jobs_go_on_over_kills_of_their_servers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_go_on_over_kills_of_the_database() {
     let mysqld = Instance::start(&[]).await;
-    let service = Service::start(mysqld.url(), |settings| settings.connections = 16).await;
+    let service = Service::start(mysqld.serve_url(), |settings| settings.connections = 16).await;
     service.create_shop().await;
     let orders = place(service.belay()).await;
     let store = seller(&literal(service.address()));

@@ -13,7 +13,7 @@ const CALLS_BETWEEN: usize = 200;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_database_loses_nothing_that_was_acknowledged() {
     let mysqld = Instance::start(&[]).await;
-    let service = Service::start(mysqld.url(), |settings| settings.connections = 16).await;
+    let service = Service::start(mysqld.serve_url(), |settings| settings.connections = 16).await;
     service.create_shop().await;
     let load = Load::default();
     let kill = async {

@@ -14,7 +14,7 @@ const CONNECTIONS_MAX: usize = 24;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_refuses_is_unavailable_until_it_does_not() {
     let mysqld = Instance::start(&[&format!("--max-connections={CONNECTIONS_MAX}")]).await;
-    let service = Service::start(mysqld.url(), |_| {}).await;
+    let service = Service::start(mysqld.serve_url(), |_| {}).await;
     service.create_shop().await;
     let belay = literal(service.address());
     let shop = storefront(&belay);

@@ -46,13 +46,13 @@ fn a_stream_goes_on_over_kills_of_its_server() {
     run(async |t| {
         let program = program().await;
         let address = free_address();
-        let mut server = start(&program, address, &t.database.url()).await;
+        let mut server = start(&program, address, &t.database.serve_url().await).await;
         let load = Load::default();
         let kill = async {
             for _ in 0..KILLS {
                 load.progress(CALLS_BETWEEN).await;
                 server.kill().await.expect("it can be killed");
-                server = start(&program, address, &t.database.url()).await;
+                server = start(&program, address, &t.database.serve_url().await).await;
             }
             load.progress(CALLS_BETWEEN).await;
             load.stop();
@@ -79,7 +79,7 @@ fn a_stream_goes_on_over_kills_of_its_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_goes_on_over_kills_of_the_database() {
     let mysqld = Instance::start(&[]).await;
-    let service = Service::start(mysqld.url(), |settings| settings.connections = 16).await;
+    let service = Service::start(mysqld.serve_url(), |settings| settings.connections = 16).await;
     service.create_shop().await;
     let load = Load::default();
     let kill = async {

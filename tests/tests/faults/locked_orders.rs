@@ -25,7 +25,7 @@ fn one_lane_that_waits(settings: &mut ServerSettings) {
 #[test]
 fn a_locked_order_holds_up_nobody_else() {
     run(async |t| {
-        let service = Service::start(t.database.url(), one_lane_that_waits).await;
+        let service = Service::start(t.database.serve_url().await, one_lane_that_waits).await;
         let belay = insistent(service.address());
         let (shop, money) = (storefront(&belay), payments(&belay));
         t.place_paid("HELD").await;
@@ -85,7 +85,8 @@ fn a_locked_order_holds_up_nobody_else() {
 #[test]
 fn whoever_wants_a_locked_order_is_told_to_come_back() {
     run(async |t| {
-        let service = Service::start(t.database.url(), |settings| settings.lanes = 1).await;
+        let service =
+            Service::start(t.database.serve_url().await, |settings| settings.lanes = 1).await;
         let shop = storefront(&literal(service.address()));
         t.place_paid("HELD").await;
         let mut somebody = session(&t.database.url()).await;
@@ -125,7 +126,7 @@ fn whoever_wants_a_locked_order_is_told_to_come_back() {
 #[test]
 fn an_order_that_somebody_is_about_to_create_holds_up_nobody_else() {
     run(async |t| {
-        let service = Service::start(t.database.url(), one_lane_that_waits).await;
+        let service = Service::start(t.database.serve_url().await, one_lane_that_waits).await;
         let shop = storefront(&literal(service.address()));
         t.place("HELD").await;
         // The row of a server that hangs between INSERT and COMMIT: it is locked, and nobody sees

@@ -41,9 +41,9 @@ fn killed_servers_that_prune_lose_nothing() {
     run(async |t| {
         let program = program().await;
         let address = free_address();
-        let mut server = start(&program, address, &t.database.url()).await;
+        let mut server = start(&program, address, &t.database.pruning_url().await).await;
         // Another prunes all the time: as soon as the projections have read it, everything is old.
-        let pruner = Service::start(t.database.url(), |settings| {
+        let pruner = Service::start(t.database.pruning_url().await, |settings| {
             settings.retention.events = Keep::For(Duration::ZERO);
         })
         .await;
@@ -54,7 +54,7 @@ fn killed_servers_that_prune_lose_nothing() {
                 // What the server finds when it comes back is old by its own settings.
                 back_date(&t.database).await;
                 server.kill().await.expect("it can be killed");
-                server = start(&program, address, &t.database.url()).await;
+                server = start(&program, address, &t.database.pruning_url().await).await;
             }
             load.progress(CALLS_BETWEEN).await;
             load.stop();

@@ -27,13 +27,13 @@ fn a_killed_server_loses_nothing_that_was_acknowledged() {
     run(async |t| {
         let program = program().await;
         let address = free_address();
-        let mut server = start(&program, address, &t.database.url()).await;
+        let mut server = start(&program, address, &t.database.serve_url().await).await;
         let load = Load::default();
         let kill = async {
             for _ in 0..KILLS {
                 load.progress(CALLS_BETWEEN).await;
                 server.kill().await.expect("it can be killed");
-                server = start(&program, address, &t.database.url()).await;
+                server = start(&program, address, &t.database.serve_url().await).await;
             }
             load.progress(CALLS_BETWEEN).await;
             load.stop();
@@ -78,7 +78,7 @@ fn a_server_killed_while_it_drains_loses_no_due_order() {
         let address = free_address();
         let mut before = 0;
         for kill in 1..=KILLS {
-            let mut server = start(&program, address, &t.database.url()).await;
+            let mut server = start(&program, address, &t.database.serve_url().await).await;
             // Early, so that it is killed in the middle also where this test is slow to look.
             drained(&t.database, (DUE * kill / (8 * KILLS)).max(before + 1)).await;
             server.kill().await.expect("it can be killed");
@@ -90,7 +90,7 @@ fn a_server_killed_while_it_drains_loses_no_due_order() {
             eprintln!("kill {kill}: {after} of {DUE} are closed");
             before = after;
         }
-        let mut server = start(&program, address, &t.database.url()).await;
+        let mut server = start(&program, address, &t.database.serve_url().await).await;
         drained(&t.database, DUE).await;
         server.kill().await.expect("it can be killed");
         closed_once(t, DUE).await;

@@ -177,8 +177,8 @@ fn of_a_capture_and_a_void_whichever_comes_first_nothing_is_kept_or_paid_twice()
 fn a_capture_at_the_very_moment_of_a_void_goes_back_once() {
     run(async |t| {
         let (one, other) = (
-            Service::start(t.database.url(), |_| {}).await,
-            Service::start(t.database.url(), |_| {}).await,
+            Service::start(t.database.serve_url().await, |_| {}).await,
+            Service::start(t.database.serve_url().await, |_| {}).await,
         );
         for number in 0..TRIALS {
             let order_id = format!("A-{number}");

@@ -45,6 +45,10 @@ pub struct RequestCancellation {
     pub on_ineligible_units: IneligibleUnits,
     /// The buyer on whose behalf support acts, as the buyer named themselves.
     pub on_behalf_of: Option<Identity>,
+    /// The same by keys from before today's: orders keep the hash that they were placed with. Beside the
+    /// command, for which keys a server has is no part of what is asked.
+    #[serde(skip)]
+    pub formerly_on_behalf_of: Vec<Identity>,
     /// What a preview promised: this or nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<BoundQuote>,
@@ -71,6 +75,12 @@ pub struct Matching {
 }
 
 impl RequestCancellation {
+    /// The identities of which the order's buyer must have one; empty where it acts for nobody.
+    pub fn identities(&self) -> impl Iterator<Item = Identity> {
+        let former = self.formerly_on_behalf_of.iter();
+        self.on_behalf_of.iter().chain(former).copied()
+    }
+
     fn proof(&self) -> Proof {
         let channel = |evidence: &String| {
             let (channel, _) = evidence.split_once(':')?;
@@ -212,8 +222,11 @@ fn requester(
 ) -> Result<Actor, Rejection> {
     let buyer = || Actor::new(Role::Buyer, order.buyer.id.as_str());
     match (caller.role, command.on_behalf_of) {
-        (Role::Support | Role::Operator, Some(identity)) => {
-            if identity.is_of(&order.buyer) {
+        (Role::Support | Role::Operator, Some(_)) => {
+            if command
+                .identities()
+                .any(|identity| identity.is_of(&order.buyer))
+            {
                 Ok(buyer())
             } else {
                 Err(Rejection::OrderNotFound)

@@ -119,7 +119,7 @@ pub fn start_bulk_cancellation(
             on_ineligible_units: request.on_ineligible_units,
             ..Default::default()
         };
-        let command = cancellation(v, None, asked, reader.identity_key);
+        let command = cancellation(v, None, asked, reader);
         Some(StartRequest {
             store: store?,
             request_id: request_id?,

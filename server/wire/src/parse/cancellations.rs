@@ -44,7 +44,7 @@ pub fn request_cancellation(
             &request.etag,
         ];
         let on = Target::order(v, named);
-        let command = cancellation(v, on.order.as_ref(), request, reader.identity_key);
+        let command = cancellation(v, on.order.as_ref(), request, reader);
         on.with(Command::RequestCancellation(command?))
     })
 }
@@ -54,7 +54,7 @@ pub(super) fn cancellation(
     v: &mut Violations,
     order: Option<&OrderId>,
     request: pb::RequestCancellationRequest,
-    identity_key: &[u8; 32],
+    reader: &Reader<'_>,
 ) -> Option<RequestCancellation> {
     let selection = match request.selection {
         Some(RequestSelection::All(pb::AllUnits {})) => Some(Selection::All),
@@ -75,8 +75,8 @@ pub(super) fn cancellation(
     );
     let note = note(v, request.note);
     let evidence = evidence(v, request.evidence);
-    let on_behalf_of = on_behalf_of(v, request.on_behalf_of, identity_key);
-    let quote = optional_quote(v, &request.quote, identity_key);
+    let on_behalf_of = on_behalf_of(v, request.on_behalf_of, reader);
+    let quote = optional_quote(v, &request.quote, reader.identity_key);
     let (reason, paths, on_ineligible_units) = terms?;
     Some(RequestCancellation {
         selection: selection?,
@@ -85,7 +85,8 @@ pub(super) fn cancellation(
         evidence: evidence?,
         paths,
         on_ineligible_units,
-        on_behalf_of: on_behalf_of?,
+        on_behalf_of: on_behalf_of.as_ref()?.first().copied(),
+        formerly_on_behalf_of: on_behalf_of?.into_iter().skip(1).collect(),
         quote: quote?,
     })
 }
@@ -123,7 +124,7 @@ pub fn preview_cancellation(
             on_behalf_of: request.on_behalf_of,
             ..Default::default()
         };
-        let request = cancellation(v, order.as_ref(), asked, reader.identity_key);
+        let request = cancellation(v, order.as_ref(), asked, reader);
         Some(PreviewRequest {
             store: store?,
             order: order?,
@@ -427,14 +428,14 @@ fn optional_quote(
     quote.map(Some)
 }
 
-/// `Some(None)` where no buyer is named.
+/// The buyer's identity by each key, that of today first; empty where no buyer is named.
 fn on_behalf_of(
     v: &mut Violations,
     on_behalf_of: Option<pb::OnBehalfOf>,
-    identity_key: &[u8; 32],
-) -> Option<Option<Identity>> {
+    reader: &Reader<'_>,
+) -> Option<Vec<Identity>> {
     let Some(on_behalf_of) = on_behalf_of else {
-        return Some(None);
+        return Some(Vec::new());
     };
     let (field, name, chars_max) = match &on_behalf_of.buyer {
         Some(Buyer::BuyerEmail(address)) => ("on_behalf_of.buyer_email", address, EMAIL_CHARS_MAX),
@@ -454,10 +455,10 @@ fn on_behalf_of(
         v.add(field, "must not be blank");
         return None;
     }
-    Some(Some(match on_behalf_of.buyer {
-        Some(Buyer::BuyerUsername(_)) => {
-            Identity::Username(identity::username(identity_key, &name))
-        }
-        Some(Buyer::BuyerEmail(_)) | None => Identity::Email(identity::email(identity_key, &name)),
-    }))
+    let by = |key: &[u8; 32]| match on_behalf_of.buyer {
+        Some(Buyer::BuyerUsername(_)) => Identity::Username(identity::username(key, &name)),
+        Some(Buyer::BuyerEmail(_)) | None => Identity::Email(identity::email(key, &name)),
+    };
+    let keys = std::iter::once(reader.identity_key).chain(reader.former_identity_keys);
+    Some(keys.map(by).collect())
 }

@@ -13,6 +13,8 @@ pub struct Reader<'a> {
     pub caller: &'a Caller,
     /// Key of the hashes by which buyers are known, and of all seals.
     pub identity_key: &'a [u8; 32],
+    /// Keys from before it, by which buyers are still found.
+    pub former_identity_keys: &'a [[u8; 32]],
 }
 
 /// A command as its request names it.

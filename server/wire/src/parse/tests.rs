@@ -98,6 +98,7 @@ fn reading<T>(read: impl FnOnce(&Reader<'_>) -> Result<T, CallError>) -> Result<
     read(&Reader {
         caller: &caller,
         identity_key: &KEY,
+        former_identity_keys: &[],
     })
 }
 

@@ -1,0 +1,1 @@
+ALTER TABLE partition_heads DROP COLUMN chain

@@ -1,0 +1,207 @@
+//! `belay erase`: nothing of a buyer is left in any table, the books are what they were, and what was changed is known.
+
+use belay_client::model::{Order, RefundResult};
+use belay_client::{Units, reason};
+use belay_domain::erasure::ERASED;
+use belay_server::db::{pool, settings};
+use belay_server::grants::GrantSet;
+use belay_server::identity_keys::IdentityKeys;
+use belay_server::verify::{Anchor, Report, verify};
+use belay_tests::process::built;
+use belay_tests::shop::{new_order_of, pay};
+use belay_tests::{SHOP, TestServer, run, run_at};
+use jiff::SignedDuration;
+use mysql_async::{Row, Value};
+use secrecy::ExposeSecret;
+
+const BUYER: &str = "ann-the-buyer";
+/// Her id, her e-mail address and her user name begin alike.
+const TEXTS: &[&str] = &[BUYER, "for my sister", "chat:4711", "cannot tell the pens"];
+
+async fn place(t: &TestServer, order_id: &str) {
+    let order = new_order_of(&t.storefront(), order_id, BUYER).await;
+    order.expect("an order");
+    pay(&t.payments(), order_id).await;
+}
+
+/// A hold with a word of support's, then all of it is cancelled with a note and a proof, and paid back.
+async fn cancel(t: &TestServer, order_id: &str) {
+    let shipment = format!("{order_id}:s1");
+    let hold = t
+        .support()
+        .hold_shipment(&shipment, t.now().await + SignedDuration::from_hours(1));
+    hold.note("ann-the-buyer cannot tell the pens apart")
+        .await
+        .expect("a hold");
+    let request = t.storefront().request_cancellation(order_id, Units::all());
+    request
+        .reason(reason::NO_LONGER_WANTED)
+        .note("the mug was for my sister")
+        .evidence(["chat:4711"])
+        .await
+        .expect("a cancellation");
+    let refund = t.claim("worker-1").await.expect("a refund");
+    t.payments()
+        .record_refund_result(&refund.refund_id, RefundResult::Settled)
+        .await
+        .expect("it is settled");
+}
+
+/// `belay erase`, by an account that may do just that. Whether it did all.
+async fn erase(t: &TestServer, whose: &[&str]) -> (bool, String) {
+    let url = t.database.url_of(&[GrantSet::Erase]).await;
+    let output = tokio::process::Command::new(built("belay"))
+        .args(["erase", "--store", SHOP])
+        .args(whose)
+        .env_clear()
+        .env("BELAY_DATABASE_URL", url.expose_secret())
+        .output()
+        .await
+        .expect("it can be run");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.success(), said)
+}
+
+/// Where these words are in the database, table by table and column by column.
+async fn found(t: &TestServer, words: &[&str]) -> Vec<String> {
+    let tables: Vec<(String,)> = t
+        .database
+        .rows(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
+            (),
+        )
+        .await;
+    let mut found = Vec::new();
+    for (table,) in tables {
+        let rows: Vec<Row> = t
+            .database
+            .rows(&format!("SELECT * FROM `{table}`"), ())
+            .await;
+        for row in rows {
+            for (at, value) in row.unwrap_raw().into_iter().enumerate() {
+                let Some(Value::Bytes(bytes)) = value else {
+                    continue;
+                };
+                for word in words {
+                    let is_there = bytes
+                        .windows(word.len())
+                        .any(|part| part == word.as_bytes());
+                    if is_there {
+                        found.push(format!("{word} in column {at} of {table}"));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+async fn chains(t: &TestServer) -> Report {
+    let mut conn = pool::connect(&t.database.url())
+        .await
+        .expect("MySQL answers");
+    let stored = settings::read(&mut conn).await.expect("settings").identity;
+    let keys = IdentityKeys::of_database(stored.key.expect("a key")).chain_keys();
+    verify(&mut conn, &keys, &Anchor::default())
+        .await
+        .expect("it can be followed")
+}
+
+/// An order without whom it was for.
+fn books(mut order: Order) -> String {
+    for hold in order.shipments.iter_mut().filter_map(|of| of.hold.as_mut()) {
+        hold.note = None;
+    }
+    for cancellation in &mut order.cancellations {
+        cancellation.note = None;
+        cancellation.evidence.clear();
+    }
+    format!("{order:?}").replace(BUYER, ERASED)
+}
+
+#[test]
+fn nothing_of_a_buyer_is_left_and_the_books_stay() {
+    run_at("2026-03-02T10:00:00Z", async |t| {
+        place(t, "A-1").await;
+        place(t, "A-2").await;
+        cancel(t, "A-1").await;
+        for word in TEXTS.iter().copied() {
+            assert!(
+                !found(t, &[word]).await.is_empty(),
+                "{word} is searched for in vain"
+            );
+        }
+        let before = t.order("A-1").await;
+        let history = t.history("A-1").await.len();
+
+        // The other order is in the warehouse.
+        let (is_done, said) = erase(t, &["--buyer", BUYER]).await;
+        assert!(
+            !is_done && said.contains("1 orders are not at rest"),
+            "{said}"
+        );
+        assert!(said.contains("a parcel is in the warehouse"), "{said}");
+        assert_eq!(t.order("A-2").await.buyer_id.as_str(), BUYER);
+        let after = t.order("A-1").await;
+        assert_eq!(after.buyer_id.as_str(), ERASED);
+        assert_eq!(books(after), books(before.clone()));
+
+        cancel(t, "A-2").await;
+        let (is_done, said) = erase(t, &["--buyer", BUYER]).await;
+        assert!(is_done, "{said}");
+        assert_eq!(found(t, TEXTS).await, [""; 0]);
+        let kept: Vec<(String,)> = t
+            .database
+            .rows("SELECT order_id FROM erasures ORDER BY order_id", ())
+            .await;
+        assert_eq!(kept, [("A-1".to_owned(),), ("A-2".to_owned(),)]);
+
+        // A server that runs meanwhile answers on.
+        let page = t.storefront().list_orders().await.expect("a page");
+        assert_eq!(page.items.len(), 2);
+        assert_eq!(t.history("A-1").await.len(), history);
+        let none = t.storefront().list_orders().buyer_id(BUYER).await;
+        assert!(none.expect("a page").items.is_empty());
+        let report = chains(t).await;
+        assert!(report.is_whole() && report.erased > 0, "{report:?}");
+
+        // Twice is harmless, and an order by its id as well.
+        assert!(erase(t, &["--buyer", BUYER]).await.0);
+        assert!(erase(t, &["--order", "A-1"]).await.0);
+        assert_eq!(chains(t).await, report);
+        assert!(!erase(t, &["--order", "A-9"]).await.0);
+        assert!(!erase(t, &["--buyer", ERASED]).await.0);
+    });
+}
+
+#[test]
+fn who_erases_without_the_key_is_found() {
+    run_at("2026-03-02T10:00:00Z", async |t| {
+        place(t, "A-1").await;
+        cancel(t, "A-1").await;
+        t.database
+            .execute("CREATE TABLE saved AS SELECT * FROM events", ())
+            .await;
+        let forged = "UPDATE events SET erased_digest = REPEAT('x', 32), erased_seal = REPEAT('y', 32), \
+            payload = REPLACE(payload, 'ann-the-buyer', 'bob-the-buyer')";
+        t.database.execute(forged, ()).await;
+        assert_eq!(chains(t).await.broken.len(), 1);
+        t.database.execute("DELETE FROM events", ()).await;
+        t.database
+            .execute("INSERT INTO events SELECT * FROM saved", ())
+            .await;
+        t.database.execute("DROP TABLE saved", ()).await;
+        assert!(chains(t).await.is_whole());
+    });
+}
+
+#[test]
+fn an_order_that_has_just_changed_is_left() {
+    run(async |t| {
+        place(t, "A-1").await;
+        cancel(t, "A-1").await;
+        let (is_done, said) = erase(t, &["--order", "A-1"]).await;
+        assert!(!is_done && said.contains("within the last hour"), "{said}");
+        assert_eq!(t.order("A-1").await.buyer_id.as_str(), BUYER);
+    });
+}
