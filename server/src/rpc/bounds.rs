@@ -14,9 +14,9 @@ pub const REQUEST_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
 pub const ANSWER_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
 /// One connection may hold this part of what all may.
 const CONNECTION_PART: usize = 4;
-/// Calls of health and reflection at once, over all connections and on one: their streams have no
-/// end of their own, and whoever reaches the port may open them.
-const STANDARD_CALLS_MAX: usize = 4_096;
+/// Calls of health and reflection at once on a connection: their streams have no end of their own, and
+/// whoever reaches the port may open them. A number over all connections would let a stranger use it
+/// up, and keep a balancer from asking.
 pub const CONNECTION_STANDARD_CALLS_MAX: usize = 16;
 /// From the first byte of a call to the last of its message.
 const BODY_MAX: Duration = Duration::from_secs(10);
@@ -154,7 +154,6 @@ pub(crate) struct PortBounds(Arc<PortInner>);
 struct PortInner {
     requests: Budget,
     answers: Budget,
-    standard_calls: Budget,
     body_max: Duration,
     /// Whose answers may be given up.
     connections: Mutex<Vec<Weak<ConnectionInner>>>,
@@ -165,7 +164,6 @@ impl PortBounds {
         Self(Arc::new(PortInner {
             requests: Budget::new(settings.request_bytes),
             answers: Budget::new(settings.answer_bytes),
-            standard_calls: Budget::new(STANDARD_CALLS_MAX),
             body_max: settings.body_max,
             connections: Mutex::default(),
         }))
@@ -186,7 +184,7 @@ impl PortBounds {
         let connection = Arc::new(ConnectionInner {
             requests: part(&port.requests),
             answers: part(&port.answers),
-            standard_calls: port.standard_calls.part(CONNECTION_STANDARD_CALLS_MAX),
+            standard_calls: Budget::new(CONNECTION_STANDARD_CALLS_MAX),
             taken: Mutex::new(Instant::now()),
             cut: CancellationToken::new(),
             port: self.clone(),
