@@ -132,6 +132,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 async fn fetch(url: &Uri) -> Result<Vec<u8>, String> {
+    crate::tls::install_provider();
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT_MAX));
