@@ -124,7 +124,8 @@ async fn a_caller_is_known_by_token_by_certificate_or_by_both() {
     let one = &["dns:either.example.org"][..];
     let bound = &["spiffe://example.org/both"][..];
     let strange = &["dns:sidecar.example.org"][..];
-    let rows: [(Option<&str>, &[&str], Result<(Role, &str), Cause>); 17] = [
+    type Found = Result<(Role, &'static str), Cause>;
+    let rows: [(Option<&str>, &[&str], Found); 17] = [
         (Some(SECRET), &[], either),
         (None, one, either),
         (Some(SECRET), one, either),
