@@ -59,7 +59,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Serve on a database that `migrate` has prepared.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Bring the database's schema to this version.
     Migrate(Migrate),
     /// Migrate, make the store `demo` and serve it: for trying Belay out. Callers name their own
