@@ -7,7 +7,6 @@ use std::time::Duration;
 use belay_client::{Belay, RetryPolicy, Role, Store};
 use belay_server::tls::config::{Clients, TlsSettings};
 use rustls::pki_types::pem::PemObject;
-use rustls::version::TLS13;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};

@@ -44,7 +44,7 @@ impl Message for Encoded {
         _: &mut impl Buf,
         _: DecodeContext,
     ) -> Result<(), DecodeError> {
-        unimplemented!("it is only sent")
+        unreachable!("it is only sent")
     }
 
     fn encoded_len(&self) -> usize {

@@ -154,7 +154,7 @@ fn a_token_of_an_issuer_lets_its_caller_in_until_it_expires() {
             let expires = now() + SignedDuration::from_secs(seconds);
             let token = issuer.token("acme", expires);
             let opened = nobody.with_token(&token).unwrap().watch_events().await;
-            match opened.map_err(Error::from) {
+            match opened {
                 Ok(stream) => break stream,
                 Err(error) => assert_eq!(error.kind(), Kind::Unauthenticated, "{error}"),
             }

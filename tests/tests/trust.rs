@@ -76,11 +76,7 @@ fn a_proxy_proves_itself_by_its_secret() {
         let mut orders = OrderServiceClient::new(channel);
         let mut get = async |sent: &[&str]| {
             let (store_id, order_id) = (SHOP.to_owned(), "A-1".to_owned());
-            let mut request = tonic::Request::new(GetOrderRequest {
-                store_id,
-                order_id,
-                ..GetOrderRequest::default()
-            });
+            let mut request = tonic::Request::new(GetOrderRequest { store_id, order_id });
             let headers = request.metadata_mut();
             headers.insert("belay-role", "OPERATOR".parse().expect("ASCII"));
             for secret in sent {

@@ -4,9 +4,9 @@
 use super::macros::reasons;
 
 reasons! { ActivatePolicy, ActivatePolicyReason: [InvalidField, PolicyNotFound, OutOfScope] }
-reasons! { AnswerIntercept, AnswerInterceptReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, GateNotOpen] }
-reasons! { AnswerStop, AnswerStopReason: [OrderNotFound, ShipmentNotFound, CancellationNotFound, RequestIdReused, QuantityUnavailable, WarehouseCannotStop, GateNotOpen] }
-reasons! { ApproveCancellation, ApproveCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, GateNotOpen, GateTimedOut] }
+reasons! { AnswerIntercept, AnswerInterceptReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, GateNotOpen, LimitReached] }
+reasons! { AnswerStop, AnswerStopReason: [OrderNotFound, ShipmentNotFound, CancellationNotFound, RequestIdReused, QuantityUnavailable, WarehouseCannotStop, GateNotOpen, LimitReached] }
+reasons! { ApproveCancellation, ApproveCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, GateNotOpen, GateTimedOut, LimitReached] }
 reasons! { ArchiveSku, ArchiveSkuReason: [WarehouseNotFound, RequestIdReused] }
 reasons! { ClaimRefunds, ClaimRefundsReason: [] }
 reasons! { CommitPosition, CommitPositionReason: [ResumeTokenInvalid, PositionAhead, PositionBehind, ConsumersExhausted] }
@@ -25,7 +25,7 @@ reasons! { GetSellerQuality, GetSellerQualityReason: [] }
 reasons! { GetShipment, GetShipmentReason: [OrderNotFound, ShipmentNotFound] }
 reasons! { GetStock, GetStockReason: [WarehouseNotFound] }
 reasons! { GetStore, GetStoreReason: [StoreNotFound] }
-reasons! { HoldShipment, HoldShipmentReason: [InvalidField, OrderNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, FenceStale, StageMismatch] }
+reasons! { HoldShipment, HoldShipmentReason: [InvalidField, OrderNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, FenceStale, StageMismatch, LimitReached] }
 reasons! { ListBulkCancellations, ListBulkCancellationsReason: [PageTokenInvalid] }
 reasons! { ListBulkResults, ListBulkResultsReason: [PageTokenInvalid, BulkCancellationNotFound] }
 reasons! { ListCancellations, ListCancellationsReason: [PageTokenInvalid] }
@@ -54,10 +54,10 @@ reasons! { ReceiveParcel, ReceiveParcelReason: [OrderNotFound, ShipmentNotFound,
 reasons! { RecordPayment, RecordPaymentReason: [RoleNotAllowed, OrderNotFound, RefundNotFound, RequestIdReused, CurrencyMismatch, LimitReached] }
 reasons! { RecordRefundResult, RecordRefundResultReason: [OrderNotFound, RefundNotFound, RequestIdReused, CurrencyMismatch, RefundNotClaimed] }
 reasons! { RecordTracking, RecordTrackingReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, Delivered, LimitReached] }
-reasons! { RejectCancellation, RejectCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, ConsentRefused, GateNotOpen, GateTimedOut] }
+reasons! { RejectCancellation, RejectCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, ConsentRefused, GateNotOpen, GateTimedOut, LimitReached] }
 reasons! { ReleaseHold, ReleaseHoldReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, FenceStale] }
 reasons! { RequestCancellation, RequestCancellationReason: [OrderNotFound, OutOfScope, LineNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, ReasonRequired, ReasonUnknown, ReasonNotAllowed, NoteRequired, EvidenceRequired, AlreadyPending, UnitsClaimed, QuantityUnavailable, NothingToCancel, QuoteExpired, QuoteMismatch, NotAllowed, Shipped, Delivered, AlreadyEnded, PaymentVerifying, UnpaidClosesItself, RefundNotOffered, NotInterceptable, LabelUnavailableInRegion, LimitReached] }
-reasons! { ResolveIncident, ResolveIncidentReason: [OrderNotFound, IncidentNotFound, RequestIdReused, EtagMismatch, IncidentResolved, ResolutionNotAllowed] }
+reasons! { ResolveIncident, ResolveIncidentReason: [OrderNotFound, IncidentNotFound, RequestIdReused, EtagMismatch, IncidentResolved, ResolutionNotAllowed, LimitReached] }
 reasons! { SetStock, SetStockReason: [WarehouseNotFound, RequestIdReused] }
 reasons! { SplitShipment, SplitShipmentReason: [InvalidField, OrderNotFound, LineNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, FenceStale, QuantityUnavailable, StageMismatch, ShipmentBarred, SplitNotAllowed, LimitReached] }
 reasons! { StartBulkCancellation, StartBulkCancellationReason: [OrderNotFound, RequestIdReused, BulkCancellationsExhausted] }

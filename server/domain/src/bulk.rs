@@ -318,7 +318,7 @@ mod tests {
                 paths: Vec::new(),
                 on_ineligible_units: IneligibleUnits::Refuse,
                 on_behalf_of: None,
-                formerly_on_behalf_of: Vec::new(),
+                formerly_on_behalf_of: Box::default(),
                 quote: None,
             },
             is_dry_run: false,

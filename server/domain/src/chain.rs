@@ -341,8 +341,18 @@ mod tests {
         assert_eq!(broken(&|rows| rows[1].link.event_time = later), changed(4));
         assert_eq!(broken(&|rows| rows[1].mark = None), changed(6));
         let missing = |from, to| Break::Missing { from, to };
-        assert_eq!(broken(&|rows| drop(rows.remove(2))), missing(5, 6));
-        assert_eq!(broken(&|rows| drop(rows.pop())), missing(9, 10));
+        assert_eq!(
+            broken(&|rows| {
+                rows.remove(2);
+            }),
+            missing(5, 6)
+        );
+        assert_eq!(
+            broken(&|rows| {
+                rows.pop();
+            }),
+            missing(9, 10)
+        );
         assert_eq!(broken(&|rows| rows[2].link.count = 1), missing(5, 5));
         let twice = |rows: &mut Vec<FoundRow>| rows.insert(2, rows[1]);
         assert_eq!(broken(&twice), Break::Added { position: 4 });

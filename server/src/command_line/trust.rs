@@ -109,9 +109,7 @@ impl ProxyArguments {
                 Err(TrustError::ProxyUnproven(address))
             }
             Believes::Headers
-                if !is_local
-                    && !self.behind_proxy
-                    && !(by_certificate && tls == PortTls::Mutual) =>
+                if !(is_local || self.behind_proxy || by_certificate && tls == PortTls::Mutual) =>
             {
                 Err(TrustError::AnybodyNamesRoles(address))
             }

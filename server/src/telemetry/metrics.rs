@@ -43,7 +43,7 @@ pub enum Kind {
 }
 
 /// The table.
-pub const INSTRUMENTS: [Instrument; 20] = [
+pub const INSTRUMENTS: [Instrument; 21] = [
     CALL_DURATION,
     BATCH_SIZE,
     QUEUE_DURATION,

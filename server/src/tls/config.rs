@@ -160,12 +160,14 @@ pub(super) fn build(
         (Some(_) | None, _) => builder.with_no_client_auth(),
     };
     let config = builder.with_single_cert(chain, key);
-    let fault = |error: rustls::Error| match error {
-        rustls::Error::InconsistentKeys(_) => {
+    let fault = |error: rustls::Error| {
+        let description = if matches!(error, rustls::Error::InconsistentKeys(_)) {
             let key = settings.key.display();
-            of(&settings.certificate)(format!("the key in {key} is of another certificate"))
-        }
-        error => of(&settings.certificate)(error.to_string()),
+            format!("the key in {key} is of another certificate")
+        } else {
+            error.to_string()
+        };
+        of(&settings.certificate)(description)
     };
     let mut config = config.map_err(fault)?;
     config.alpn_protocols = vec![ALPN.to_vec()];

@@ -33,6 +33,7 @@ fn parsed<M: Message + Default, T>(data: &[u8], parse: impl FnOnce(M, &Reader<'_
     let reader = Reader {
         caller: &caller,
         identity_key: KEY,
+        former_identity_keys: &[],
     };
     if let Err(error) = parse(request, &reader) {
         error.into_status(|description| description.to_owned());

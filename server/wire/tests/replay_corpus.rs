@@ -7,8 +7,11 @@ use std::path::PathBuf;
 use belay_proto::v1 as pb;
 use belay_wire::fuzz;
 
+/// A function that reads bytes of others.
+type Target = fn(&[u8]);
+
 /// The targets of this crate, with their functions.
-const TARGETS: &[(&str, fn(&[u8]))] = &[
+const TARGETS: &[(&str, Target)] = &[
     ("requests", fuzz::requests),
     ("page_tokens", fuzz::page_tokens),
     ("resume_tokens", fuzz::resume_tokens),

@@ -2,7 +2,7 @@
 
 use belay_tests::raw::Encoded;
 use belay_tests::{descriptors, run};
-use belay_wire::auth::roles;
+use belay_wire::auth::access;
 use tonic::Code;
 
 use super::Refused;
@@ -29,7 +29,9 @@ fn every_list_of_every_request_is_bounded() {
         }
         for list in lists {
             let (method, path) = (&*list.method, &*list.path);
-            let allowed = roles(&format!("/belay.v1.{method}")).expect("a method");
+            let allowed = access(&format!("/belay.v1.{method}"))
+                .expect("a method")
+                .roles;
             let role = allowed[0].name().to_lowercase();
             let request = Encoded(list.request);
             let refused = if list.streams {

@@ -48,7 +48,7 @@ pub struct RequestCancellation {
     /// The same by keys from before today's: orders keep the hash that they were placed with. Beside the
     /// command, for which keys a server has is no part of what is asked.
     #[serde(skip)]
-    pub formerly_on_behalf_of: Vec<Identity>,
+    pub formerly_on_behalf_of: Box<[Identity]>,
     /// What a preview promised: this or nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<BoundQuote>,

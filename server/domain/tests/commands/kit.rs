@@ -258,7 +258,7 @@ impl CancellationRequest {
             paths: vec![Path::Cancel],
             on_ineligible_units: IneligibleUnits::Refuse,
             on_behalf_of: None,
-            formerly_on_behalf_of: Vec::new(),
+            formerly_on_behalf_of: Box::default(),
             quote: None,
         };
         Self {

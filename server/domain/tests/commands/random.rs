@@ -632,7 +632,7 @@ fn request(random: &mut Random, order: &Order) -> Command {
         paths: random.pick(&paths),
         on_ineligible_units: random.pick(&[IneligibleUnits::Refuse, IneligibleUnits::LeaveOut]),
         on_behalf_of: None,
-        formerly_on_behalf_of: Vec::new(),
+        formerly_on_behalf_of: Box::default(),
         quote: None,
     })
 }

@@ -297,7 +297,7 @@ impl Journey {
             paths: vec![path],
             on_ineligible_units: IneligibleUnits::Refuse,
             on_behalf_of: None,
-            formerly_on_behalf_of: Vec::new(),
+            formerly_on_behalf_of: Box::default(),
             quote: None,
         };
         self.run(by, Command::RequestCancellation(command))

@@ -62,7 +62,7 @@ impl Connections {
 
     /// One of them.
     pub(crate) fn channel(&self, index: usize) -> Channel {
-        self.0[index % self.0.len()].clone()
+        self.0[index % self.0.len()].channel.clone()
     }
 
     /// The store of the bench, with one warehouse and one carrier.
