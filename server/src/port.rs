@@ -38,10 +38,10 @@ pub const CONNECTIONS_DEFAULT: usize = 4_096;
 /// Connections from one address, where nothing else is said: a balancer in front is one address.
 pub const ADDRESS_CONNECTIONS_DEFAULT: usize = 1_024;
 /// Between the connection and the end of HTTP/2's preface.
-const PREFACE_MAX: Duration = Duration::from_secs(5);
+pub const PREFACE_MAX: Duration = Duration::from_secs(5);
 /// How long a caller may take nothing of its answer. Longer than the feed waits for its watchers,
 /// which has a reason to tell them.
-const STALL_MAX: Duration = Duration::from_secs(40);
+pub const STALL_MAX: Duration = Duration::from_secs(40);
 
 /// Connections to a port for administration alone, in all and from one address.
 const ADMINISTRATION_CONNECTIONS: usize = 64;

@@ -45,7 +45,8 @@ use tonic::service::Routes;
 
 pub(crate) use self::answers::Flow;
 pub use self::bounds::{
-    ANSWER_BYTES_DEFAULT, BoundSettings, CONNECTION_STANDARD_CALLS_MAX, REQUEST_BYTES_DEFAULT,
+    ANSWER_BYTES_DEFAULT, BODY_MAX, BoundSettings, CONNECTION_STANDARD_CALLS_MAX,
+    REQUEST_BYTES_DEFAULT,
 };
 pub(crate) use self::bounds::{ConnectionBounds, PortBounds};
 use self::guard::Guard;

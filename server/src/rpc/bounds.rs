@@ -19,7 +19,7 @@ const CONNECTION_PART: usize = 4;
 /// up, and keep a balancer from asking.
 pub const CONNECTION_STANDARD_CALLS_MAX: usize = 16;
 /// From the first byte of a call to the last of its message.
-const BODY_MAX: Duration = Duration::from_secs(10);
+pub const BODY_MAX: Duration = Duration::from_secs(10);
 
 /// The bounds of one port.
 #[derive(Debug, Clone, Copy)]

@@ -50,7 +50,7 @@ pub struct JwtArguments {
     /// known has them fetched sooner.
     #[arg(long, env = "BELAY_JWT_REFRESH", default_value = "10m", value_parser = jwt_refresh, value_name = "DURATION")]
     jwt_refresh: Duration,
-    /// What the names of Belay's claims begin with, such as https://example.com/.
+    /// What the names of Belay's claims begin with, such as `https://example.com/`.
     #[arg(long, env = "BELAY_JWT_CLAIMS_PREFIX", default_value = CLAIMS_PREFIX_DEFAULT, value_name = "TEXT")]
     jwt_claims_prefix: String,
 }

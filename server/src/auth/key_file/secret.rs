@@ -5,7 +5,7 @@ use super::HASH_PREFIX;
 /// Fewest characters of a secret. It is hashed without salt or stretching, which suits what a
 /// machine made up and no password.
 pub const SECRET_CHARS_MIN: usize = 32;
-/// Fewest bits of a secret, by [`bits`].
+/// Fewest bits of a secret, by `bits`.
 pub const SECRET_BITS_MIN: u32 = 64;
 /// Characters that make a repeated stretch.
 const STRETCH_CHARS: usize = 4;
