@@ -83,7 +83,7 @@ async fn a_server_that_falls_silent_ends_or_repeats_is_made_up_for() {
         Goes::Ends(1),
         Goes::Silent(2),
         Goes::Fails(2, slow),
-        Goes::Fails(3, expired),
+        Goes::Fails(2, expired),
         Goes::Refused(Status::unavailable("stopping")),
         Goes::Repeats,
     ]);

@@ -177,6 +177,10 @@ impl Jwt {
         let claims = decode::<Map<String, Value>>(token, &key.key, &validation)
             .map_err(|error| cause_of(error.kind()))?
             .claims;
+        // The library takes a list in which the issuer is named; an issuer is one.
+        if claims.get("iss").and_then(Value::as_str) != Some(&self.settings.issuer) {
+            return Err(Cause::IssuerWrong.into());
+        }
         let expires = claims::check_times(&claims, now, self.settings.leeway)?;
         let caller = claims::caller(&claims, &self.settings.claims_prefix)?;
         Ok(Verified {

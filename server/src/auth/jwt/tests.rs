@@ -472,13 +472,14 @@ async fn a_file_of_keys_is_bounded_and_belongs_to_nobody_else() {
     };
     assert!(read().await.unwrap_err().contains("cannot be opened"));
     let set = issuer.set().to_string();
-    fs::write(&path, format!("{set:SET_BYTES_MAX$}")).unwrap();
+    let padding = " ".repeat(SET_BYTES_MAX - set.len());
+    fs::write(&path, format!("{set}{padding}")).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
     assert_eq!(read().await, Ok(()));
     fs::set_permissions(&path, Permissions::from_mode(0o664)).unwrap();
     assert!(read().await.unwrap_err().contains("may be written by"));
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    fs::write(&path, format!("{set:width$}", width = SET_BYTES_MAX + 1)).unwrap();
+    fs::write(&path, format!("{set}{padding} ")).unwrap();
     assert!(read().await.unwrap_err().contains("at most 262144 bytes"));
     fs::remove_file(&path).unwrap();
 }
