@@ -13,8 +13,18 @@ use uuid::Uuid;
 
 use super::values::etag;
 use super::{Wire, render};
-use crate::batch::StoredAnswerError;
 use crate::views::{Viewed, Viewer};
+
+/// A stored answer that cannot be read: a defect.
+#[derive(Debug, thiserror::Error)]
+pub enum StoredAnswerError {
+    #[error("a stored rejection cannot be read: {0}")]
+    Rejection(#[from] serde_json::Error),
+    #[error("a stored answer has no known form")]
+    Form,
+    #[error("there is no view of this answer for who sees parcels")]
+    NoView,
+}
 
 /// The encoded response message of the RPC that `work` came from; nothing for work that no RPC
 /// waits for.

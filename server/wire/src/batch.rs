@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::answers::StoredAnswerError;
 use crate::views::Viewer;
 use crate::{answers, events};
 
@@ -68,17 +69,6 @@ pub enum Reply {
     /// The encoded response message.
     Answer(Vec<u8>),
     Rejected(Rejection),
-}
-
-/// A stored answer that cannot be read: a defect.
-#[derive(Debug, thiserror::Error)]
-pub enum StoredAnswerError {
-    #[error("a stored rejection cannot be read: {0}")]
-    Rejection(#[from] serde_json::Error),
-    #[error("a stored answer has no known form")]
-    Form,
-    #[error("there is no view of this answer for who sees parcels")]
-    NoView,
 }
 
 /// The orders of a transaction, as they were and as they have become, and what else is to be
