@@ -271,6 +271,10 @@ fn find_lists(message: &str, prefix: &str, entries: usize, found: &mut Vec<(Stri
             found.extend(inner.into_iter().map(|(path, bytes)| {
                 let mut message = Vec::new();
                 put_bytes(number, &bytes, &mut message);
+                if is_list {
+                    // Some lists have two entries at least, and are not walked before they have.
+                    put_bytes(number, &[], &mut message);
+                }
                 (path, message)
             }));
         }
