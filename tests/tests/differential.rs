@@ -49,7 +49,7 @@ fn the_server_in_memory_answers_as_the_real_one_does() {
 
 #[test]
 fn the_server_in_memory_answers_as_the_real_one_does_another_time() {
-    differ(2, STEPS);
+    differ(5, STEPS);
 }
 
 #[test]
