@@ -171,7 +171,7 @@ fn the_same_order_again_is_answered_as_it_stands_and_another_one_is_refused() {
 }
 
 #[test]
-fn a_repeated_payment_counts_once_and_gets_the_same_answer() {
+fn a_repeated_payment_counts_once_and_gets_the_order_as_it_stands() {
     run(async |t| {
         t.place("A-1").await;
         let call = t
@@ -186,15 +186,17 @@ fn a_repeated_payment_counts_once_and_gets_the_same_answer() {
         t.prepare("A-1:s1").await;
         let rows = t.database.snapshot().await;
 
-        // The answer is the one of then, although the order has gone on.
-        assert_eq!(call.clone().await.unwrap(), first);
-        // The provider's event under a new request id is no news either; the answer is the order as
-        // it stands.
-        let again = call.clone().request_id(RequestId::mint()).await.unwrap();
+        // The answer is the order as it stands: no copy of it is kept.
+        let now = t.order("A-1").await;
+        let again = call.clone().await.unwrap();
+        assert_eq!((again.request_id, &again.value), (first.request_id, &now));
         assert_eq!(
-            (again.state, &again.totals.captured),
+            (now.state, &now.totals.captured),
             (OrderState::Processing, &eur(TOTAL))
         );
+        // The provider's event under a new request id is no news either.
+        let again = call.clone().request_id(RequestId::mint()).await.unwrap();
+        assert_eq!(again.value, now);
         let other = call.clone().amount(eur(TOTAL - 1)).await;
         let error = refused(other, Kind::AlreadyExists, "REQUEST_ID_REUSED");
         assert_eq!(error.metadata()["request_id"], first.request_id.to_string());

@@ -118,9 +118,10 @@ fn a_time_to_pay_is_as_long_as_it_says() {
                 OrderState::AwaitingPayment,
                 "{text}"
             );
-            fact(&store, "IN-TIME", "charged", PaymentFact::Captured, TOTAL).await;
+            let money = t.store_as(&store_id, Role::Payments, "psp");
+            fact(&money, "IN-TIME", "charged", PaymentFact::Captured, TOTAL).await;
             t.set_clock(pay_by).await;
-            fact(&store, "LATE", "charged", PaymentFact::Captured, TOTAL).await;
+            fact(&money, "LATE", "charged", PaymentFact::Captured, TOTAL).await;
             assert_eq!(
                 store.get_order("IN-TIME").await.unwrap().state,
                 OrderState::ToShip,
@@ -146,14 +147,15 @@ fn a_slow_way_to_pay_has_its_time_and_who_does_nothing_does_not_get_it() {
             new_order(&store, order_id).await.unwrap();
         }
         t.advance(SignedDuration::from_mins(90)).await;
+        let money = t.store_as("counter", Role::Payments, "psp");
         for order_id in ["COUNTER", "COUNTER-LATE"] {
-            fact(&store, order_id, "code-issued", PaymentFact::Attempted, 0).await;
+            fact(&money, order_id, "code-issued", PaymentFact::Attempted, 0).await;
         }
         t.advance(SignedDuration::from_hours(3 * 24)).await;
-        fact(&store, "COUNTER", "paid", PaymentFact::Captured, TOTAL).await;
+        fact(&money, "COUNTER", "paid", PaymentFact::Captured, TOTAL).await;
         t.advance(SignedDuration::from_mins(30)).await;
         for order_id in ["COUNTER-LATE", "IDLE"] {
-            fact(&store, order_id, "paid", PaymentFact::Captured, TOTAL).await;
+            fact(&money, order_id, "paid", PaymentFact::Captured, TOTAL).await;
         }
         let states = [
             ("COUNTER", OrderState::ToShip),
