@@ -133,6 +133,7 @@ fn the_wire_needs_no_runtime_and_no_database() {
     // A server in the caller's own process reads and renders with it. tonic is here for `Status`
     // and `Code`: without a feature of its own it opens no connection and starts no task.
     let plain = [
+        "aes-gcm-siv",
         "belay-domain",
         "belay-proto",
         "blake3",

@@ -383,7 +383,12 @@ fn grpcurl_calls_by_tls() {
         let clients = front.files.path("clients.pem");
         let ca = front.files.write("ca.pem", &front.authority.pem());
         let (certificate, key) = front.files.certified("web", &front.clients.client(&[EDGE]));
-        let belay = serve(t, &front, &["--tls-client-ca", argument(&clients)]).await;
+        let belay = serve(
+            t,
+            &front,
+            &["--tls-client-ca", argument(&clients), "--reflection", "on"],
+        )
+        .await;
         let call = async |identity: &[&Path]| {
             let mut command = Command::new(&grpcurl);
             command.arg("-cacert").arg(&ca);
