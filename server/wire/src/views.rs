@@ -273,11 +273,26 @@ mod own {
     }
 }
 
+/// The party that a role is of a gate.
+pub(crate) fn party_of(role: Role) -> Option<pb::Party> {
+    match role {
+        Role::Seller => Some(pb::Party::Seller),
+        Role::Support => Some(pb::Party::Support),
+        Role::Warehouse => Some(pb::Party::Warehouse),
+        Role::Carrier => Some(pb::Party::Carrier),
+        Role::Storefront
+        | Role::Payments
+        | Role::Operator
+        | Role::Auditor
+        | Role::Buyer
+        | Role::System => None,
+    }
+}
+
 /// Whose words something holds.
 mod words {
-    use super::{Eyes, own, pb};
+    use super::{Eyes, own, party_of, pb};
     use crate::Wire as _;
-    use crate::render::cancellation::party_of;
 
     /// Of who asked for it: this caller, or somebody of its role where nobody else's parcels are in it.
     pub(super) fn asked(cancellation: &pb::Cancellation, eyes: &Eyes<'_>) -> bool {

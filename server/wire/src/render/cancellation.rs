@@ -1,6 +1,6 @@
 //! A cancellation with its parts and gates.
 
-use belay_domain::actor::{Actor, Role};
+use belay_domain::actor::Actor;
 use belay_domain::cancellation::{
     Cancellation, Gate, GateAnswer, GateState, LabelState, PAYMENT_EXPIRED, Part, PartState,
 };
@@ -235,22 +235,6 @@ pub(crate) fn gate_preview(PreviewedGate { spec, respond_by }: &PreviewedGate) -
 fn on_timeout(spec: &GateSpec) -> i32 {
     spec.respond_within
         .map_or(0, |_| OnTimeout::number(spec.on_timeout))
-}
-
-/// The party that a role is of a gate.
-pub(crate) fn party_of(role: Role) -> Option<pb::Party> {
-    match role {
-        Role::Seller => Some(pb::Party::Seller),
-        Role::Support => Some(pb::Party::Support),
-        Role::Warehouse => Some(pb::Party::Warehouse),
-        Role::Carrier => Some(pb::Party::Carrier),
-        Role::Storefront
-        | Role::Payments
-        | Role::Operator
-        | Role::Auditor
-        | Role::Buyer
-        | Role::System => None,
-    }
 }
 
 pub(crate) fn party(kind: GateKind) -> pb::Party {

@@ -65,7 +65,7 @@ fn filled(message: &MessageDescriptor, is_own: bool, role: Role) -> DynamicMessa
             // The role of an actor, and the party of a gate.
             ("role", Kind::Enum(_)) if is_own => Value::EnumNumber(role.number()),
             ("party", Kind::Enum(_)) if is_own => {
-                let party = crate::render::cancellation::party_of(role);
+                let party = super::party_of(role);
                 Value::EnumNumber(party.unwrap().into())
             }
             (_, Kind::Enum(_)) => Value::EnumNumber(1),
