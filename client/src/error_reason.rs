@@ -80,6 +80,10 @@ error_reasons! {
     /// Begin again with a token that holds; a [`Subscription`](crate::watch::Subscription) does so
     /// by itself.
     SessionEnded,
+    /// The caller, which is its role with its id, asks for more than it may; nothing was done.
+    /// Metadata: `limit` (which), `limit_max`. Wait for
+    /// [`retry_after`](crate::Error::retry_after) and repeat.
+    CallerLimit,
     /// The caller's role may not make this call, or not with these fields. Metadata: `role`.
     RoleNotAllowed,
     /// The server has more work than it takes in; nothing was done. Wait for

@@ -3,7 +3,7 @@
 //!
 //! How a request looks, and how its answer, is for others to know.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use belay_domain::commands::{Command, LeaseRefunds, Work};
@@ -12,48 +12,89 @@ use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::order::{Order, OrderState};
 use belay_domain::query::{Counted, OrdersSummary, Place};
 use belay_domain::scope::{Caller, Scope};
+use belay_wire::pages::{PageCut, PageRequest};
 use belay_wire::parse::cancellations::Actions;
 use belay_wire::parse::refunds::Claim;
 use belay_wire::parse::{CommandRequest, Envelope};
 use belay_wire::status::CallError;
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use prost::Message;
 use tokio::time::Instant;
 
 use crate::App;
 use crate::db::snapshot::Snapshot;
-use crate::db::{self, Conn, DbError, ListQuery, aggregate, refunds, summaries};
+use crate::db::{self, Conn, DbError, ListQuery, aggregate, orders, refunds, summaries};
 
-/// The entries found for a page, with the orders that hold them.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) places: Vec<Place>,
-    pub(crate) orders: HashMap<OrderKey, Order>,
-    pub(crate) now: Timestamp,
-}
+/// Records of orders that are loaded and rendered without a pause; one order may have more. Between
+/// two slices the thread serves others.
+const SLICE_RECORDS_MAX: usize = 500;
 
-pub(crate) async fn page(
+/// A page of what orders hold, and the token for what follows. `render` is told the moment of the
+/// read as well. What the page has no room for is not loaded: it is known beforehand how many
+/// records an order has, and what a slice comes to shows before the next one is read.
+pub(crate) async fn page<Entry: Message>(
     app: &App,
     filter: &impl ListQuery,
-    after: Option<Place>,
-    limit: u16,
-) -> Result<Found, CallError> {
-    let mut conn = Snapshot::begin(&app.pool).await?;
+    page: &PageRequest,
+    render: impl Fn(&Order, u32, Timestamp) -> Option<Entry>,
+) -> Result<(Vec<Entry>, String), CallError> {
+    let after = page.after_place()?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = async {
-        let places = db::list(&mut conn, filter, after, limit).await?;
-        let mut keys: Vec<OrderKey> = places.iter().map(|place| place.order_key).collect();
-        keys.sort_unstable();
-        keys.dedup();
+        let found = db::list(&mut conn, filter, after, page.limit()).await?;
         let now = app.clock.now(&mut conn).await?;
-        let orders = orders_of(&mut conn, &keys).await?;
-        Ok(Found {
-            places,
-            orders,
-            now,
-        })
+        let records = records_of(&mut conn, &found).await?;
+        let records_of = |key: &OrderKey| records.get(key).copied().unwrap_or_default();
+        let (mut cut, mut orders) = (PageCut::default(), HashMap::new());
+        for slice in slices(page.take_places(&found, records_of), records_of) {
+            let mut missing: Vec<OrderKey> = slice.iter().map(|place| place.order_key).collect();
+            missing.retain(|key| !orders.contains_key(key));
+            missing.sort_unstable();
+            missing.dedup();
+            orders.extend(orders_of(&mut conn, &missing).await?);
+            let fits = slice.iter().all(|place| {
+                let order = orders.get(&place.order_key);
+                cut.add(order.and_then(|order| render(order, place.number, now)))
+            });
+            if !fits {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(page.end_cut(cut, &found))
     }
     .await;
     Ok(conn.end(read).await?)
+}
+
+async fn records_of(conn: &mut Conn, found: &[Place]) -> Result<HashMap<OrderKey, usize>, DbError> {
+    let mut keys: Vec<OrderKey> = found.iter().map(|place| place.order_key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    orders::records(conn, &keys).await
+}
+
+/// The places in slices, each with at most [`SLICE_RECORDS_MAX`] records or of one order. An order
+/// counts for its first place in a slice.
+fn slices(places: &[Place], records_of: impl Fn(&OrderKey) -> usize) -> Vec<&[Place]> {
+    let (mut slices, mut rest) = (Vec::new(), places);
+    while !rest.is_empty() {
+        let (mut known, mut records) = (HashSet::new(), 0);
+        let over = rest.iter().position(|place| {
+            if known.insert(place.order_key) {
+                records += records_of(&place.order_key);
+            }
+            records > SLICE_RECORDS_MAX && known.len() > 1
+        });
+        let (slice, behind) = rest.split_at(over.unwrap_or(rest.len()));
+        slices.push(slice);
+        rest = behind;
+    }
+    slices
 }
 
 async fn orders_of(
@@ -71,7 +112,7 @@ pub(crate) async fn count_orders(
     app: &App,
     summary: &OrdersSummary,
 ) -> Result<Vec<(OrderState, Counted)>, CallError> {
-    let mut conn = Snapshot::begin(&app.pool).await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = summaries::orders(&mut conn, summary).await;
     Ok(conn.end(read).await?)
 }
@@ -85,7 +126,7 @@ pub(crate) struct ActionsCount {
 }
 
 pub(crate) async fn count_actions(app: &App, actions: &Actions) -> Result<ActionsCount, CallError> {
-    let mut conn = Snapshot::begin(&app.pool).await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = async {
         let awaiting = summaries::awaiting(&actions.summary, actions.party);
         let (requested, nearest_deadline) = awaiting.load(&mut conn).await?;
@@ -155,7 +196,7 @@ async fn claimable(
     scope: &Scope,
     claim: &Claim,
 ) -> Result<Vec<(OrderId, Vec<u32>)>, CallError> {
-    let mut conn = Snapshot::begin(&app.pool).await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;
         let store = &claim.store;
@@ -172,4 +213,27 @@ async fn claimable(
     }
     .await;
     Ok(conn.end(read).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_hold_few_records_or_one_order_and_together_all_places() {
+        let place = |order: u8| Place {
+            create_time: Timestamp::UNIX_EPOCH,
+            order_key: OrderKey([order; 16]),
+            number: 0,
+        };
+        let places: Vec<Place> = [1, 1, 2, 3, 4, 4].map(place).into();
+        let records_of = |key: &OrderKey| match key.0[0] {
+            3 => SLICE_RECORDS_MAX + 1,
+            _ => SLICE_RECORDS_MAX / 2,
+        };
+        let slices = slices(&places, records_of);
+        let lengths: Vec<usize> = slices.iter().map(|slice| slice.len()).collect();
+        assert_eq!(lengths, [3, 1, 2]);
+        assert_eq!(slices.concat(), places);
+    }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn start(
     asked: StartRequest,
 ) -> Result<Job, CallError> {
     let (job, orders) = asked.job(caller, ids::request_id);
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     transaction::begin_write(&mut conn).await?;
     let written = write(app, &mut conn, job.clone(), orders).await;
     match transaction::end(conn, written).await {
@@ -87,7 +87,7 @@ async fn write(
 }
 
 async fn repeated(app: &App, job: &Job) -> Result<Job, CallError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     let present = bulk_cancellations::get(&mut conn, job.key()).await;
     let present = conn.finish_with(present)?.ok_or(CallError::Contention)?;
     same(job, present)
@@ -116,7 +116,7 @@ pub(crate) async fn get(
     store: &StoreId,
     id: Uuid,
 ) -> Result<Job, CallError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     let found = bulk_cancellations::get(&mut conn, JobKey::of(store, id)).await;
     seen(caller, id, conn.finish_with(found)?)
 }
@@ -129,7 +129,7 @@ pub(crate) async fn list(
     limit: u16,
 ) -> Result<Vec<Job>, CallError> {
     let of = (!sees_every_job(caller)).then_some(caller);
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     let found = bulk_cancellations::list(&mut conn, store, of, before, limit).await;
     Ok(conn.finish_with(found)?)
 }
@@ -144,7 +144,7 @@ pub(crate) async fn results(
     limit: u16,
 ) -> Result<(Job, Vec<JobOrder>), CallError> {
     let key = JobKey::of(store, id);
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     let read = async {
         let job = bulk_cancellations::get(&mut conn, key).await?;
         let results = bulk_orders::list(&mut conn, key, outcome, after, limit).await?;
@@ -162,7 +162,7 @@ pub(crate) async fn stop(
     store: &StoreId,
     id: Uuid,
 ) -> Result<Job, CallError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     transaction::begin_write(&mut conn).await?;
     let written = async {
         let found = bulk_cancellations::lock(&mut conn, JobKey::of(store, id)).await?;

@@ -40,7 +40,11 @@ impl App {
         if let Some(sight) = sight_of(caller, &command.work)
             && !self
                 .reads
-                .is_seen(OrderKey::of(&command.store, &envelope.order), sight)
+                .is_seen(
+                    &caller.actor,
+                    OrderKey::of(&command.store, &envelope.order),
+                    sight,
+                )
                 .await?
         {
             return Err(CallError::rejected(Rejection::OrderNotFound, named));

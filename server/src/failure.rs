@@ -67,12 +67,13 @@ pub(crate) fn of_stores(error: &StoreCacheError, store: impl ToString) -> CallEr
         StoreCacheError::NotFound => CallError::StoreNotFound {
             store: store.to_string(),
         },
+        StoreCacheError::Overloaded => CallError::Overloaded,
         StoreCacheError::Unavailable => CallError::DatabaseUnavailable,
     }
 }
 
 fn of_database(error: &DbError) -> CallError {
-    if matches!(error, DbError::PoolExhausted { .. }) {
+    if error.is_exhaustion() {
         return CallError::Overloaded;
     }
     match error.kind() {

@@ -14,6 +14,7 @@ mod admin;
 pub mod admin_port;
 pub mod auth;
 pub mod bulk;
+pub mod caller_limits;
 mod command;
 pub mod command_line;
 pub mod db;
@@ -23,12 +24,14 @@ pub mod drain;
 pub mod engine;
 pub mod erase;
 mod failure;
+mod fair_queue;
 pub mod feed;
 pub mod grants;
 pub mod identity_command;
 pub mod identity_keys;
 pub mod ids;
 pub mod outage;
+pub mod page_gate;
 pub mod port;
 pub mod projections;
 mod quality;
@@ -47,10 +50,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bulk::BulkSettings;
 use crate::db::clock::Clock;
-use crate::db::pool::Pool;
+use crate::db::pools::Pools;
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::identity_keys::IdentityKeys;
+use crate::page_gate::PageGate;
 use crate::projections::Lags;
 use crate::reads::Reads;
 use crate::retention::OldestRows;
@@ -63,11 +67,12 @@ use crate::telemetry::Telemetry;
 pub struct App {
     pub engine: Engine,
     pub reads: Reads,
+    pub pages: PageGate,
     pub feed: Feed,
     pub lags: Lags,
     pub simulations: Simulations,
     pub oldest_rows: OldestRows,
-    pub pool: Pool,
+    pub pools: Pools,
     pub stores: StoreCache,
     pub telemetry: Telemetry,
     /// Key of the hashes of e-mail addresses and user names, and of all seals: the first of

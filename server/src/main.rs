@@ -14,6 +14,7 @@ use belay_server::auth::failed_logins::{
 use belay_server::auth::jwt::arguments::JwtArguments;
 use belay_server::auth::key_file::{self, KeyFile};
 use belay_server::auth::{Authentication, Credentials};
+use belay_server::caller_limits::command_line::CallerArguments;
 use belay_server::command_line::database::DatabaseArguments;
 use belay_server::command_line::health::Health;
 use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
@@ -25,6 +26,7 @@ use belay_server::erase::Erase;
 use belay_server::grants::Grants;
 use belay_server::identity_command::IdentityKeyArguments;
 use belay_server::identity_keys::{IdentityArguments, check_value};
+use belay_server::page_gate::PAGES_AT_ONCE_MAX;
 use belay_server::port::command_line::{PortArguments, Switch};
 use belay_server::projections::{self, Rebuild};
 use belay_server::retention::{Keep, RetentionSettings};
@@ -104,9 +106,17 @@ struct Listen {
     /// Batches in flight at once. Two suit two cores; more pay when commits are slow.
     #[arg(long, env = "BELAY_LANES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     lanes: u16,
-    /// Connections to the database.
+    /// Connections to the database, divided between writes, upkeep, background work and reads, as a
+    /// line of the log says at the start. With two lanes at least 11.
     #[arg(long, env = "BELAY_DATABASE_CONNECTIONS", default_value_t = 16)]
     database_connections: usize,
+    /// Pages of lists and counts that are read at once, from 1 to 256. As many as there are processors
+    /// where it is not given. Two connections of those for reads are left to others.
+    #[arg(long, env = "BELAY_PAGES_AT_ONCE", value_name = "PAGES",
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(PAGES_AT_ONCE_MAX)))]
+    pages_at_once: Option<u16>,
+    #[command(flatten)]
+    callers: CallerArguments,
     /// Where to listen for those who run the server, in HTTP: GET /metrics, /livez and /readyz. Off
     /// where it is not given. Whoever reaches it may ask.
     #[arg(long, env = "BELAY_ADMIN_LISTEN", value_name = "ADDRESS")]
@@ -497,6 +507,8 @@ fn settings(
     let mut settings = ServerSettings::new(database_url, authentication);
     settings.lanes = listen.lanes;
     settings.connections = listen.database_connections;
+    settings.pages.at_once = listen.pages_at_once;
+    settings.callers = listen.callers.settings();
     settings.admin_address = listen.admin_listen;
     settings.port = listen.port.settings();
     settings.log_reads = listen.log_reads;

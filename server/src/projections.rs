@@ -123,7 +123,7 @@ async fn rest(app: &App, ends: Option<&[PartitionEnds]>) {
 fn note(app: &App, projection: Projection, error: &ProjectionError) {
     match error {
         ProjectionError::Database(error) if error.kind() != ErrorKind::Corrupt => {
-            app.pool.notes().note("a projection", error);
+            app.pools.notes().note("a projection", error);
         }
         // It stands still until somebody looks at it.
         ProjectionError::Database(_) | ProjectionError::Feed(_) | ProjectionError::Events(_) => {
@@ -184,7 +184,7 @@ async fn look(
     app: &App,
     projection: Projection,
 ) -> Result<(Generations, Vec<PartitionEnds>), DbError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.background.checkout().await?;
     let read = async {
         let generations = projections::get(&mut conn, projection).await?;
         Ok((generations, feed::ends(&mut conn).await?))
@@ -200,7 +200,7 @@ async fn behind(
     generation: u32,
     ends: &[PartitionEnds],
 ) -> Result<Vec<Move>, DbError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.background.checkout().await?;
     let read = async {
         let mut found = positions::all(&mut conn, projection, generation).await?;
         if found.len() < ends.len() {
@@ -241,7 +241,7 @@ async fn step(
     let in_turn = behind.get(next..).filter(|rest| !rest.is_empty());
     let in_turn = in_turn.unwrap_or(behind).iter().take(PARTITIONS_MAX);
     let partitions: Vec<u16> = in_turn.map(|step| step.partition).collect();
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.background.checkout().await?;
     transaction::begin_write(&mut conn).await?;
     let written = async {
         let taken = positions::take(&mut conn, projection, generation, &partitions).await?;
@@ -349,7 +349,7 @@ async fn finish(
             Projection::SellerQuality => {}
         }
     }
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.background.checkout().await?;
     transaction::begin_write(&mut conn).await?;
     let written = async {
         let present = projections::lock(&mut conn, projection).await?;
@@ -392,7 +392,7 @@ async fn forget(app: &App, projection: Projection, serving: u32) -> Result<bool,
     if serving <= 1 {
         return Ok(false);
     }
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.background.checkout().await?;
     let deleted = match projection {
         Projection::Stock => stock::forget(&mut conn, serving).await,
         Projection::SellerQuality => seller_quality::forget(&mut conn, serving).await,

@@ -71,7 +71,7 @@ pub(crate) async fn evaluate(
     now: Timestamp,
 ) -> Result<(), EvaluateError> {
     let config = app.stores.config(of.0).await?;
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.background.checkout().await?;
     transaction::begin_write(&mut conn).await?;
     let written = write(&mut conn, &config, of, now).await;
     Ok(transaction::end(conn, written).await?)

@@ -14,16 +14,16 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use belay_domain::actor::Actor;
 use belay_domain::commands::Identity;
 use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
 use belay_domain::scope::Scope;
 use jiff::Timestamp;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -32,6 +32,7 @@ use crate::db::outlines::Outline;
 use crate::db::pool::Pool;
 use crate::db::snapshot::Snapshot;
 use crate::db::{DbError, ErrorKind, aggregate, outlines};
+use crate::fair_queue::{Inbox, Pushed};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
 use crate::telemetry::traces::{self, CallSpan, SPANS};
@@ -41,7 +42,8 @@ use crate::telemetry::traces::{self, CallSpan, SPANS};
 pub const READERS: usize = 2;
 /// Askers of one read.
 pub const READ_ASKERS_MAX: usize = 128;
-/// Askers that wait; one more is shed with `OVERLOADED`.
+/// Askers that wait; one more is shed with `OVERLOADED`, or the last of the caller that has the most
+/// there.
 pub const READ_QUEUE_MAX: usize = 4096;
 /// One read, the wait for a connection included. A connection that is silent for longer is given
 /// up.
@@ -168,8 +170,7 @@ type Early = (Vec<Option<Found>>, Timestamp);
 /// The queue before the readers.
 #[derive(Debug)]
 pub struct Reads {
-    /// Gone once the server stops.
-    asks: Mutex<Option<mpsc::Sender<Ask>>>,
+    asks: Arc<Inbox<Ask>>,
     tasks: TaskTracker,
     telemetry: Telemetry,
 }
@@ -178,8 +179,7 @@ impl Reads {
     /// Starts the readers.
     pub fn start(pool: Pool, clock: Clock, telemetry: &Telemetry) -> Self {
         let tasks = TaskTracker::new();
-        let (asks, waiting) = mpsc::channel(READ_QUEUE_MAX);
-        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+        let asks = Arc::new(Inbox::new(READ_QUEUE_MAX));
         for _ in 0..READERS {
             let reader = Reader {
                 pool: pool.clone(),
@@ -187,10 +187,10 @@ impl Reads {
                 tasks: tasks.clone(),
                 telemetry: telemetry.clone(),
             };
-            tasks.spawn(reader.run(waiting.clone()));
+            tasks.spawn(reader.run(asks.clone()));
         }
         Self {
-            asks: Mutex::new(Some(asks)),
+            asks,
             tasks,
             telemetry: telemetry.clone(),
         }
@@ -198,8 +198,14 @@ impl Reads {
 
     /// The order as it stands after this was called. Dropping the future withdraws from a read that
     /// has not begun.
-    pub async fn order(&self, key: OrderKey, sight: Sight) -> Result<OrderRead, ReadError> {
-        let (found, now) = self.ask(key, sight, Wanted::Order).await?;
+    pub async fn order(
+        &self,
+        caller: &Actor,
+        key: OrderKey,
+        sight: Sight,
+    ) -> Result<OrderRead, ReadError> {
+        let wanted = Wanted::Order;
+        let (found, now) = self.ask(caller, About { key, sight, wanted }).await?;
         match found {
             Found::Order(order) => Ok((Some(order), now)),
             Found::Outline | Found::Nothing => Ok((None, now)),
@@ -207,32 +213,29 @@ impl Reads {
     }
 
     /// Whether there is such an order, as far as it is seen: nothing else of it is looked at.
-    pub async fn is_seen(&self, key: OrderKey, sight: Sight) -> Result<bool, ReadError> {
-        let (found, _) = self.ask(key, sight, Wanted::Outline).await?;
+    pub async fn is_seen(
+        &self,
+        caller: &Actor,
+        key: OrderKey,
+        sight: Sight,
+    ) -> Result<bool, ReadError> {
+        let wanted = Wanted::Outline;
+        let (found, _) = self.ask(caller, About { key, sight, wanted }).await?;
         Ok(found != Found::Nothing)
     }
 
-    async fn ask(
-        &self,
-        key: OrderKey,
-        sight: Sight,
-        wanted: Wanted,
-    ) -> Result<(Found, Timestamp), ReadError> {
+    async fn ask(&self, caller: &Actor, about: About) -> Result<(Found, Timestamp), ReadError> {
         let (answer, answered) = oneshot::channel();
-        {
-            let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
-            let ask = Ask {
-                about: About { key, sight, wanted },
-                call: CallSpan::current(),
-                answer,
-            };
-            let sent = asks.as_ref().map(|asks| asks.try_send(ask));
-            match sent {
-                Some(Ok(())) => {}
-                None | Some(Err(TrySendError::Full(_) | TrySendError::Closed(_))) => {
-                    self.telemetry.metrics.shed(Queue::Reads);
-                    return Err(ReadError::Overloaded);
-                }
+        let ask = Ask {
+            about,
+            call: CallSpan::current(),
+            answer,
+        };
+        match self.asks.push(caller, ask) {
+            Pushed::Taken => {}
+            Pushed::InPlaceOf(shed) | Pushed::Full(shed) => {
+                self.telemetry.metrics.shed(Queue::Reads);
+                let _ = shed.answer.send(Err(ReadError::Overloaded));
             }
         }
         answered.await.unwrap_or(Err(ReadError::Died))
@@ -240,17 +243,12 @@ impl Reads {
 
     /// How many wait.
     pub fn waiting(&self) -> usize {
-        let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
-        asks.as_ref()
-            .map_or(0, |asks| asks.max_capacity() - asks.capacity())
+        self.asks.len()
     }
 
     /// Takes nothing more and waits until those who wait are answered.
     pub async fn stop(&self) {
-        self.asks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.asks.close();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -264,22 +262,15 @@ struct Reader {
     telemetry: Telemetry,
 }
 
-type Waiting = Arc<tokio::sync::Mutex<mpsc::Receiver<Ask>>>;
-
 impl Reader {
     /// One read after the other, until nobody can ask any more.
-    async fn run(self, waiting: Waiting) {
-        loop {
-            let mut asks = Vec::new();
-            // Held while nobody waits: the next reader stands behind.
-            if waiting
-                .lock()
-                .await
-                .recv_many(&mut asks, READ_ASKERS_MAX)
-                .await
-                == 0
+    async fn run(self, waiting: Arc<Inbox<Ask>>) {
+        while let Some(first) = waiting.next().await {
+            let mut asks = vec![first];
+            while asks.len() < READ_ASKERS_MAX
+                && let Some(ask) = waiting.pop()
             {
-                return;
+                asks.push(ask);
             }
             self.telemetry.metrics.reads_taken(asks.len());
             let batch = tracing::info_span!(

@@ -53,11 +53,13 @@ use self::guard::Guard;
 use self::watching::Watching;
 use crate::App;
 use crate::auth::Authentication;
+use crate::caller_limits::{CallerLimits, CallerSettings};
 use crate::db::clock::Clock;
 
 /// All services of `belay.v1`, each behind the guard; and the manual clock, where time is moved by
 /// hand.
-pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
+pub fn routes(app: Arc<App>, authentication: &Authentication, callers: CallerSettings) -> Routes {
+    let limits = CallerLimits::new(callers);
     macro_rules! served {
         ($server:expr) => {
             $server
@@ -74,7 +76,12 @@ pub fn routes(app: Arc<App>, authentication: &Authentication) -> Routes {
     }
     macro_rules! guard {
         ($served:expr) => {
-            Guard::new($served, authentication.clone(), app.telemetry.clone())
+            Guard::new(
+                $served,
+                authentication.clone(),
+                limits.clone(),
+                app.telemetry.clone(),
+            )
         };
     }
     let events = Arc::new(events::Events { app: app.clone() });

@@ -18,14 +18,18 @@ use crate::App;
 use crate::admin_port::AdminPort;
 use crate::auth::Authentication;
 use crate::bulk::{self, BulkSettings};
+use crate::caller_limits::CallerSettings;
 use crate::db::clock::{self, Clock};
-use crate::db::pool::{Pool, PoolSettings};
+use crate::db::pool::PoolSettings;
+use crate::db::pools::Pools;
 use crate::db::probe::{self, Durability};
+use crate::db::shares::{Share, Shares};
 use crate::db::{Conn, migrate, settings};
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::feed::{Feed, FeedSettings};
 use crate::identity_keys::{IdentityKeys, Whereabouts};
+use crate::page_gate::{PageGate, PageSettings};
 use crate::port::{Port, PortSettings, Which};
 use crate::projections::{self, Lags};
 use crate::reads::Reads;
@@ -50,7 +54,7 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     pub database_url: SecretString,
-    /// Connections to the database, held open.
+    /// Connections to the database, held open; divided as [`Shares`] says.
     pub connections: usize,
     pub lanes: u16,
     pub manual_clock: bool,
@@ -76,6 +80,9 @@ pub struct ServerSettings {
     pub reflection: bool,
     /// One of so many successful reads has a line in the log; 0 is none.
     pub log_reads: u32,
+    pub pages: PageSettings,
+    /// What each caller may ask for.
+    pub callers: CallerSettings,
     pub feed: FeedSettings,
     pub bulk: BulkSettings,
     pub simulation: SimulationSettings,
@@ -105,6 +112,8 @@ impl ServerSettings {
             administration_address: None,
             reflection: true,
             log_reads: LOG_READS_DEFAULT,
+            pages: PageSettings::default(),
+            callers: CallerSettings::default(),
             feed: FeedSettings::default(),
             bulk: BulkSettings::default(),
             simulation: SimulationSettings::default(),
@@ -152,7 +161,7 @@ impl Server {
         watch_health.look().await;
         let drain = Drain::new();
 
-        let mut routes = rpc::routes(app.clone(), &settings.authentication)
+        let mut routes = rpc::routes(app.clone(), &settings.authentication, settings.callers)
             .add_service(health_service.accept_compressed(rpc::edge::COMPRESSION));
         if settings.reflection {
             routes = routes
@@ -357,7 +366,9 @@ fn start_workers(
     stop: &CancellationToken,
 ) -> TaskTracker {
     let workers = TaskTracker::new();
-    workers.spawn(until(stop.clone(), app.pool.reaper()));
+    for share in Share::ALL {
+        workers.spawn(until(stop.clone(), app.pools.of(share).reaper()));
+    }
     workers.spawn(until(stop.clone(), app.stores.clone().keep_fresh()));
     let settle = workers::settle_due_orders::run(app.clone());
     workers.spawn(until(stop.clone(), settle));
@@ -418,14 +429,15 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         ..
     } = *settings;
     let pool_settings = PoolSettings {
-        size: connections,
         lock_wait_max,
         ..PoolSettings::default()
     };
     let telemetry = settings.telemetry.clone().logging_reads(settings.log_reads);
-    let pool = Pool::told(&settings.database_url, pool_settings, telemetry.clone())
+    let shares = Shares::of(connections, settings.lanes)?;
+    let pools = Pools::new(&settings.database_url, shares, pool_settings, &telemetry)
         .context("the database's address")?;
-    let mut connection = pool
+    let mut connection = pools
+        .upkeep
         .checkout()
         .await
         .context("the database cannot be reached")?;
@@ -447,14 +459,16 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         Clock::Database
     };
     connection.finish();
-    pool.warm()
+    pools
+        .warm()
         .await
         .context("the database does not take as many connections as are configured")?;
+    tracing::info!(connections, shares = %shares, "the connections to the database are divided");
 
-    let stores = StoreCache::new(pool.clone());
-    let feed = Feed::start(pool.clone(), database.partitions, settings.feed);
+    let stores = StoreCache::new(pools.upkeep.clone());
+    let feed = Feed::start(pools.reads.clone(), database.partitions, settings.feed);
     let engine = Engine::start(
-        pool.clone(),
+        pools.writes.clone(),
         stores.clone(),
         feed.clone(),
         &EngineSettings {
@@ -466,17 +480,19 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         },
         &telemetry,
     );
-    let reads = Reads::start(pool.clone(), clock, &telemetry);
+    let reads = Reads::start(pools.reads.clone(), clock, &telemetry);
+    let pages = PageGate::new(settings.pages, shares.size(Share::Reads), &telemetry);
     Ok(App {
         engine,
         reads,
+        pages,
         feed,
         lags: Lags::default(),
         simulations: Simulations::new(settings.simulation),
         oldest_rows: OldestRows::default(),
         stores,
         telemetry,
-        pool,
+        pools,
         identity_key: *identity_keys.first(),
         identity_keys,
         partitions: database.partitions,

@@ -220,7 +220,7 @@ impl Run {
         range: &DecisionRange,
         after: Option<&StoredDecision>,
     ) -> Result<Page, CallError> {
-        let mut conn = self.app.pool.checkout().await?;
+        let mut conn = self.app.pools.reads.checkout().await?;
         let read: Result<Page, DbError> = async {
             let page = decisions::page(&mut conn, range, after, PAGE_DECISIONS).await?;
             let mut keys: Vec<OrderKey> =

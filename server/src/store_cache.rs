@@ -15,7 +15,7 @@ use belay_domain::ids::StoreId;
 use belay_domain::policy::{self, Policy};
 use belay_domain::scope::IdFilter;
 use belay_domain::store::{Carrier, StoredPolicy, Warehouse};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::db::error::DbError;
@@ -27,9 +27,8 @@ use crate::db::{Conn, StoreRecord as _, policies, stores};
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// Older than this nothing is handed out.
 pub const AGE_MAX: Duration = Duration::from_secs(2);
-/// Stores that are read at once because somebody misses them; two that share a turn are read one
-/// after the other.
-const TURNS: usize = 16;
+/// Waiting for the turn to read a store that is missed; who waits longer is shed with `OVERLOADED`.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
 /// A store that nobody asked about for so long is no longer kept fresh. Longer than any command
 /// waits for its decision.
 const UNUSED_MAX: Duration = Duration::from_secs(180);
@@ -42,7 +41,9 @@ struct Inner {
     pool: Pool,
     known: RwLock<HashMap<StoreId, CachedStore>>,
     /// Whoever misses a store waits for its turn here, and then finds what the one before has read.
-    turns: [Mutex<()>; TURNS],
+    /// One turn: so those who miss a store take one connection, and neither the stores that are
+    /// kept fresh nor due orders wait for them.
+    turn: Mutex<()>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +58,9 @@ struct CachedStore {
 pub enum StoreCacheError {
     #[error("no such store")]
     NotFound,
+    /// Too many miss stores at once.
+    #[error("the store's reference data could not be read in time")]
+    Overloaded,
     /// The log has the reason.
     #[error("the store's reference data cannot be read")]
     Unavailable,
@@ -67,7 +71,7 @@ impl StoreCache {
         Self(Arc::new(Inner {
             pool,
             known: RwLock::default(),
-            turns: Default::default(),
+            turn: Mutex::default(),
         }))
     }
 
@@ -76,12 +80,19 @@ impl StoreCache {
         if let Some(config) = self.fresh(store) {
             return Ok(config);
         }
-        let turn = usize::from(store.as_str().bytes().fold(0_u8, u8::wrapping_add)) % TURNS;
-        let _turn = self.0.turns[turn].lock().await;
+        let _turn = self.turn().await?;
         match self.fresh(store) {
             Some(config) => Ok(config),
             None => self.read(store).await,
         }
+    }
+
+    async fn turn(&self) -> Result<MutexGuard<'_, ()>, StoreCacheError> {
+        let turn = tokio::time::timeout(TURN_WAIT_MAX, self.0.turn.lock()).await;
+        turn.map_err(|_| {
+            self.0.pool.shed();
+            StoreCacheError::Overloaded
+        })
     }
 
     fn fresh(&self, store: &StoreId) -> Option<Arc<StoreConfig>> {
@@ -120,6 +131,7 @@ impl StoreCache {
 
     /// Reads a store again, after an administration write.
     pub async fn refresh(&self, store: &StoreId) -> Result<(), StoreCacheError> {
+        let _turn = self.turn().await?;
         self.read(store).await.map(|_| ())
     }
 
@@ -146,6 +158,9 @@ impl StoreCache {
         let loaded = load(&self.0.pool, store, previous.as_deref())
             .await
             .map_err(|error| {
+                if error.is_exhaustion() {
+                    return StoreCacheError::Overloaded;
+                }
                 self.note_failure(store, &error);
                 StoreCacheError::Unavailable
             })?;

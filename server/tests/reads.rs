@@ -5,12 +5,13 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use belay_domain::actor::Actor;
 use belay_domain::commands::Identity;
 use belay_domain::ids::{OrderKey, SellerId, WarehouseId};
 use belay_domain::scope::{IdFilter, Scope};
 use belay_server::db::clock::Clock;
 use belay_server::db::{Conn, Pool, aggregate};
-use belay_server::reads::{READ_QUEUE_MAX, ReadError, Reads, Sight};
+use belay_server::reads::{OrderRead, READ_QUEUE_MAX, ReadError, Reads, Sight};
 use belay_server::telemetry::Telemetry;
 use common::{TestDatabase, eventful, order};
 use diesel::QueryableByName;
@@ -44,6 +45,10 @@ async fn with_orders(count: usize) -> (TestDatabase, Vec<OrderKey>, Pool, Reads)
     )
 }
 
+async fn read_of(reads: &Reads, key: OrderKey) -> Result<OrderRead, ReadError> {
+    reads.order(&Actor::system(), key, Sight::EVERYTHING).await
+}
+
 /// Transactions that this session has begun.
 async fn begun(conn: &mut Conn) -> u32 {
     #[derive(QueryableByName)]
@@ -63,11 +68,7 @@ async fn those_who_ask_while_a_read_is_under_way_share_the_next() {
     let (_database, keys, pool, reads) = with_orders(50).await;
     let mut held = pool.checkout().await.unwrap();
     let before = begun(&mut held).await;
-    let asks = join_all(
-        keys.iter()
-            .chain(&keys)
-            .map(|key| reads.order(*key, Sight::EVERYTHING)),
-    );
+    let asks = join_all(keys.iter().chain(&keys).map(|key| read_of(&reads, *key)));
     let (found, ()) = tokio::join!(asks, async { held.finish() });
     for (key, found) in keys.iter().chain(&keys).zip(found) {
         let (order, now) = found.unwrap();
@@ -83,11 +84,7 @@ async fn those_who_ask_while_a_read_is_under_way_share_the_next() {
     );
     held.finish();
     assert_eq!(
-        reads
-            .order(order("nowhere", 1).key(), Sight::EVERYTHING)
-            .await
-            .unwrap()
-            .0,
+        read_of(&reads, order("nowhere", 1).key()).await.unwrap().0,
         None
     );
 }
@@ -102,7 +99,7 @@ async fn an_order_that_cannot_be_read_harms_no_neighbour() {
         .batch_execute(corrupt)
         .await
         .unwrap();
-    let found = join_all(keys.iter().map(|key| reads.order(*key, Sight::EVERYTHING))).await;
+    let found = join_all(keys.iter().map(|key| read_of(&reads, *key))).await;
     for (number, found) in found.into_iter().enumerate() {
         match found {
             Ok((order, _)) => assert!(order.is_some() && number != 7, "{number}"),
@@ -120,9 +117,7 @@ async fn one_more_than_may_wait_is_shed() {
     let mut held = Some(pool.checkout().await.unwrap());
     // More than the queue holds and the readers have taken.
     let asked = READ_QUEUE_MAX + 1_000;
-    let mut asks: FuturesUnordered<_> = (0..asked)
-        .map(|_| reads.order(keys[0], Sight::EVERYTHING))
-        .collect();
+    let mut asks: FuturesUnordered<_> = (0..asked).map(|_| read_of(&reads, keys[0])).collect();
     let (mut shed, mut found) = (0, 0);
     while let Some(answer) = asks.next().await {
         match answer {
@@ -145,26 +140,17 @@ async fn who_hangs_up_leaves_nothing_behind() {
     let held = pool.checkout().await.unwrap();
     let hung_up = timeout(
         Duration::from_millis(20),
-        join_all(keys.iter().map(|key| reads.order(*key, Sight::EVERYTHING))),
+        join_all(keys.iter().map(|key| read_of(&reads, *key))),
     )
     .await;
     assert!(hung_up.is_err());
     held.finish();
     for key in &keys {
-        assert_eq!(
-            reads
-                .order(*key, Sight::EVERYTHING)
-                .await
-                .unwrap()
-                .0
-                .unwrap()
-                .key(),
-            *key
-        );
+        assert_eq!(read_of(&reads, *key).await.unwrap().0.unwrap().key(), *key);
     }
     reads.stop().await;
     assert!(matches!(
-        reads.order(keys[0], Sight::EVERYTHING).await,
+        read_of(&reads, keys[0]).await,
         Err(ReadError::Overloaded)
     ));
     assert_eq!(pool.status().used, 0);
@@ -215,9 +201,15 @@ async fn an_order_of_others_is_looked_at_no_longer_than_one_that_is_not_there() 
         let mut conn = pool.checkout().await.unwrap();
         let before = work_of(&mut conn).await;
         conn.finish();
-        let (found, _) = reads.order(key, sight.clone()).await.unwrap();
+        let (found, _) = reads
+            .order(&Actor::system(), key, sight.clone())
+            .await
+            .unwrap();
         assert_eq!(found.is_some(), is_there);
-        assert_eq!(reads.is_seen(key, sight).await.unwrap(), is_there);
+        assert_eq!(
+            reads.is_seen(&Actor::system(), key, sight).await.unwrap(),
+            is_there
+        );
         let mut conn = pool.checkout().await.unwrap();
         let after = work_of(&mut conn).await;
         conn.finish();

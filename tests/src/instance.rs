@@ -153,7 +153,7 @@ impl Service {
     /// Starts one with the settings of the harness, which `change` may change.
     pub async fn start(database: SecretString, change: impl FnOnce(&mut ServerSettings)) -> Self {
         let mut settings = ServerSettings::new(database, Authentication::Dev);
-        settings.connections = 5;
+        settings.connections = 16;
         settings.feed.bookmark_interval = BOOKMARK_INTERVAL;
         settings.retention = KEEP_ALL;
         (settings.port.bounds.body_max, settings.port.stall_max) = (HANG, HANG);

@@ -28,7 +28,7 @@ use crate::raw::Raw;
 pub const SHOP: &str = "shop";
 
 /// Connections of one server. Many servers share one MySQL while tests run in parallel.
-const CONNECTIONS: usize = 5;
+const CONNECTIONS: usize = 16;
 
 /// Between bookmarks: whoever waits for one waits no longer.
 pub const BOOKMARK_INTERVAL: Duration = Duration::from_millis(100);

@@ -305,7 +305,7 @@ fn every_command_reaches_a_database_that_takes_certificates_alone() {
             "serve",
             "--trust-role-header",
             "--database-connections",
-            "4",
+            "11",
         ];
         let server = BelayProcess::start(&certified, &serve, &tls).await;
         let belay = belay_tests::instance::literal(server.address);
@@ -323,7 +323,7 @@ fn every_command_reaches_a_database_that_takes_certificates_alone() {
         // All its connections, also the one that looks at its health.
         let sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'certified'";
         let connections: Option<u64> = root.query_first(sql).await.expect("root may");
-        assert!(connections >= Some(4), "{connections:?}");
+        assert!(connections >= Some(11), "{connections:?}");
     });
 }
 
@@ -427,11 +427,12 @@ fn a_renewed_authority_of_the_database_is_taken_over() {
         let service = Service::start(url, |_| {}).await;
         let next = Authority::new();
         certify(&mysql, &files, &next.pem(), &next.server(&[local])).await;
-        assert!(service.app().pool.connect_beside().await.is_err());
+        assert!(service.app().pools.upkeep.connect_beside().await.is_err());
         files.write("ca.pem", &next.pem());
         service
             .app()
-            .pool
+            .pools
+            .reads
             .connect_beside()
             .await
             .expect("the new authority is trusted");

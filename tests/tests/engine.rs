@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use belay_client::calls::FirstPolicy;
 use belay_client::model::OrderState;
-use belay_client::{Belay, Error, Kind, RequestId, Store, Units, reason};
-use belay_domain::actor::Actor;
+use belay_client::{Belay, Error, Kind, RequestId, Role, Store, Units, reason};
+use belay_domain::actor::{self as domain, Actor};
 use belay_domain::commands::Command;
 use belay_domain::commands::Work;
 use belay_domain::ids::{OrderId, StoreId};
@@ -133,7 +133,7 @@ fn a_panic_in_a_decision_is_that_callers_alone() {
 }
 
 #[test]
-fn a_full_queue_sheds_and_says_when_to_come_back() {
+fn a_full_queue_sheds_of_the_caller_with_the_most_and_says_when_to_come_back() {
     run(async |t| {
         let service = Service::start(t.database.serve_url().await, one_patient_lane).await;
         let belay = literal(service.address());
@@ -154,7 +154,7 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
             let queued = (0..LANE_QUEUE_MAX + 256).map(|number| {
                 let submission = Submission {
                     store: config.clone(),
-                    caller: Caller::everywhere(Actor::system()),
+                    caller: Caller::everywhere(Actor::new(domain::Role::Storefront, "web")),
                     order: OrderId::parse(format!("NONE-{number}")).unwrap(),
                     request_id: uuid::Uuid::from_u128(number as u128),
                     expected_version: None,
@@ -175,10 +175,26 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
             .await;
             let error = new_order(&shop, "SHED")
                 .await
-                .expect_err("there is no room");
+                .expect_err("there is no room for more of this caller's");
             assert!(is_shed(&error), "{error}");
             assert!(error.retry_after().is_some_and(|delay| !delay.is_zero()));
-            held.release().await;
+            // Another caller is not kept out by this one.
+            let other = belay.with_role(Role::Storefront, "app").expect("a role");
+            let other = other.store(SHOP);
+            let callers = app.engine.callers();
+            let placing = new_order(&other, "FAIR").send();
+            let release = async {
+                until("it has taken the place of another", async || {
+                    let text = app.telemetry.metrics.text().expect("they can be told");
+                    text.contains("belay_queue_shed_total{belay_queue=\"interactive\"} 258")
+                        .then_some(())
+                })
+                .await;
+                assert!(app.engine.callers() <= callers, "one came, one was shed");
+                held.release().await;
+            };
+            let (placed, ()) = join!(placing, release);
+            placed.expect("it was taken");
         };
         let (first, filled, ()) = join!(first, filling, shed);
         first.expect("it was taken and is done");
@@ -186,10 +202,10 @@ fn a_full_queue_sheds_and_says_when_to_come_back() {
             .iter()
             .filter(|outcome| **outcome == Err(EngineError::Overloaded))
             .count();
-        assert_eq!(overloaded, 256, "as many as there were too many");
-        let metrics = app.telemetry.metrics.text().expect("they can be told");
-        let counted = "belay_queue_shed_total{belay_queue=\"interactive\"} 257";
-        assert!(metrics.contains(counted), "{metrics}");
+        assert_eq!(
+            overloaded, 257,
+            "as many as there were too many, and one for the other caller"
+        );
         assert!(
             filled
                 .iter()
@@ -349,11 +365,11 @@ impl ConcatIds for Vec<(String,)> {
 fn positions_have_no_gaps_at_any_moment_though_two_servers_write() {
     run(async |t| {
         let one = Service::start(t.database.serve_url().await, |settings| {
-            settings.connections = 8
+            settings.connections = 16
         })
         .await;
         let other = Service::start(t.database.serve_url().await, |settings| {
-            settings.connections = 8
+            settings.connections = 16
         })
         .await;
         let (is_over, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -544,7 +560,7 @@ fn a_server_that_stops_loses_nothing_that_it_took() {
         let mut placed = 0;
         for round in 0..ROUNDS {
             let service = Service::start(t.database.serve_url().await, |settings| {
-                settings.connections = 8
+                settings.connections = 16
             })
             .await;
             let belay = literal(service.address());

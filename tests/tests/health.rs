@@ -3,6 +3,7 @@
 use belay_client::calls::FirstPolicy;
 use belay_client::model::PaymentFact;
 use belay_client::{Belay, Error, Kind, RequestId, Role, Units, reason};
+use belay_server::db::shares::Share;
 use belay_server::outage::Noted;
 use belay_server::workers::watch_health::WatchHealth;
 use belay_tests::instance::{Health, Instance, Service, literal, payments, session, storefront};
@@ -216,17 +217,17 @@ async fn a_database_that_takes_no_writes_is_not_serving() {
 #[test]
 fn a_crowded_pool_is_no_ill_health() {
     run(async |t| {
-        let service = Service::start(t.database.serve_url().await, |settings| {
-            settings.connections = 2
-        })
-        .await;
+        let service = Service::start(t.database.serve_url().await, |_| {}).await;
         let reporter = HealthReporter::new();
         let told = HealthService::from_health_reporter(reporter.clone());
         let mut watch = WatchHealth::new(service.app().clone(), reporter, &[]);
-        let held = [
-            service.app().pool.checkout().await.unwrap(),
-            service.app().pool.checkout().await.unwrap(),
-        ];
+        let mut held = Vec::new();
+        for share in Share::ALL {
+            let pool = service.app().pools.of(share);
+            for _ in 0..pool.status().max {
+                held.push(pool.checkout().await.unwrap());
+            }
+        }
         for _ in 0..2 {
             watch.look().await;
             let answer = told
@@ -249,7 +250,7 @@ fn what_fails_for_the_databases_sake_is_noted_and_not_logged() {
     run(async |t| {
         let reader = Reader::create(t).await;
         let service = Service::start(reader.url.clone(), |_| {}).await;
-        let notes = service.app().pool.notes();
+        let notes = service.app().pools.notes();
         notes.take();
         let refused = new_order(&storefront(&literal(service.address())), "NEW").await;
         refused.expect_err("it may not write");

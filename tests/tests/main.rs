@@ -24,6 +24,7 @@ mod denials;
 mod differential;
 mod engine;
 mod erasure;
+mod fairness;
 mod faults;
 mod feed;
 mod foreign_calls;

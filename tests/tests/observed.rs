@@ -578,7 +578,8 @@ async fn metrics_are_those_of_the_table() {
         "belay_settle_orders_total{belay_outcome=\"settled\"} 1",
         "belay_queue_shed_total{belay_queue=\"interactive\"} 0",
         "belay_engine_retries_total{belay_retry_kind=\"deadlock\"} 0",
-        "db_client_connection_max{db_client_connection_pool_name=\"belay\"} 16",
+        "db_client_connection_max{db_client_connection_pool_name=\"writes\"} 5",
+        "db_client_connection_max{db_client_connection_pool_name=\"reads\"} 6",
     ] {
         assert!(text.contains(sample), "{sample} is not in\n{text}");
     }

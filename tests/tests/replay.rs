@@ -218,7 +218,7 @@ async fn submit(app: &App, submitted: Submitted<'_>) -> Answer {
 
 /// The order as the database has it.
 async fn read(app: &App, order: &Order) -> Order {
-    let mut connection = app.pool.checkout().await.expect("a connection");
+    let mut connection = app.pools.reads.checkout().await.expect("a connection");
     let found = aggregate::read(&mut connection, &[order.key()])
         .await
         .expect("it can be read");

@@ -81,14 +81,11 @@ pub(crate) fn list_order_history(
     // Who sees an order sees what came of it, and who sees parcels what came of those.
     let seen = behind.filter(|event| selector.shows_whole() || selector.selects(event));
     let seen = seen.map(|event| selector.shown(event).into_owned());
-    let mut events: Vec<pb::Event> = seen.take(page.limit().into()).collect();
-    let has_more = events.len() > usize::from(page.size);
-    events.truncate(page.size.into());
-    let last = events.last().filter(|_| has_more).map(position);
-    let next_page_token = last.map(|last| page.tokens.seal(&last));
+    let found: Vec<pb::Event> = seen.take(page.limit().into()).collect();
+    let (events, next_page_token) = page.cut(&found, |event| Some(event.clone()), position);
     Ok(pb::ListOrderHistoryResponse {
         events,
-        next_page_token: next_page_token.unwrap_or_default(),
+        next_page_token,
     })
 }
 

@@ -2476,8 +2476,8 @@ pub struct BulkFilter {
     /// Empty: any.
     #[prost(string, tag = "5")]
     pub destination_city: ::prost::alloc::string::String,
-    /// Only orders in one of these states, none twice. None given: AWAITING_PAYMENT, TO_SHIP, PROCESSING and PARTLY_SHIPPED,
-    /// the states in which something has not left.
+    /// Only orders in one of these states, at most 8, none twice. None given: AWAITING_PAYMENT, TO_SHIP, PROCESSING and
+    /// PARTLY_SHIPPED, the states in which something has not left.
     #[prost(enumeration = "OrderState", repeated, tag = "6")]
     pub states: ::prost::alloc::vec::Vec<i32>,
     /// Only orders created at this instant or later. Unset: any.
@@ -2671,7 +2671,7 @@ pub struct StartBulkCancellationRequest {
     /// reasons require it.
     #[prost(string, repeated, tag = "10")]
     pub evidence: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The paths to take, best first, none twice. None given: CANCEL alone.
+    /// The paths to take, best first: at most 5, none twice. None given: CANCEL alone.
     #[prost(enumeration = "CancellationPath", repeated, tag = "11")]
     pub paths: ::prost::alloc::vec::Vec<i32>,
     /// What to do with units that cannot be cancelled. UNSPECIFIED: REFUSE.
@@ -2731,7 +2731,8 @@ pub struct ListBulkCancellationsRequest {
     /// The store. Required.
     #[prost(string, tag = "1")]
     pub store_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB. One entry is always in it.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filters. Empty: the first page.
@@ -2774,7 +2775,8 @@ pub struct ListBulkResultsRequest {
     /// The bulk cancellation, a UUID. Required.
     #[prost(string, tag = "2")]
     pub bulk_cancellation_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB. One entry is always in it.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filters. Empty: the first page.
@@ -3596,7 +3598,7 @@ pub struct PreviewCancellationRequest {
     /// Why: a word declared by the policy, `[A-Z][A-Z0-9_]{0,62}`. Optional; some policies require it of some.
     #[prost(string, tag = "6")]
     pub reason: ::prost::alloc::string::String,
-    /// The paths to take, best first, none twice. None given: CANCEL alone. Every path is shown, whether asked or not.
+    /// The paths to take, best first: at most 5, none twice. None given: CANCEL alone. Every path is shown, whether asked or not.
     #[prost(enumeration = "CancellationPath", repeated, tag = "7")]
     pub paths: ::prost::alloc::vec::Vec<i32>,
     /// What to do with units that cannot be cancelled. UNSPECIFIED: REFUSE.
@@ -3733,7 +3735,7 @@ pub struct RequestCancellationRequest {
     /// reasons require it.
     #[prost(string, repeated, tag = "10")]
     pub evidence: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The paths to take, best first, none twice. None given: CANCEL alone.
+    /// The paths to take, best first: at most 5, none twice. None given: CANCEL alone.
     #[prost(enumeration = "CancellationPath", repeated, tag = "11")]
     pub paths: ::prost::alloc::vec::Vec<i32>,
     /// What to do with units that cannot be cancelled. UNSPECIFIED: REFUSE.
@@ -3810,7 +3812,9 @@ pub struct ListCancellationsRequest {
     /// The store. Required.
     #[prost(string, tag = "1")]
     pub store_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB, or the orders that hold them to more than 2,000 lines, payments, shipments, cancellations,
+    /// refunds and incidents together. One entry is always in it.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filters. Empty: the first page.
@@ -3963,7 +3967,9 @@ pub struct ListIncidentsRequest {
     /// The store. Required.
     #[prost(string, tag = "1")]
     pub store_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB, or the orders that hold them to more than 2,000 lines, payments, shipments, cancellations,
+    /// refunds and incidents together. One entry is always in it.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filters. Empty: the first page.
@@ -5320,10 +5326,10 @@ pub struct ReturnLabel {
 ///   same request_id is always safe.
 ///
 /// Beyond what its comment names, any call may fail with METADATA_TOO_LARGE, METHOD_UNKNOWN, ENCODING_UNSUPPORTED,
-/// MESSAGE_TOO_LARGE, DEADLINE_EXCEEDED, OVERLOADED, DATABASE_UNAVAILABLE, CONTENTION, OUTCOME_UNKNOWN (writes alone) and
-/// INTERNAL; those of grpc.health.v1 and of reflection with NAME_UNKNOWN. A call that is not gRPC gets no error status
-/// either: a content type other than application/grpc or application/grpc+proto, such as that of gRPC-Web, is HTTP 415,
-/// and nothing is done.
+/// MESSAGE_TOO_LARGE, DEADLINE_EXCEEDED, CALLER_LIMIT, OVERLOADED, DATABASE_UNAVAILABLE, CONTENTION, OUTCOME_UNKNOWN
+/// (writes alone) and INTERNAL; those of grpc.health.v1 and of reflection with NAME_UNKNOWN. A call that is not gRPC
+/// gets no error status either: a content type other than application/grpc or application/grpc+proto, such as that of
+/// gRPC-Web, is HTTP 415, and nothing is done.
 ///
 /// A decision about an existing order is remembered, rejections included: the same request_id gets the same rejection. It
 /// is remembered for as long as the server is told to, 90 days unless it is told otherwise and never less than an hour.
@@ -5376,6 +5382,10 @@ pub enum ErrorReason {
     /// UNAUTHENTICATED. What let the caller in has expired, was withdrawn or shows less now, while a stream was open. Begin
     /// again, with a token that holds: a watch with the resume_token of the last message, a simulation from its start.
     SessionEnded = 47,
+    /// RESOURCE_EXHAUSTED with RetryInfo. The caller, which is its role with its id, asks for more than it may; nothing was
+    /// done. Metadata: limit, limit_max. The limit is CALLS_PER_SECOND, CONCURRENT_CALLS (open streams count) or
+    /// REQUEST_BYTES_PER_SECOND. Wait for as long as RetryInfo says and repeat.
+    CallerLimit = 48,
     /// PERMISSION_DENIED. The caller's role may not call this RPC, or not with these fields, or not in this store, whose
     /// settings do not let it. Metadata: role.
     RoleNotAllowed = 50,
@@ -5600,6 +5610,7 @@ impl ErrorReason {
             Self::DeadlineExceeded => "ERROR_REASON_DEADLINE_EXCEEDED",
             Self::CallerUnknown => "ERROR_REASON_CALLER_UNKNOWN",
             Self::SessionEnded => "ERROR_REASON_SESSION_ENDED",
+            Self::CallerLimit => "ERROR_REASON_CALLER_LIMIT",
             Self::RoleNotAllowed => "ERROR_REASON_ROLE_NOT_ALLOWED",
             Self::Overloaded => "ERROR_REASON_OVERLOADED",
             Self::WatcherTooSlow => "ERROR_REASON_WATCHER_TOO_SLOW",
@@ -5692,6 +5703,7 @@ impl ErrorReason {
             "ERROR_REASON_DEADLINE_EXCEEDED" => Some(Self::DeadlineExceeded),
             "ERROR_REASON_CALLER_UNKNOWN" => Some(Self::CallerUnknown),
             "ERROR_REASON_SESSION_ENDED" => Some(Self::SessionEnded),
+            "ERROR_REASON_CALLER_LIMIT" => Some(Self::CallerLimit),
             "ERROR_REASON_ROLE_NOT_ALLOWED" => Some(Self::RoleNotAllowed),
             "ERROR_REASON_OVERLOADED" => Some(Self::Overloaded),
             "ERROR_REASON_WATCHER_TOO_SLOW" => Some(Self::WatcherTooSlow),
@@ -6388,7 +6400,7 @@ pub struct EventFilter {
     /// Only events about shipments of these carriers: at most 200. None: any.
     #[prost(string, repeated, tag = "5")]
     pub carrier_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Only events of these types. None: any.
+    /// Only events of these types: at most as many as there are. None: any.
     #[prost(enumeration = "EventType", repeated, tag = "6")]
     pub event_types: ::prost::alloc::vec::Vec<i32>,
 }
@@ -6584,7 +6596,8 @@ pub struct ListConsumersRequest {
     /// Only those of this store. Empty: of all stores that the caller sees, and those that are not narrowed to one.
     #[prost(string, tag = "1")]
     pub store_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB. One entry is always in it.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filter. Empty: the first page.
@@ -7464,7 +7477,9 @@ pub struct ListShipmentsRequest {
     /// The store. Required.
     #[prost(string, tag = "1")]
     pub store_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB, or the orders that hold them to more than 2,000 lines, payments, shipments, cancellations,
+    /// refunds and incidents together. One entry is always in it.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filters. Empty: the first page.
@@ -9477,7 +9492,8 @@ pub struct ListStockRequest {
     /// Archived SKUs too.
     #[prost(bool, tag = "3")]
     pub show_archived: bool,
-    /// How many at most: 1 to 1,000. 0 means 50.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB. One entry is always in it.
     #[prost(int32, tag = "4")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filter. Empty: the first page.
@@ -9506,7 +9522,8 @@ pub struct ListStockEntriesRequest {
     /// The stock-keeping unit. Required.
     #[prost(string, tag = "3")]
     pub sku: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB. One entry is always in it.
     #[prost(int32, tag = "4")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filter. Empty: the first page.
@@ -9535,7 +9552,8 @@ pub struct ListStockHoldersRequest {
     /// The stock-keeping unit. Required.
     #[prost(string, tag = "3")]
     pub sku: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB. One entry is always in it.
     #[prost(int32, tag = "4")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filter. Empty: the first page.
@@ -10397,7 +10415,9 @@ pub struct ListOrdersRequest {
     /// The store. Required.
     #[prost(string, tag = "1")]
     pub store_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB, or the orders that hold them to more than 2,000 lines, payments, shipments, cancellations,
+    /// refunds and incidents together. One entry is always in it.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filters. Empty: the first page.
@@ -10539,7 +10559,8 @@ pub struct ListOrderHistoryRequest {
     /// The order. Required.
     #[prost(string, tag = "2")]
     pub order_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB. One entry is always in it.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// The next_page_token of the page before. Empty: the first page.
@@ -11788,7 +11809,8 @@ pub struct ListPoliciesRequest {
     /// The store. Required.
     #[prost(string, tag = "1")]
     pub store_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB. One entry is always in it.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the page before. Empty: the first page.
@@ -12676,7 +12698,9 @@ pub struct ListRefundsRequest {
     /// The store. Required.
     #[prost(string, tag = "1")]
     pub store_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB, or the orders that hold them to more than 2,000 lines, payments, shipments, cancellations,
+    /// refunds and incidents together. One entry is always in it.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filters. Empty: the first page.
@@ -13447,7 +13471,8 @@ pub struct ListCountedCancellationsRequest {
     /// The seller. Required.
     #[prost(string, tag = "2")]
     pub seller_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB. One entry is always in it.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filter. Empty: the first page.
@@ -13501,7 +13526,8 @@ pub struct ListThresholdCrossingsRequest {
     /// The seller. Required.
     #[prost(string, tag = "2")]
     pub seller_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow: it ends before its entries
+    /// come to more than 1 MiB. One entry is always in it.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// The next_page_token of the page before, with the same filter. Empty: the first page.
@@ -14192,7 +14218,8 @@ pub struct GetStoreResponse {
 /// Which stores to list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListStoresRequest {
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even none, where more follow: what the caller does
+    /// not see is left out, and a page ends before its entries come to more than 1 MiB.
     #[prost(int32, tag = "1")]
     pub page_size: i32,
     /// The next_page_token of the page before. Empty: the first page.
@@ -14264,7 +14291,8 @@ pub struct ListCarriersRequest {
     /// The store. Required.
     #[prost(string, tag = "1")]
     pub store_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even none, where more follow: what the caller does
+    /// not see is left out, and a page ends before its entries come to more than 1 MiB.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the page before. Empty: the first page.
@@ -14304,7 +14332,8 @@ pub struct ListWarehousesRequest {
     /// The store. Required.
     #[prost(string, tag = "1")]
     pub store_id: ::prost::alloc::string::String,
-    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even where more follow.
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, even none, where more follow: what the caller does
+    /// not see is left out, and a page ends before its entries come to more than 1 MiB.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the page before. Empty: the first page.

@@ -17,6 +17,7 @@ named_enum! {
         DeadlineExceeded = "DEADLINE_EXCEEDED",
         CallerUnknown = "CALLER_UNKNOWN",
         SessionEnded = "SESSION_ENDED",
+        CallerLimit = "CALLER_LIMIT",
         RoleNotAllowed = "ROLE_NOT_ALLOWED",
         Overloaded = "OVERLOADED",
         WatcherTooSlow = "WATCHER_TOO_SLOW",

@@ -234,6 +234,16 @@ pub struct Order {
 }
 
 impl Order {
+    /// How many records it is made of: what it costs to be loaded and shown.
+    pub fn records(&self) -> usize {
+        self.lines.len()
+            + self.payments.len()
+            + self.shipments.len()
+            + self.cancellations.len()
+            + self.refunds.len()
+            + self.incidents.len()
+    }
+
     pub fn key(&self) -> OrderKey {
         OrderKey::of(&self.store, &self.id)
     }

@@ -15,7 +15,7 @@ pub(crate) async fn commit(
     key: ConsumerKey,
     point: ResumePoint,
 ) -> Result<(Consumer, Vec<PartitionEnds>), CallError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     transaction::begin_write(&mut conn).await?;
     let written = write(app, &mut conn, key, point).await;
     transaction::end(conn, written)
@@ -66,7 +66,7 @@ async fn write(
 
 /// Forgets a consumer; one that is not there stays so.
 pub(crate) async fn delete(app: &App, key: &ConsumerKey) -> Result<(), CallError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     let deleted = consumers::delete(&mut conn, key).await;
     conn.finish_with(deleted).map_err(write_failure)?;
     Ok(())

@@ -30,7 +30,7 @@ pub(crate) async fn get(
     store: &StoreId,
     version: Option<u32>,
 ) -> Result<PolicyView<StoredPolicy>, CallError> {
-    let mut conn = Snapshot::begin(&app.pool).await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;
         let activations = policies::activations(&mut conn, store).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn list(
     before: Option<u32>,
     limit: u16,
 ) -> Result<PolicyView<Vec<PolicyHead>>, CallError> {
-    let mut conn = Snapshot::begin(&app.pool).await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = async {
         Ok(PolicyView {
             now: app.clock.now(&mut conn).await?,
@@ -103,7 +103,7 @@ pub(crate) async fn create(
     name: String,
     document: String,
 ) -> Result<PolicyView<StoredPolicy>, CallError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     let write = async {
         transaction::begin_write(&mut conn).await?;
         let new = NewPolicy {
@@ -144,7 +144,7 @@ pub(crate) async fn activate(
         effective_time,
         version,
     };
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     let write = async {
         transaction::begin_write(&mut conn).await?;
         // What is to come after `earliest` is replaced; what is nearer stays, because some server

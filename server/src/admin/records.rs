@@ -10,7 +10,7 @@ use crate::db::StoreRecord;
 
 /// Creates or replaces a record of a store that is there.
 pub(crate) async fn put<R: StoreRecord>(app: &App, put: Put<R>) -> Result<R, CallError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     let write = async {
         let present = R::get(&mut conn, put.record.store(), put.record.id()).await?;
         let outcome = put.over(present);

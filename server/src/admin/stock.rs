@@ -31,7 +31,7 @@ pub(crate) async fn tell(
         actor,
         time: Timestamp::UNIX_EPOCH,
     };
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     transaction::begin_write(&mut conn).await?;
     let written = write(app, &mut conn, &mut telling).await;
     match transaction::end(conn, written).await {
@@ -39,7 +39,7 @@ pub(crate) async fn tell(
         // This request has been here before, or one of the same id is faster.
         Err(error) if error.kind() == ErrorKind::Duplicate => {
             let (store, request_id) = (&telling.key.store, telling.request_id);
-            let mut conn = app.pool.checkout().await?;
+            let mut conn = app.pools.reads.checkout().await?;
             let present = stock_tellings::get(&mut conn, store, request_id).await;
             let present = conn.finish_with(present)?;
             if present.is_some_and(|present| !present.repeats(&telling)) {
@@ -48,7 +48,7 @@ pub(crate) async fn tell(
         }
         Err(error) => return Err(write_failure(error)),
     }
-    let mut conn = Snapshot::begin(&app.pool).await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = async {
         let serving = generations::get(&mut conn, Projection::Stock)
             .await?

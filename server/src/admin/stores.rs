@@ -29,7 +29,7 @@ pub(crate) struct StoreView {
 }
 
 pub(crate) async fn get(app: &App, id: &StoreId) -> Result<StoreView, CallError> {
-    let mut conn = Snapshot::begin(&app.pool).await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;
         let activations = policies::activations(&mut conn, id).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn list(
     after: Option<StoreId>,
     limit: u16,
 ) -> Result<Vec<StoreView>, CallError> {
-    let mut conn = Snapshot::begin(&app.pool).await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;
         let stores = stores::list(&mut conn, seen, after.as_ref(), limit).await?;
@@ -86,7 +86,7 @@ pub(crate) async fn create(app: &App, new: NewStore) -> Result<StoreView, CallEr
         errors,
     })?;
 
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     let write = async {
         transaction::begin_write(&mut conn).await?;
         let now = app.clock.now(&mut conn).await?;
@@ -175,7 +175,7 @@ pub(crate) async fn update(
         update_time: now.max(store.update_time),
         ..wanted
     };
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     let write = stores::update(&mut conn, &stored, store.version).await;
     conn.finish_with(write).map_err(write_failure)?;
     refresh(app, id).await;
@@ -189,7 +189,7 @@ pub(crate) async fn update(
 /// Orders that name no shipments go by these, so the store must have them. Nothing ever takes them
 /// away again.
 async fn check_defaults(app: &App, present: &Store, wanted: &Store) -> Result<(), CallError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.reads.checkout().await?;
     let read = async {
         let mut unknown: Vec<FieldViolation> = Vec::new();
         let mut missing = |field: &str, description: String| {

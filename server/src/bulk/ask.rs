@@ -88,10 +88,11 @@ impl<'a> Ask<'a> {
 
     /// What the command would be answered.
     async fn rehearse(&self, order: &JobOrder, request_id: Uuid) -> Result<Reply, Unasked> {
+        let actor = &self.job.caller.actor;
         let (found, now) = self
             .app
             .reads
-            .order(order.order_key, Sight::EVERYTHING)
+            .order(actor, order.order_key, Sight::EVERYTHING)
             .await?;
         let (Some(found), Work::Decide(command)) = (found, &self.work) else {
             return Ok(Reply::Rejected(Rejection::OrderNotFound));

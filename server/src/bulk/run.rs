@@ -70,7 +70,7 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
 
 /// What was done; an error is noted.
 fn noted<T>(app: &App, what: &str, done: Result<T, DbError>) -> Option<T> {
-    done.inspect_err(|error| app.pool.notes().note(what, error))
+    done.inspect_err(|error| app.pools.notes().note(what, error))
         .ok()
 }
 
@@ -113,7 +113,7 @@ async fn take(
     if room == 0 {
         return Ok(Vec::new());
     }
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.background.checkout().await?;
     let taken = async {
         let mut taken = Vec::new();
         for key in bulk_cancellations::abandoned(&mut conn, jobs_max).await? {
@@ -130,7 +130,7 @@ async fn take(
 }
 
 async fn disown(app: &App, owner: Uuid) -> Result<(), DbError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.background.checkout().await?;
     let disowned = bulk_cancellations::disown(&mut conn, owner).await;
     conn.finish_with(disowned)
 }
@@ -175,7 +175,7 @@ impl Lease {
         loop {
             sleep(RENEW_INTERVAL).await;
             let renewed = async {
-                let mut conn = self.app.pool.checkout().await?;
+                let mut conn = self.app.pools.background.checkout().await?;
                 let owned = bulk_cancellations::own(&mut conn, self.key, self.owner, LEASE).await;
                 conn.finish_with(owned)
             };
@@ -264,7 +264,7 @@ impl Worker {
         query: &BulkQuery<'_>,
         after: Option<Place>,
     ) -> Result<(Vec<Place>, Vec<(OrderKey, OrderId)>), DbError> {
-        let mut conn = Snapshot::begin(&self.lease.app.pool).await?;
+        let mut conn = Snapshot::begin(&self.lease.app.pools.background).await?;
         let read = async {
             let places = list(&mut conn, query, after, SELECT_PAGE).await?;
             let keys: Vec<OrderKey> = places.iter().map(|place| place.order_key).collect();
@@ -307,7 +307,7 @@ impl Worker {
     }
 
     async fn waiting(&self, limit: u16) -> Result<Vec<JobOrder>, DbError> {
-        let mut conn = self.lease.app.pool.checkout().await?;
+        let mut conn = self.lease.app.pools.background.checkout().await?;
         let waiting = bulk_orders::waiting(&mut conn, self.lease.key, self.after, limit).await;
         conn.finish_with(waiting)
     }
@@ -356,7 +356,7 @@ impl Worker {
 
     /// Changes the job under its lock, if this server still owns it, and owns it anew.
     async fn write(&self, change: Change) -> Result<Option<StoredJob>, DbError> {
-        let mut conn = self.lease.app.pool.checkout().await?;
+        let mut conn = self.lease.app.pools.background.checkout().await?;
         transaction::begin_write(&mut conn).await?;
         let written = self.write_in(&mut conn, change).await;
         let written = transaction::end(conn, written).await?;

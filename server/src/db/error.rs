@@ -147,6 +147,11 @@ impl DbError {
         }
     }
 
+    /// Too many wait for a connection of one share: the database has not been asked.
+    pub fn is_exhaustion(&self) -> bool {
+        matches!(self, DbError::PoolExhausted { .. })
+    }
+
     pub fn is_transient(&self) -> bool {
         self.kind().is_transient()
     }

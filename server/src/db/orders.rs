@@ -9,6 +9,8 @@ mod lock;
 mod row;
 mod update;
 
+use std::collections::HashMap;
+
 use belay_domain::ids::OrderKey;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -34,6 +36,46 @@ pub async fn existing(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OrderKey
             .select(orders::order_key);
         let rows: Vec<Bytes<16>> = query.load(conn).await?;
         found.extend(rows.into_iter().map(OrderKey::from));
+    }
+    Ok(found)
+}
+
+/// How many records each of these orders is made of, as [`Order::records`] says.
+///
+/// [`Order::records`]: belay_domain::order::Order::records
+pub async fn records(
+    conn: &mut Conn,
+    keys: &[OrderKey],
+) -> Result<HashMap<OrderKey, usize>, DbError> {
+    let mut found = HashMap::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS_MAX) {
+        let query = orders::table
+            .filter(one_of(orders::order_key, keys))
+            .select((
+                orders::order_key,
+                (
+                    orders::line_count,
+                    orders::payment_count,
+                    orders::shipment_count,
+                    orders::cancellation_count,
+                    orders::refund_count,
+                    orders::incident_count,
+                ),
+            ));
+        let rows: Vec<(Bytes<16>, (u32, u32, u32, u32, u32, u32))> = query.load(conn).await?;
+        found.extend(rows.into_iter().map(|(key, counts)| {
+            let (lines, payments, shipments, cancellations, refunds, incidents) = counts;
+            let counts = [
+                lines,
+                payments,
+                shipments,
+                cancellations,
+                refunds,
+                incidents,
+            ];
+            let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+            (OrderKey::from(key), counts.into_iter().map(count).sum())
+        }));
     }
     Ok(found)
 }

@@ -215,11 +215,12 @@ impl Pool {
                 });
             }
             Err(PoolError::Backend(error)) => error,
+            // No failure of the database: it is counted, and the caller comes back.
             Err(PoolError::Timeout(TimeoutType::Wait)) => {
-                self.inner.manager().telemetry.metrics.shed(Queue::Pool);
-                DbError::PoolExhausted {
+                self.shed();
+                return Err(DbError::PoolExhausted {
                     waited_ms: self.wait_max.as_millis(),
-                }
+                });
             }
             Err(other) => DbError::Connect {
                 kind: ErrorKind::Unavailable,
@@ -228,6 +229,17 @@ impl Pool {
         };
         self.notes.note("a connection", &error);
         Err(error)
+    }
+
+    /// Somebody has waited for a connection in vain.
+    pub(crate) fn shed(&self) {
+        self.inner.manager().telemetry.metrics.shed(Queue::Pool);
+    }
+
+    /// The same pool, whose failures are noted there.
+    #[must_use]
+    pub fn noting(self, notes: Arc<Notes>) -> Self {
+        Self { notes, ..self }
     }
 
     /// A connection that is not the pool's, for what must not wait for others: the look at the

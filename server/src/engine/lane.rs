@@ -1,80 +1,78 @@
 //! A lane: two bounded queues and one batch in flight.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::job::{EngineError, Job, Priority};
 use super::runner::Runner;
 use super::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, LANE_QUEUE_MAX};
+use crate::fair_queue::{Inbox, Pushed};
 
 #[derive(Debug)]
 pub(super) struct Lane {
-    /// Gone once the lane is closed.
-    senders: Mutex<Option<Senders>>,
+    queues: Arc<Queues>,
 }
 
-#[derive(Debug, Clone)]
-struct Senders {
-    interactive: mpsc::Sender<Job>,
-    background: mpsc::Sender<Job>,
+#[derive(Debug)]
+struct Queues {
+    interactive: Inbox<Job>,
+    background: Inbox<Job>,
+}
+
+/// Whether a queue had room, or a command was shed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Found,
+    Made,
 }
 
 impl Lane {
     pub(super) fn start(runner: Arc<Runner>, tasks: &TaskTracker) -> Self {
-        let (interactive, waiting_interactive) = mpsc::channel(LANE_QUEUE_MAX);
-        let (background, waiting_background) = mpsc::channel(LANE_QUEUE_MAX);
-        let queues = Queues {
-            interactive: waiting_interactive,
-            background: waiting_background,
+        let queues = Arc::new(Queues {
+            interactive: Inbox::new(LANE_QUEUE_MAX),
+            background: Inbox::new(LANE_QUEUE_MAX),
+        });
+        let batches = Batches {
+            queues: queues.clone(),
             held_back: None,
         };
-        tasks.spawn(run(queues, runner, tasks.clone()));
-        Self {
-            senders: Mutex::new(Some(Senders {
-                interactive,
-                background,
-            })),
-        }
+        tasks.spawn(run(batches, runner, tasks.clone()));
+        Self { queues }
     }
 
-    pub(super) fn push(&self, job: Job) -> Result<(), EngineError> {
-        let senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(senders) = senders.as_ref() else {
-            return Err(EngineError::Overloaded);
-        };
+    /// Where the queue is full, one command is shed: this one, or another caller's that has more of
+    /// them there.
+    pub(super) fn push(&self, job: Job) -> Room {
         let queue = match job.submission.priority {
-            Priority::Interactive => &senders.interactive,
-            Priority::Background => &senders.background,
+            Priority::Interactive => &self.queues.interactive,
+            Priority::Background => &self.queues.background,
         };
-        queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) | TrySendError::Closed(_) => EngineError::Overloaded,
-        })
+        let caller = job.submission.caller.actor.clone();
+        match queue.push(&caller, job) {
+            Pushed::Taken => Room::Found,
+            Pushed::InPlaceOf(shed) | Pushed::Full(shed) => {
+                shed.answer(Err(EngineError::Overloaded));
+                Room::Made
+            }
+        }
     }
 
     /// How many wait: of interactive commands, and of background ones.
     pub(super) fn waiting(&self) -> (usize, usize) {
-        let senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = |queue: &mpsc::Sender<Job>| queue.max_capacity() - queue.capacity();
-        senders.as_ref().map_or((0, 0), |senders| {
-            (waiting(&senders.interactive), waiting(&senders.background))
-        })
+        (self.queues.interactive.len(), self.queues.background.len())
     }
 
     pub(super) fn close(&self) {
-        self.senders
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.queues.interactive.close();
+        self.queues.background.close();
     }
 }
 
 /// One batch after the other, until the lane is closed and its queues are empty.
-async fn run(mut queues: Queues, runner: Arc<Runner>, tasks: TaskTracker) {
-    while let Some(mut batch) = queues.next_batch().await {
+async fn run(mut batches: Batches, runner: Arc<Runner>, tasks: TaskTracker) {
+    while let Some(mut batch) = batches.next().await {
         let span = runner.begin_batch("lane", &batch);
         runner.leave_queue(&mut batch);
         // In a task of its own: a bug in there must not end the lane.
@@ -87,22 +85,21 @@ async fn run(mut queues: Queues, runner: Arc<Runner>, tasks: TaskTracker) {
 }
 
 #[derive(Debug)]
-struct Queues {
-    interactive: mpsc::Receiver<Job>,
-    background: mpsc::Receiver<Job>,
+struct Batches {
+    queues: Arc<Queues>,
     /// Would have made the last batch too large.
     held_back: Option<Job>,
 }
 
-impl Queues {
+impl Batches {
     /// Waits for a command, then takes what else is there.
-    async fn next_batch(&mut self) -> Option<Vec<Job>> {
+    async fn next(&mut self) -> Option<Vec<Job>> {
         let first = match self.held_back.take() {
             Some(job) => job,
             None => tokio::select! {
                 biased;
-                Some(job) = self.interactive.recv() => job,
-                Some(job) = self.background.recv() => job,
+                Some(job) = self.queues.interactive.next() => job,
+                Some(job) = self.queues.background.next() => job,
                 else => return None,
             },
         };
@@ -110,16 +107,14 @@ impl Queues {
             bytes: first.bytes,
             jobs: vec![first],
         };
-        let background_max = if self.interactive.is_empty() {
+        let background_max = if self.queues.interactive.is_empty() {
             BATCH_COMMANDS_MAX
         } else {
             BATCH_COMMANDS_MAX / 4
         };
-        self.fill(&mut batch, background_max, |queues| {
-            queues.background.try_recv().ok()
-        });
+        self.fill(&mut batch, background_max, |queues| queues.background.pop());
         self.fill(&mut batch, BATCH_COMMANDS_MAX, |queues| {
-            queues.interactive.try_recv().ok()
+            queues.interactive.pop()
         });
         Some(batch.jobs)
     }
@@ -128,10 +123,12 @@ impl Queues {
         &mut self,
         batch: &mut Batch,
         commands_max: usize,
-        mut next: impl FnMut(&mut Self) -> Option<Job>,
+        next: impl Fn(&Queues) -> Option<Job>,
     ) {
         while self.held_back.is_none() && batch.jobs.len() < commands_max {
-            let Some(job) = next(self) else { return };
+            let Some(job) = next(&self.queues) else {
+                return;
+            };
             if batch.bytes + job.bytes > BATCH_BYTES_MAX {
                 self.held_back = Some(job);
                 return;

@@ -29,14 +29,15 @@ use crate::store_cache::StoreCache;
 use crate::telemetry::{Telemetry, calls};
 use job::job;
 pub use job::{EngineError, Priority, Submission};
-use lane::Lane;
+use lane::{Lane, Room};
 use runner::Runner;
 
 /// Commands in one transaction.
 pub const BATCH_COMMANDS_MAX: usize = 128;
 /// Bytes of the commands in one transaction, encoded; a single longer one goes alone.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// Commands that wait in one lane, of each kind; one more is shed with `OVERLOADED`.
+/// Commands that wait in one lane, of each kind; one more is shed with `OVERLOADED`, or the last of
+/// the caller that has the most there.
 pub const LANE_QUEUE_MAX: usize = 4096;
 /// Attempts of one batch before its callers are told to come back.
 pub const ATTEMPTS_MAX: u32 = 3;
@@ -111,9 +112,8 @@ impl Engine {
         let (job, mut reply) = job(submission)?;
         let is_unknown = job.is_unknown.clone();
         let lane = usize::from(job.key.partition(self.0.partitions)) % self.0.lanes.len();
-        if let Err(error) = self.0.lanes[lane].push(job) {
+        if self.0.lanes[lane].push(job) == Room::Made {
             self.0.telemetry.metrics.shed(queue);
-            return Err(error);
         }
         match tokio::time::timeout_at(deadline, &mut reply).await {
             Ok(Ok(outcome)) => outcome,

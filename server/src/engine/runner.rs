@@ -59,7 +59,7 @@ pub(super) struct Runner {
     /// The parked commands of orders that are locked elsewhere. Each order has one task that waits
     /// for it; here is what has come for it since.
     parked: Mutex<HashMap<OrderKey, Vec<Job>>>,
-    /// Connections that may wait for locked orders: not all, for lanes and reads need some.
+    /// Connections that may wait for locked orders: those that the lanes leave.
     waiting: Semaphore,
 }
 
@@ -71,11 +71,11 @@ impl Runner {
         settings: &EngineSettings,
         telemetry: Telemetry,
     ) -> Self {
-        let status = pool.status();
+        let parked = pool.status().max.saturating_sub(settings.lanes.into());
         Self {
             attempts: Attempts::new(pool, stores, feed, settings, telemetry),
             parked: Mutex::default(),
-            waiting: Semaphore::new(((status.used + status.idle) / 2).max(1)),
+            waiting: Semaphore::new(parked.max(1)),
         }
     }
 
@@ -143,6 +143,9 @@ impl Runner {
                 }
                 AttemptError::Stale if attempt >= ATTEMPTS_MAX => {
                     return answer_all(jobs, EngineError::DatabaseUnavailable);
+                }
+                AttemptError::Transient(error) if error.is_exhaustion() => {
+                    return answer_all(jobs, EngineError::Overloaded);
                 }
                 AttemptError::Transient(error) if attempt >= ATTEMPTS_MAX => {
                     self.attempts.pool.notes().note("a batch", &error);
@@ -273,6 +276,9 @@ impl Runner {
                     self.retried(Retry::Refused);
                     return self.wait_for_each(jobs, tasks).await;
                 }
+                Err(AttemptError::Transient(error)) if error.is_exhaustion() => {
+                    return answer_all(jobs, EngineError::Overloaded);
+                }
                 Err(AttemptError::Transient(error)) if attempt == ATTEMPTS_MAX => {
                     self.attempts
                         .pool
@@ -366,6 +372,9 @@ impl Runner {
 }
 
 fn caller_error(error: &DbError) -> EngineError {
+    if error.is_exhaustion() {
+        return EngineError::Overloaded;
+    }
     match error.kind() {
         ErrorKind::ConnectionLost
         | ErrorKind::ReadOnly

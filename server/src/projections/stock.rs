@@ -182,7 +182,7 @@ async fn add(
 pub(super) async fn replay(app: &App, generation: u32) -> Result<(), ProjectionError> {
     let mut after = None;
     loop {
-        let mut conn = app.pool.checkout().await?;
+        let mut conn = app.pools.background.checkout().await?;
         transaction::begin_write(&mut conn).await?;
         let written = async {
             // A generation that has ended is not written any more.

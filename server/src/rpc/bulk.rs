@@ -93,6 +93,7 @@ impl BulkService for Bulk {
                     .map_err(|_| CallError::PageTokenInvalid)
             });
             let (before, limit) = (before.transpose()?, list.page.limit());
+            let _turn = self.app.page_turn(&call).await?;
             let found = bulk::list(&self.app, &call.caller, &list.store, before, limit).await?;
             let place = |job: &Job| (job.create_time.as_microsecond(), job.key().0);
             let show = |job: &Job| Some(render::bulk_cancellation(job));
@@ -135,6 +136,7 @@ impl BulkService for Bulk {
             let (call, list) = self.app.read(request, parse::list_bulk_results)?;
             self.app.config(&call, &list.store).await?;
             let after: Option<[u8; 16]> = list.page.after()?;
+            let _turn = self.app.page_turn(&call).await?;
             let (job, found) = bulk::results(
                 &self.app,
                 &call.caller,

@@ -1,7 +1,6 @@
 //! What a method knows of its call besides the message, and what methods have in common: a request
 //! is read, handed on, and answered in one way.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use crate::db::ListQuery;
+use crate::page_gate::{Turn, TurnedAway};
 use crate::reads::Sight;
 use crate::telemetry::{calls, traces};
 use crate::{App, across_orders, failure, ids};
@@ -159,7 +159,8 @@ impl App {
     ) -> Result<Read<Arc<Order>>, CallError> {
         calls::about_order(id);
         let config = self.config(call, store).await?;
-        match self.reads.order(OrderKey::of(store, id), sight).await? {
+        let key = OrderKey::of(store, id);
+        match self.reads.order(&call.caller.actor, key, sight).await? {
             (Some(order), now) if call.caller.scope.sees_order(&order) => Ok(Read {
                 now: now.max(order.update_time),
                 found: order,
@@ -174,19 +175,27 @@ impl App {
         &self,
         request: Request<M>,
         parse: impl FnOnce(M, &Reader<'_>) -> Result<ListRequest<F>, CallError>,
-        render: impl Fn(&Viewer<'_>, &Order, u32, &Read<HashMap<OrderKey, Order>>) -> Option<Entry>,
+        render: impl Fn(&Viewer<'_>, &Order, u32, &Read<()>) -> Option<Entry>,
     ) -> Result<(Vec<Entry>, String), CallError> {
         let (call, list) = self.read(request, parse)?;
         let config = self.config(&call, &list.store).await?;
-        let after = list.page.after_place()?;
-        let page = across_orders::page(self, &list.filter, after, list.page.limit()).await?;
-        let read = Read {
-            found: page.orders,
-            config,
-            now: page.now,
+        let _turn = self.page_turn(&call).await?;
+        let render = |order: &Order, number, now| {
+            let config = config.clone();
+            let read = Read {
+                found: (),
+                config,
+                now,
+            };
+            render(&call.viewer(order), order, number, &read)
         };
-        let render = |order: &Order, number| render(&call.viewer(order), order, number, &read);
-        Ok(list.page.cut_places(&page.places, &read.found, render))
+        across_orders::page(self, &list.filter, &list.page, render).await
+    }
+
+    /// Leave to read a page; kept until it is rendered.
+    pub(super) async fn page_turn(&self, call: &Call) -> Result<Turn, CallError> {
+        let turn = self.pages.enter(&call.caller.actor, call.deadline).await;
+        turn.map_err(|TurnedAway| CallError::Overloaded)
     }
 }
 

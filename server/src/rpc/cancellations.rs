@@ -51,7 +51,7 @@ impl CancellationService for Cancellations {
             let (viewer, asked) = (call.viewer(order), (&**order, &asked.request));
             let mut shown = render::preview::preview(&viewer, asked, &preview, config, now, key);
             if preview.counted && call.caller.actor.role == Role::Seller {
-                let mut conn = self.app.pool.checkout().await?;
+                let mut conn = self.app.pools.reads.checkout().await?;
                 let of = (&order.store, &order.seller);
                 let measured = quality::measure(&mut conn, config, of, now).await;
                 let measured = conn.finish_with(measured)?;
@@ -181,6 +181,7 @@ impl CancellationService for Cancellations {
         answer(async {
             let (call, actions) = self.app.read(request, parse::summarize_actions)?;
             self.app.config(&call, &actions.summary.store).await?;
+            let _turn = self.app.page_turn(&call).await?;
             let counted = across_orders::count_actions(&self.app, &actions).await?;
             Ok(render::actions_summary(
                 counted.auto_approved,

@@ -26,7 +26,7 @@ impl ClockService for Clock {
     ) -> MethodResult<pb::GetTimeResponse> {
         answer(async {
             let (_, pb::GetTimeRequest {}) = Call::of(request)?;
-            let mut conn = self.app.pool.checkout().await?;
+            let mut conn = self.app.pools.reads.checkout().await?;
             let read = clock::manual(&mut conn).await;
             let time = Some(time(conn.finish_with(read)?));
             Ok(pb::GetTimeResponse { time })
@@ -40,7 +40,7 @@ impl ClockService for Clock {
     ) -> MethodResult<pb::AdvanceTimeResponse> {
         answer(async {
             let (_, by) = self.app.read(request, parse::advance_time)?;
-            let mut conn = self.app.pool.checkout().await?;
+            let mut conn = self.app.pools.reads.checkout().await?;
             let write = clock::advance_manual(&mut conn, by).await;
             let time = Some(time(conn.finish_with(write).map_err(write_failure)?));
             Ok(pb::AdvanceTimeResponse { time })

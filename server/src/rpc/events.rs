@@ -130,6 +130,7 @@ impl EventService for Events {
                 parse::list_events(request, reader, partitions)
             })?;
             self.check_store(&call, asked.store.as_ref()).await?;
+            let _turn = self.app.page_turn(&call).await?;
             let ends = self.app.feed.ends().await?;
             let positions = asked.begin.resolve(&ends).map_err(CallError::Position)?;
             let feed = &self.app.feed;
@@ -188,7 +189,7 @@ impl EventService for Events {
         answer(async {
             let (call, named) = self.app.read(request, parse::get_consumer)?;
             let key = self.key(&call, named).await?;
-            let mut conn = self.app.pool.checkout().await?;
+            let mut conn = self.app.pools.reads.checkout().await?;
             let read = async {
                 let found = consumers::get(&mut conn, &key).await?;
                 Ok((found, feed::ends(&mut conn).await?))
@@ -218,7 +219,8 @@ impl EventService for Events {
                 stores: caller.scope.stores.clone(),
                 owner: (!sees_all).then(|| caller.actor.clone()),
             };
-            let mut conn = self.app.pool.checkout().await?;
+            let _turn = self.app.page_turn(&call).await?;
+            let mut conn = self.app.pools.reads.checkout().await?;
             let read = async {
                 let found = consumers::list(&mut conn, &query, after, page.limit()).await?;
                 Ok((found, feed::ends(&mut conn).await?))

@@ -4,8 +4,10 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use belay_domain::scope::Caller;
 use belay_wire::auth::{access, authorize};
 use belay_wire::status::{CallError, CallOutcome, outcome_of};
 use futures_util::FutureExt as _;
@@ -23,25 +25,76 @@ use super::method;
 use crate::auth::peer::Peer;
 use crate::auth::session::Session;
 use crate::auth::{Authentication, authenticate};
+use crate::caller_limits::{Admitted, CallerLimits};
 use crate::telemetry::Telemetry;
 use crate::telemetry::calls::OpenCall;
+
+/// Who comes in, and how much of each caller's at once.
+#[derive(Debug, Clone)]
+struct Admission {
+    authentication: Authentication,
+    limits: CallerLimits,
+    telemetry: Telemetry,
+}
+
+/// A call that was let in.
+struct LetIn {
+    caller: Caller,
+    session: Session,
+    admitted: Admitted,
+}
+
+impl Admission {
+    /// Who calls, where it may; the call counts as under way from here.
+    async fn of(
+        &self,
+        path: &str,
+        parts: &http::request::Parts,
+        open: &mut OpenCall,
+    ) -> Result<LetIn, CallError> {
+        let access = access(path)?;
+        let (peer, metrics) = (parts.extensions.get::<Peer>(), &self.telemetry.metrics);
+        open.came_from(peer.map(|peer| peer.address));
+        let login = authenticate(&self.authentication, &parts.headers, peer, metrics).await?;
+        open.is_from(&login.caller);
+        let admitted = self.limits.admit(&login.caller.actor, Instant::now());
+        let admitted = admitted.map_err(|beyond| {
+            metrics.caller_limited(beyond.limit);
+            CallError::CallerLimit {
+                limit: beyond.limit,
+                limit_max: beyond.limit_max,
+                retry: beyond.retry,
+            }
+        })?;
+        Ok(LetIn {
+            caller: authorize(access, login.caller)?,
+            session: login.session,
+            admitted,
+        })
+    }
+}
 
 /// Lets a call through to `service` once its caller is known, its role may call the method, and as
 /// long as its deadline has not passed; and tells how it went.
 #[derive(Debug, Clone)]
 pub(super) struct Guard<S> {
     service: S,
-    authentication: Authentication,
-    telemetry: Telemetry,
+    admission: Admission,
 }
 
 impl<S> Guard<S> {
-    pub(super) fn new(service: S, authentication: Authentication, telemetry: Telemetry) -> Self {
-        Self {
-            service,
+    pub(super) fn new(
+        service: S,
+        authentication: Authentication,
+        limits: CallerLimits,
+        telemetry: Telemetry,
+    ) -> Self {
+        let admission = Admission {
             authentication,
+            limits,
             telemetry,
-        }
+        };
+        Self { service, admission }
     }
 }
 
@@ -69,24 +122,16 @@ where
         let deadline = Deadline::of(request.headers(), Instant::now());
         let path = request.uri().path().to_owned();
         let called = method::called(&path);
-        let mut open = OpenCall::begin(&self.telemetry, called, &path, request.headers());
+        let mut open = OpenCall::begin(&self.admission.telemetry, called, &path, request.headers());
         // The one that is ready is called; who calls may take a while to learn.
         let next = self.service.clone();
         let mut service = std::mem::replace(&mut self.service, next);
-        let (authentication, telemetry) = (self.authentication.clone(), self.telemetry.clone());
+        let admission = self.admission.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let known = tokio::time::timeout_at(deadline.answer_by, async {
-                let access = access(&path)?;
-                let (peer, metrics) = (parts.extensions.get::<Peer>(), &telemetry.metrics);
-                open.came_from(peer.map(|peer| peer.address));
-                let login = authenticate(&authentication, &parts.headers, peer, metrics).await?;
-                open.is_from(&login.caller);
-                let caller = authorize(access, login.caller)?;
-                Ok((caller, login.session))
-            });
-            let known = known.await.unwrap_or(Err(CallError::DeadlineExceeded));
-            let (caller, session) = match known {
+            let known = admission.of(&path, &parts, &mut open);
+            let known = tokio::time::timeout_at(deadline.answer_by, known).await;
+            let known = match known.unwrap_or(Err(CallError::DeadlineExceeded)) {
                 Ok(known) => known,
                 Err(failure) => {
                     let answer = open.span().in_scope(|| refuse(failure));
@@ -94,10 +139,13 @@ where
                     return Ok(answer);
                 }
             };
+            let (caller, session, admitted) =
+                (known.caller, known.session, Arc::new(known.admitted));
             parts.extensions.insert(Call {
                 caller,
                 deadline: deadline.decide_by,
             });
+            let body = CountedBody::of(body, admitted.clone());
             let answer = service.call(http::Request::from_parts(parts, body));
             // What a method left half-done when it panicked is closed with it: its connection does
             // not return to the pool.
@@ -117,11 +165,50 @@ where
             // A stream that is refused has its status in its headers, as any other answer.
             let outcome = outcome_of(answer.headers());
             if open.streams() && outcome.code == CallOutcome::OK {
-                return Ok(answer.map(|body| StreamBody::of(body, open, session)));
+                return Ok(answer.map(|body| StreamBody::of(body, open, session, admitted)));
             }
+            drop(admitted);
             open.end(outcome);
             Ok(answer)
         })
+    }
+}
+
+/// The body of a request, whose bytes count for its caller.
+struct CountedBody {
+    body: Body,
+    admitted: Arc<Admitted>,
+}
+
+impl CountedBody {
+    fn of(body: Body, admitted: Arc<Admitted>) -> Body {
+        Body::new(Self { body, admitted })
+    }
+}
+
+impl http_body::Body for CountedBody {
+    type Data = <Body as http_body::Body>::Data;
+    type Error = <Body as http_body::Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.admitted.has_sent(data.len(), Instant::now());
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -132,14 +219,16 @@ struct StreamBody {
     open: Option<OpenCall>,
     /// None once it is over.
     session: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    _admitted: Arc<Admitted>,
 }
 
 impl StreamBody {
-    fn of(body: Body, open: OpenCall, session: Session) -> Body {
+    fn of(body: Body, open: OpenCall, session: Session, admitted: Arc<Admitted>) -> Body {
         Body::new(Self {
             body,
             open: Some(open),
             session: Some(Box::pin(session.over())),
+            _admitted: admitted,
         })
     }
 
@@ -213,6 +302,7 @@ fn refuse(failure: CallError) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use belay_domain::actor::Actor;
     use http_body::Body as _;
     use http_body_util::BodyExt as _;
     use tokio_util::sync::CancellationToken;
@@ -220,6 +310,12 @@ mod tests {
     use tower::{ServiceExt as _, service_fn};
 
     use super::*;
+    use crate::caller_limits::CallerSettings;
+
+    fn guard<S>(service: S) -> Guard<S> {
+        let limits = CallerLimits::new(CallerSettings::default());
+        Guard::new(service, Authentication::Dev, limits, Telemetry::local())
+    }
 
     /// The reason with which the guard answers a call to a method that never does.
     async fn reason(path: &str, headers: &[(&str, &str)]) -> String {
@@ -236,10 +332,7 @@ mod tests {
                 request.header(*name, *value)
             });
         let request = request.body(Body::empty()).unwrap();
-        let response = Guard::new(never, Authentication::Dev, Telemetry::local())
-            .oneshot(request)
-            .await
-            .unwrap();
+        let response = guard(never).oneshot(request).await.unwrap();
         let status = tonic::Status::from_header_map(response.headers()).unwrap();
         status.get_details_error_info().unwrap().reason
     }
@@ -265,10 +358,7 @@ mod tests {
         let request = http::Request::post("/belay.v1.OrderService/GetOrder")
             .body(Body::empty())
             .unwrap();
-        let response = Guard::new(undecoded, Authentication::Dev, Telemetry::local())
-            .oneshot(request)
-            .await
-            .unwrap();
+        let response = guard(undecoded).oneshot(request).await.unwrap();
         let status = tonic::Status::from_header_map(response.headers()).unwrap();
         assert_eq!(
             status.get_details_error_info().unwrap().reason,
@@ -280,6 +370,8 @@ mod tests {
     fn stream(session: Session) -> Body {
         let headers = HeaderMap::new();
         let open = OpenCall::begin(&Telemetry::local(), None, "/", &headers);
+        let limits = CallerLimits::new(CallerSettings::default());
+        let admitted = limits.admit(&Actor::system(), Instant::now()).unwrap();
         let frames = futures_util::stream::repeat_with(|| {
             Ok::<_, tonic::Status>(Frame::data(bytes::Bytes::from_static(b"frame")))
         });
@@ -287,6 +379,7 @@ mod tests {
             Body::new(http_body_util::StreamBody::new(frames)),
             open,
             session,
+            Arc::new(admitted),
         )
     }
 
@@ -328,10 +421,7 @@ mod tests {
         let request = http::Request::post("/belay.v1.OrderService/GetOrder")
             .body(Body::empty())
             .unwrap();
-        let response = Guard::new(panics, Authentication::Dev, Telemetry::local())
-            .oneshot(request)
-            .await
-            .unwrap();
+        let response = guard(panics).oneshot(request).await.unwrap();
         let status = tonic::Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.get_details_error_info().unwrap().reason, "INTERNAL");
         assert!(!status.message().contains("hunter2"));

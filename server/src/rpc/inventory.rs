@@ -36,7 +36,7 @@ impl Inventory {
         warehouse: &WarehouseId,
     ) -> Result<(), CallError> {
         self.app.config(call, store).await?;
-        let mut conn = self.app.pool.checkout().await?;
+        let mut conn = self.app.pools.reads.checkout().await?;
         let found = Warehouse::get(&mut conn, store, warehouse).await;
         let is_there = conn.finish_with(found)?.is_some();
         if is_there && call.caller.scope.warehouses.contains(warehouse) {
@@ -50,7 +50,7 @@ impl Inventory {
 
     /// A moment of the projection, and the generation to read.
     async fn begin(&self) -> Result<(Snapshot, u32), DbError> {
-        let mut conn = Snapshot::begin(&self.app.pool).await?;
+        let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
         match projections::get(&mut conn, Projection::Stock).await {
             Ok(generations) => Ok((conn, generations.serving)),
             Err(error) => conn.end(Err(error)).await,
@@ -127,6 +127,7 @@ impl InventoryService for Inventory {
                 warehouses: call.caller.scope.warehouses.clone(),
                 with_archived: filter.with_archived,
             };
+            let _turn = self.app.page_turn(&call).await?;
             let (mut conn, generation) = self.begin().await?;
             let limit = list.page.limit();
             let read = stock_balances::list(&mut conn, generation, &query, after, limit).await;
@@ -152,6 +153,7 @@ impl InventoryService for Inventory {
             self.check_warehouse(&call, &key.store, &key.warehouse)
                 .await?;
             let before = list.page.after()?.map(EntryPlace);
+            let _turn = self.app.page_turn(&call).await?;
             let (mut conn, generation) = self.begin().await?;
             let limit = list.page.limit();
             let read = stock_entries::list(&mut conn, generation, &key, before, limit).await;
@@ -184,6 +186,7 @@ impl InventoryService for Inventory {
             if scope.carriers != IdFilter::All {
                 return Ok(pb::ListStockHoldersResponse::default());
             }
+            let _turn = self.app.page_turn(&call).await?;
             let (mut conn, generation) = self.begin().await?;
             let limit = list.page.limit();
             let of = (&key, &scope.sellers);

@@ -34,7 +34,7 @@ async fn history(
     let mut behind = after.unwrap_or(0);
     let mut events = Vec::new();
     loop {
-        let mut conn = app.pool.checkout().await?;
+        let mut conn = app.pools.reads.checkout().await?;
         let read = events::history(&mut conn, key, behind, limit).await;
         let rows = conn.finish_with(read)?;
         if rows.is_empty() && behind == 0 {
@@ -126,6 +126,7 @@ impl OrderService for Orders {
         answer(async {
             let (call, summary) = self.app.read(request, parse::summarize_orders)?;
             self.app.config(&call, &summary.store).await?;
+            let _turn = self.app.page_turn(&call).await?;
             let counts = across_orders::count_orders(&self.app, &summary).await?;
             Ok(render::orders_summary(&counts))
         })
@@ -153,17 +154,16 @@ impl OrderService for Orders {
             if !call.caller.scope.sees_every_order() {
                 self.app.order(&call, store, id).await?;
             }
+            let _turn = self.app.page_turn(&call).await?;
             let key = OrderKey::of(store, id);
             let events = history(&self.app, &call, key, after, page.limit()).await?;
-            let mut events = events.ok_or_else(|| rejected(Rejection::OrderNotFound, id))?;
-            let has_more = events.len() > usize::from(page.size);
-            events.truncate(page.size.into());
-            let last = events.last().filter(|_| has_more);
-            let last = last.map(|last| last.position.unsigned_abs());
-            let next_page_token = last.map(|last| page.tokens.seal(&last));
+            let events = events.ok_or_else(|| rejected(Rejection::OrderNotFound, id))?;
+            let position = |event: &pb::Event| event.position.unsigned_abs();
+            let (events, next_page_token) =
+                page.cut(&events, |event| Some(event.clone()), position);
             Ok(pb::ListOrderHistoryResponse {
                 events,
-                next_page_token: next_page_token.unwrap_or_default(),
+                next_page_token,
             })
         })
         .await

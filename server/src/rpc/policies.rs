@@ -101,6 +101,7 @@ impl PolicyService for Policies {
             let (call, list) = self.app.read(request, parse::list_policies)?;
             let (store, page) = (&list.store, &list.page);
             self.app.config(&call, store).await?;
+            let _turn = self.app.page_turn(&call).await?;
             let view = policies::list(&self.app, store, page.after()?, page.limit()).await?;
             let rendered = |head: &PolicyHead| {
                 Some(render::policy_head(

@@ -55,7 +55,7 @@ impl SellerService for Sellers {
             let (call, (store, seller)) = self.app.read(request, parse::get_seller_quality)?;
             let config = self.app.config(&call, &store).await?;
             let of = (&store, &seller);
-            let mut conn = Snapshot::begin(&self.app.pool).await?;
+            let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
             let measured = self.measure(&mut conn, &config, of).await;
             let measured = conn.end(measured).await?;
             let quality = measured.map(|measured| {
@@ -85,7 +85,8 @@ impl SellerService for Sellers {
                 return Ok(pb::ListCountedCancellationsResponse::default());
             }
             let of = (&list.store, &seller);
-            let mut conn = Snapshot::begin(&self.app.pool).await?;
+            let _turn = self.app.page_turn(&call).await?;
+            let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
             let read = async {
                 let Some(measured) = self.measure(&mut conn, &config, of).await? else {
                     return Ok(Vec::new());
@@ -121,7 +122,8 @@ impl SellerService for Sellers {
                 return Ok(pb::ListThresholdCrossingsResponse::default());
             }
             let of = (&list.store, &seller);
-            let mut conn = self.app.pool.checkout().await?;
+            let _turn = self.app.page_turn(&call).await?;
+            let mut conn = self.app.pools.reads.checkout().await?;
             let read = seller_crossings::list(&mut conn, of, before, list.page.limit()).await;
             let found = conn.finish_with(read)?;
             let show = |record: &CrossingRecord| Some(render::threshold_crossing(record));

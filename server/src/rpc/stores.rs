@@ -60,6 +60,7 @@ impl StoreService for Stores {
     ) -> MethodResult<pb::ListStoresResponse> {
         answer(async {
             let (call, page) = self.app.read(request, parse::list_stores)?;
+            let _turn = self.app.page_turn(&call).await?;
             let seen = &call.caller.scope.stores;
             let found = stores::list(&self.app, seen, page.after()?, page.limit()).await?;
             let rendered = |view: &StoreView| Some(shown(view));
@@ -176,7 +177,8 @@ impl Stores {
     {
         self.app.config(call, &list.store).await?;
         let after: Option<Id> = list.page.after()?;
-        let mut conn = self.app.pool.checkout().await?;
+        let _turn = self.app.page_turn(call).await?;
+        let mut conn = self.app.pools.reads.checkout().await?;
         let read = R::list(
             &mut conn,
             (&list.store, seen),

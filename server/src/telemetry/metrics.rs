@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use belay_domain::bulk::Outcome;
 use belay_domain::projection::Projection;
-use belay_wire::status::CallOutcome;
+use belay_wire::status::{CallOutcome, CallerLimit};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
@@ -22,6 +22,7 @@ use super::logins::Cause;
 use super::traces::SCOPE;
 use crate::App;
 use crate::db::ErrorKind;
+use crate::db::shares::Share;
 use crate::retention;
 
 /// One thing that is measured.
@@ -43,8 +44,9 @@ pub enum Kind {
 }
 
 /// The table.
-pub const INSTRUMENTS: [Instrument; 21] = [
+pub const INSTRUMENTS: [Instrument; 22] = [
     CALL_DURATION,
+    CALLERS_LIMITED,
     BATCH_SIZE,
     QUEUE_DURATION,
     QUEUE_DEPTH,
@@ -73,6 +75,12 @@ const CALL_DURATION: Instrument = Instrument {
     kind: Kind::Histogram,
     help: "How long calls took, by method, code and reason",
 };
+const CALLERS_LIMITED: Instrument = Instrument {
+    name: "belay.callers.limited",
+    unit: "{call}",
+    kind: Kind::Counter,
+    help: "Calls that were refused because their caller was beyond a limit, by limit",
+};
 const BATCH_SIZE: Instrument = Instrument {
     name: "belay.engine.batch.size",
     unit: "{command}",
@@ -89,13 +97,13 @@ const QUEUE_DEPTH: Instrument = Instrument {
     name: "belay.queue.depth",
     unit: "{item}",
     kind: Kind::Gauge,
-    help: "Commands and reads that wait, by queue, over all lanes",
+    help: "Commands, reads and pages that wait, by queue, over all lanes",
 };
 const QUEUE_SHED: Instrument = Instrument {
     name: "belay.queue.shed",
     unit: "{item}",
     kind: Kind::Counter,
-    help: "Commands and reads that found their queue full, and waits for a connection that ended without one",
+    help: "Commands, reads and pages that found no place or no turn in their queue, and waits for a connection that ended without one",
 };
 const TRANSACTION_DURATION: Instrument = Instrument {
     name: "belay.engine.transaction.duration",
@@ -119,13 +127,13 @@ const CONNECTIONS: Instrument = Instrument {
     name: metric::DB_CLIENT_CONNECTION_COUNT,
     unit: "{connection}",
     kind: Kind::Gauge,
-    help: "Connections to the database, by state",
+    help: "Connections to the database, by share and state",
 };
 const CONNECTIONS_MAX: Instrument = Instrument {
     name: metric::DB_CLIENT_CONNECTION_MAX,
     unit: "{connection}",
     kind: Kind::Gauge,
-    help: "Connections to the database that the pool may have",
+    help: "Connections to the database that each share may have",
 };
 const CONNECTIONS_WAITED_FOR: Instrument = Instrument {
     name: metric::DB_CLIENT_CONNECTION_PENDING_REQUESTS,
@@ -214,8 +222,7 @@ const REASON: &str = "belay.reason";
 const PROJECTION: &str = "belay.projection";
 const ROWS: &str = "belay.rows";
 const CAUSE: &str = "belay.cause";
-/// The name of the pool, which the convention asks for.
-const POOL_NAME: &str = "belay";
+const LIMIT: &str = "belay.limit";
 
 /// A place where work waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,17 +230,25 @@ pub(crate) enum Queue {
     Interactive,
     Background,
     Reads,
+    Pages,
     Pool,
 }
 
 impl Queue {
-    const ALL: [Self; 4] = [Self::Interactive, Self::Background, Self::Reads, Self::Pool];
+    const ALL: [Self; 5] = [
+        Self::Interactive,
+        Self::Background,
+        Self::Reads,
+        Self::Pages,
+        Self::Pool,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Queue::Interactive => "interactive",
             Queue::Background => "background",
             Queue::Reads => "reads",
+            Queue::Pages => "pages",
             Queue::Pool => "pool",
         }
     }
@@ -310,6 +325,7 @@ struct Inner {
     /// Ends the instruments with itself.
     _provider: SdkMeterProvider,
     call_duration: Histogram<f64>,
+    callers_limited: Counter<u64>,
     batch_size: Histogram<u64>,
     queue_duration: Histogram<f64>,
     queue_shed: Counter<u64>,
@@ -364,6 +380,7 @@ impl Metrics {
         };
         let inner = Inner {
             call_duration: seconds(CALL_DURATION, &SECONDS),
+            callers_limited: counter(CALLERS_LIMITED),
             batch_size: items(BATCH_SIZE),
             queue_duration: seconds(QUEUE_DURATION, &SECONDS),
             queue_shed: counter(QUEUE_SHED),
@@ -384,6 +401,10 @@ impl Metrics {
             inner
                 .queue_shed
                 .add(0, &[KeyValue::new(QUEUE, queue.name())]);
+        }
+        for limit in CallerLimit::ALL {
+            let label = KeyValue::new(LIMIT, limit.name());
+            inner.callers_limited.add(0, &[label]);
         }
         for retry in Retry::all() {
             inner
@@ -427,6 +448,11 @@ impl Metrics {
             labels.push(KeyValue::new(REASON, reason));
         }
         self.0.call_duration.record(lasted.as_secs_f64(), &labels);
+    }
+
+    pub(crate) fn caller_limited(&self, limit: CallerLimit) {
+        let label = KeyValue::new(LIMIT, limit.name());
+        self.0.callers_limited.add(1, &[label]);
     }
 
     pub(crate) fn batch_taken(&self, commands: usize) {
@@ -512,6 +538,7 @@ impl Metrics {
                 depth(Queue::Interactive, interactive),
                 depth(Queue::Background, background),
                 depth(Queue::Reads, app.reads.waiting()),
+                depth(Queue::Pages, app.pages.waiting()),
             ]
         });
         gauge(PROJECTION_LAG, |app| {
@@ -529,22 +556,21 @@ impl Metrics {
             retention::Kind::ALL.into_iter().map(age).collect()
         });
         gauge(CONNECTIONS, |app| {
-            let status = app.pool.status();
-            let connections = |state: &'static str, connections: usize| {
-                let state = KeyValue::new(attribute::DB_CLIENT_CONNECTION_STATE, state);
-                (count(connections), vec![of_pool(), state])
+            let of_share = |share: Share| {
+                let status = app.pools.of(share).status();
+                [("used", status.used), ("idle", status.idle)].map(|(state, connections)| {
+                    let state = KeyValue::new(attribute::DB_CLIENT_CONNECTION_STATE, state);
+                    (count(connections), vec![of_pool(share), state])
+                })
             };
-            vec![
-                connections("used", status.used),
-                connections("idle", status.idle),
-            ]
+            Share::ALL.into_iter().flat_map(of_share).collect()
         });
         gauge(CONNECTIONS_MAX, |app| {
-            vec![(count(app.pool.status().max), vec![of_pool()])]
+            of_each_share(|share| app.pools.of(share).status().max)
         });
         gauge(STREAMS, |app| vec![(count(app.feed.streams()), Vec::new())]);
         gauge(CONNECTIONS_WAITED_FOR, |app| {
-            vec![(count(app.pool.status().waiting), vec![of_pool()])]
+            of_each_share(|share| app.pools.of(share).status().waiting)
         });
     }
 
@@ -577,8 +603,13 @@ impl Metrics {
     }
 }
 
-fn of_pool() -> KeyValue {
-    KeyValue::new(attribute::DB_CLIENT_CONNECTION_POOL_NAME, POOL_NAME)
+fn of_each_share(connections: impl Fn(Share) -> usize) -> Samples {
+    let sample = |share| (count(connections(share)), vec![of_pool(share)]);
+    Share::ALL.into_iter().map(sample).collect()
+}
+
+fn of_pool(share: Share) -> KeyValue {
+    KeyValue::new(attribute::DB_CLIENT_CONNECTION_POOL_NAME, share.name())
 }
 
 fn count(items: usize) -> u64 {

@@ -18,7 +18,7 @@ const PAGE: u16 = 64;
 pub async fn run(app: Arc<App>, interval: Duration) {
     loop {
         if let Err(error) = look(&app).await {
-            app.pool.notes().note("a look at sellers", &error);
+            app.pools.notes().note("a look at sellers", &error);
         }
         tokio::time::sleep(interval).await;
     }
@@ -26,7 +26,7 @@ pub async fn run(app: Arc<App>, interval: Duration) {
 
 /// One look at those that are due.
 pub async fn look(app: &App) -> Result<(), DbError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.background.checkout().await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;
         Ok((seller_standings::due(&mut conn, now, PAGE).await?, now))

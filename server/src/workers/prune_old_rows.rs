@@ -38,7 +38,7 @@ pub async fn run(app: Arc<App>, settings: RetentionSettings) {
                 continue;
             };
             if let Err(error) = pass(&app, kind, kept).await {
-                app.pool.notes().note("the pruning of old rows", &error);
+                app.pools.notes().note("the pruning of old rows", &error);
             }
         }
         tokio::time::sleep(settings.pass_interval).await;
@@ -47,7 +47,7 @@ pub async fn run(app: Arc<App>, settings: RetentionSettings) {
 
 /// Prunes all of a kind that is old enough now.
 pub async fn pass(app: &App, kind: Kind, kept: Duration) -> Result<(), DbError> {
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.background.checkout().await?;
     let now = app.clock.now(&mut conn).await;
     let now = conn.finish_with(now)?;
     // What cannot be so old is older than nothing.
@@ -86,7 +86,7 @@ async fn prune_aged(
     let mut from = Timestamp::UNIX_EPOCH;
     loop {
         let began = Instant::now();
-        let mut conn = app.pool.checkout().await?;
+        let mut conn = app.pools.background.checkout().await?;
         let deleted = aged.delete(&mut conn, from, before, BATCH_ROWS).await;
         let deleted = conn.finish_with(deleted)?;
         app.telemetry.metrics.pruned(kind, deleted.rows);
@@ -96,7 +96,7 @@ async fn prune_aged(
         from = reached;
         rest(began).await;
     }
-    let mut conn = app.pool.checkout().await?;
+    let mut conn = app.pools.background.checkout().await?;
     let oldest = aged.oldest(&mut conn).await;
     conn.finish_with(oldest)
 }
@@ -106,7 +106,7 @@ async fn prune_aged(
 async fn prune_bulk_results(app: &App, before: Timestamp) -> Result<Option<Timestamp>, DbError> {
     loop {
         let began = Instant::now();
-        let mut conn = app.pool.checkout().await?;
+        let mut conn = app.pools.background.checkout().await?;
         let pruned = async {
             let oldest = bulk_cancellations::oldest_ended(&mut conn).await?;
             let is_old = |(_, end_time): &(JobKey, Timestamp)| *end_time < before;
@@ -152,7 +152,7 @@ async fn prune_events(app: &App, times: Times) -> Result<Option<Timestamp>, DbEr
     for partition in 0..app.partitions {
         loop {
             let began = Instant::now();
-            let mut conn = app.pool.checkout().await?;
+            let mut conn = app.pools.background.checkout().await?;
             transaction::begin_write(&mut conn).await?;
             let written = prune_partition(&mut conn, partition, times).await;
             let batch = transaction::end(conn, written).await?;

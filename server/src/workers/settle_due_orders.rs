@@ -51,7 +51,11 @@ pub async fn run(app: Arc<App>) {
         let mut found = Vec::new();
         if sent.len() < IN_FLIGHT_MAX {
             found = worker.next_page(&mut after).await.unwrap_or_else(|error| {
-                worker.app.pool.notes().note("a read of due orders", &error);
+                worker
+                    .app
+                    .pools
+                    .notes()
+                    .note("a read of due orders", &error);
                 Vec::new()
             });
         }
@@ -130,7 +134,7 @@ impl Worker {
     }
 
     async fn due(&self, after: Option<&DueOrder>) -> Result<(Vec<DueOrder>, Timestamp), DbError> {
-        let mut connection = self.app.pool.checkout().await?;
+        let mut connection = self.app.pools.upkeep.checkout().await?;
         let now = self.app.clock.now(&mut connection).await?;
         let due = orders::due(&mut connection, 0..self.app.partitions, now, after, PAGE).await?;
         connection.finish();
@@ -142,7 +146,7 @@ impl Worker {
         match error {
             Unsettled::Unavailable(error) => self
                 .app
-                .pool
+                .pools
                 .notes()
                 .note("the settling of a due order", error),
             Unsettled::Refused(error) => {
@@ -198,7 +202,9 @@ enum Unsettled {
 impl From<StoreCacheError> for Unsettled {
     fn from(error: StoreCacheError) -> Self {
         match error {
-            StoreCacheError::Unavailable => Unsettled::Unavailable(error.to_string()),
+            StoreCacheError::Overloaded | StoreCacheError::Unavailable => {
+                Unsettled::Unavailable(error.to_string())
+            }
             StoreCacheError::NotFound => Unsettled::Refused(error.to_string()),
         }
     }

@@ -94,7 +94,7 @@ impl WatchHealth {
         let outcome = outcome.map_err(|error| error.to_string());
         let line = self
             .reporter
-            .look(Instant::now(), outcome, self.app.pool.notes().take());
+            .look(Instant::now(), outcome, self.app.pools.notes().take());
         if let Some(line) = line {
             line.write();
         }
@@ -112,7 +112,7 @@ async fn probe(app: &App, connection: &mut Option<OwnConnection>) -> Result<(), 
         return Ok(());
     }
     let begun_at = Instant::now();
-    let mut conn = app.pool.connect_beside().await?;
+    let mut conn = app.pools.upkeep.connect_beside().await?;
     probe::check_writable(&mut conn).await?;
     *connection = Some(OwnConnection { conn, begun_at });
     Ok(())

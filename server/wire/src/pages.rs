@@ -2,7 +2,7 @@
 //! only for the list, the store and the filters that it was given out for. Nobody else can make one,
 //! and nobody else reads where it stands: it is made from the last entry that was shown.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aes_gcm_siv::aead::{Aead, KeyInit, Payload};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
@@ -17,8 +17,12 @@ use serde::de::DeserializeOwned;
 use crate::status::CallError;
 
 const TOKEN_VERSION: u8 = 2;
-/// Of a page's entries together: clients take messages of 4 MiB where nobody told them otherwise.
-const PAGE_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Of a page's entries together, as they are sent: well below the 4 MiB that clients take where
+/// nobody told them otherwise. The first entry is shown whatever it has.
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Records of the orders that a page's entries belong to, each order counted once; see
+/// [`Order::records`]. The first order is shown whatever it has.
+pub const PAGE_RECORDS_MAX: usize = 2_000;
 const SEAL_BYTES: usize = 16;
 /// Longest token, in characters; those that we make are far shorter.
 const TOKEN_CHARS_MAX: usize = 1024;
@@ -129,6 +133,46 @@ impl PageTokens {
 /// its child.
 type KeptPlace = (i64, [u8; 16], u32);
 
+/// A page as it grows, an entry after the other.
+#[derive(Debug)]
+pub struct PageCut<Entry> {
+    entries: Vec<Entry>,
+    bytes: usize,
+    taken: usize,
+    /// Where among those taken.
+    last_shown: Option<usize>,
+}
+
+impl<Entry: Message> PageCut<Entry> {
+    /// Takes the next entry, which is `None` where nothing is shown of it. False where the page is
+    /// full without it.
+    #[must_use]
+    pub fn add(&mut self, entry: Option<Entry>) -> bool {
+        if let Some(entry) = entry {
+            let bytes = self.bytes + entry.encoded_len();
+            if bytes > PAGE_BYTES_MAX && !self.entries.is_empty() {
+                return false;
+            }
+            self.bytes = bytes;
+            self.entries.push(entry);
+            self.last_shown = Some(self.taken);
+        }
+        self.taken += 1;
+        true
+    }
+}
+
+impl<Entry> Default for PageCut<Entry> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            bytes: 0,
+            taken: 0,
+            last_shown: None,
+        }
+    }
+}
+
 /// The page of a list that a request asks for.
 #[derive(Debug)]
 pub struct PageRequest {
@@ -162,6 +206,33 @@ impl PageRequest {
         }))
     }
 
+    /// The places that a page may take of those that were found: as many as it asks for, and those
+    /// whose orders have few enough records. Which of them fit shows as they are rendered.
+    pub fn take_places<'a>(
+        &self,
+        found: &'a [Place],
+        records_of: impl Fn(&OrderKey) -> usize,
+    ) -> &'a [Place] {
+        let (mut known, mut records) = (HashSet::new(), 0);
+        let asked = &found[..found.len().min(self.size.into())];
+        let over = asked.iter().position(|place| {
+            if known.insert(place.order_key) {
+                records += records_of(&place.order_key);
+            }
+            records > PAGE_RECORDS_MAX && known.len() > 1
+        });
+        &asked[..over.unwrap_or(asked.len())]
+    }
+
+    /// The page, and the token for what follows of the places that were found.
+    pub fn end_cut<Entry>(&self, cut: PageCut<Entry>, found: &[Place]) -> (Vec<Entry>, String) {
+        let kept = |place: &Place| -> KeptPlace {
+            let micros = place.create_time.as_microsecond();
+            (micros, place.order_key.0, place.number)
+        };
+        self.end(cut, found, kept)
+    }
+
     /// Cuts the page from what orders hold.
     pub fn cut_places<Entry: Message>(
         &self,
@@ -169,15 +240,15 @@ impl PageRequest {
         orders: &HashMap<OrderKey, Order>,
         render: impl Fn(&Order, u32) -> Option<Entry>,
     ) -> (Vec<Entry>, String) {
-        let kept = |place: &Place| -> KeptPlace {
-            let micros = place.create_time.as_microsecond();
-            (micros, place.order_key.0, place.number)
-        };
-        let render = |place: &Place| {
+        let records_of = |key: &OrderKey| orders.get(key).map_or(0, Order::records);
+        let mut cut = PageCut::default();
+        for place in self.take_places(places, records_of) {
             let order = orders.get(&place.order_key);
-            order.and_then(|order| render(order, place.number))
-        };
-        self.cut(places, render, kept)
+            if !cut.add(order.and_then(|order| render(order, place.number))) {
+                break;
+            }
+        }
+        self.end_cut(cut, places)
     }
 
     /// Renders the page from so many records as [`Self::limit`] says, without what `render` leaves
@@ -189,25 +260,27 @@ impl PageRequest {
         render: impl Fn(&Record) -> Option<Entry>,
         key: impl Fn(&Record) -> Key,
     ) -> (Vec<Entry>, String) {
-        let (mut entries, mut bytes, mut taken) = (Vec::new(), 0, 0);
-        let mut last_shown = None;
+        let mut cut = PageCut::default();
         for record in records.iter().take(self.size.into()) {
-            if let Some(entry) = render(record) {
-                bytes += entry.encoded_len();
-                if bytes > PAGE_BYTES_MAX && !entries.is_empty() {
-                    break;
-                }
-                entries.push(entry);
-                last_shown = Some(record);
+            if !cut.add(render(record)) {
+                break;
             }
-            taken += 1;
         }
-        let is_over = taken == records.len();
+        self.end(cut, records, key)
+    }
+
+    fn end<Record, Key: Serialize, Entry>(
+        &self,
+        cut: PageCut<Entry>,
+        found: &[Record],
+        key: impl Fn(&Record) -> Key,
+    ) -> (Vec<Entry>, String) {
+        let is_over = cut.taken == found.len();
         // Where none is shown, the list goes on all the same.
-        let last = last_shown.or(records[..taken].last());
-        let last = last.filter(|_| !is_over);
+        let last = cut.last_shown.or(cut.taken.checked_sub(1));
+        let last = last.map(|last| &found[last]).filter(|_| !is_over);
         let token = last.map(|last| self.tokens.seal(&key(last)));
-        (entries, token.unwrap_or_default())
+        (cut.entries, token.unwrap_or_default())
     }
 }
 
@@ -270,6 +343,65 @@ mod tests {
             },
         );
         assert!(other_key.open::<(i64, String)>(&token).is_err());
+    }
+
+    fn page(size: u16) -> PageRequest {
+        PageRequest {
+            size,
+            token: String::new(),
+            tokens: tokens("ListOrders", "s1"),
+        }
+    }
+
+    /// Places of these orders, from new to old.
+    fn places(orders: &[u8]) -> Vec<Place> {
+        let place = |(number, order): (u32, &u8)| Place {
+            create_time: Timestamp::UNIX_EPOCH,
+            order_key: OrderKey([*order; 16]),
+            number,
+        };
+        (1..).zip(orders).map(place).collect()
+    }
+
+    #[test]
+    fn a_page_takes_orders_up_to_its_records_and_one_at_least() {
+        let taken = |orders: &[u8], records: usize| {
+            let places = places(orders);
+            page(100).take_places(&places, |_| records).len()
+        };
+        assert_eq!(taken(&[], 1), 0);
+        assert_eq!(taken(&[1, 2, 3], PAGE_RECORDS_MAX / 2), 2);
+        assert_eq!(taken(&[1, 2, 3], PAGE_RECORDS_MAX / 2 + 1), 1);
+        assert_eq!(
+            taken(&[1, 2], PAGE_RECORDS_MAX + 1),
+            1,
+            "or nobody got past it"
+        );
+        assert_eq!(
+            taken(&[1, 1, 1, 2], PAGE_RECORDS_MAX / 2),
+            4,
+            "an order counts once"
+        );
+        let many = places(&[1; 30]);
+        assert_eq!(page(29).take_places(&many, |_| 0).len(), 29);
+    }
+
+    #[test]
+    fn a_page_takes_entries_up_to_its_bytes_and_one_at_least() {
+        let entry = |bytes: usize| pb::Order {
+            order_id: "x".repeat(bytes),
+            ..Default::default()
+        };
+        let large = entry(PAGE_BYTES_MAX / 2 - 8);
+        let cut = |records: &[&pb::Order]| {
+            let (entries, token) = page(10).cut(records, |order| Some((**order).clone()), |_| 7);
+            (entries.len(), page(10).tokens.open::<i32>(&token).unwrap())
+        };
+        assert_eq!(cut(&[&large, &large]), (2, None));
+        assert_eq!(cut(&[&large, &large, &entry(100)]), (2, Some(7)));
+        assert_eq!(cut(&[&entry(PAGE_BYTES_MAX + 1)]), (1, None));
+        assert_eq!(cut(&[&entry(PAGE_BYTES_MAX + 1), &large]), (1, Some(7)));
+        assert_eq!(cut(&[&large, &entry(PAGE_BYTES_MAX)]), (1, Some(7)));
     }
 
     #[test]

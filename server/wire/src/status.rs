@@ -3,6 +3,7 @@
 //! `ErrorReason` by a test.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use belay_domain::document::DocumentError;
@@ -36,6 +37,36 @@ const OVERLOADED_RETRY: Duration = Duration::from_millis(250);
 const CONTENTION_RETRY: Duration = Duration::from_millis(50);
 const OUTCOME_UNKNOWN_RETRY: Duration = Duration::from_millis(500);
 const DATABASE_RETRY: Duration = Duration::from_secs(1);
+
+/// A limit that each caller has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallerLimit {
+    CallsPerSecond,
+    ConcurrentCalls,
+    RequestBytesPerSecond,
+}
+
+impl CallerLimit {
+    pub const ALL: [Self; 3] = [
+        Self::CallsPerSecond,
+        Self::ConcurrentCalls,
+        Self::RequestBytesPerSecond,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            CallerLimit::CallsPerSecond => "CALLS_PER_SECOND",
+            CallerLimit::ConcurrentCalls => "CONCURRENT_CALLS",
+            CallerLimit::RequestBytesPerSecond => "REQUEST_BYTES_PER_SECOND",
+        }
+    }
+}
+
+impl fmt::Display for CallerLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// The reason why a call does not get its answer, and what a person reads of it.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -90,6 +121,13 @@ pub enum CallError {
     /// Of a stream.
     #[error("what let the caller in has expired, was withdrawn or shows less now; begin again")]
     SessionEnded,
+    #[error("the caller asks for more than it may: {limit} is at most {limit_max}")]
+    CallerLimit {
+        limit: CallerLimit,
+        limit_max: u32,
+        /// When the caller may come back.
+        retry: Duration,
+    },
     #[error("the role {role:?} may not do this")]
     RoleNotAllowed { role: String },
     #[error("the server has more work than it takes in; nothing was done")]
@@ -221,6 +259,7 @@ impl CallError {
             CallError::DeadlineExceeded => ErrorReason::DeadlineExceeded,
             CallError::CallerUnknown => ErrorReason::CallerUnknown,
             CallError::SessionEnded => ErrorReason::SessionEnded,
+            CallError::CallerLimit { .. } => ErrorReason::CallerLimit,
             CallError::RoleNotAllowed { .. } => ErrorReason::RoleNotAllowed,
             CallError::Overloaded => ErrorReason::Overloaded,
             CallError::StoreNotFound { .. } => ErrorReason::StoreNotFound,
@@ -259,6 +298,11 @@ impl CallError {
             CallError::CurrencyMismatch { expected, field } => {
                 return mixed_currencies(expected, field, message);
             }
+            CallError::CallerLimit {
+                limit,
+                limit_max,
+                retry,
+            } => return beyond_limit(limit, limit_max, retry, message),
             CallError::MetadataTooLarge => one("limit_bytes", METADATA_BYTES_MAX.to_string()),
             CallError::MessageTooLarge { limit_bytes } => {
                 one("limit_bytes", limit_bytes.to_string())
@@ -410,6 +454,25 @@ fn mixed_currencies(expected: Currency, field: String, message: String) -> Statu
     .fit()
 }
 
+fn beyond_limit(limit: CallerLimit, limit_max: u32, retry: Duration, message: String) -> Status {
+    let metadata = [
+        ("limit", limit.name().to_owned()),
+        ("limit_max", limit_max.to_string()),
+    ];
+    StatusDraft {
+        code: code(ErrorReason::CallerLimit).0,
+        reason: ErrorReason::CallerLimit,
+        message,
+        metadata: metadata
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+        violations: Violations::None,
+        retry_delay: Some(retry),
+    }
+    .fit()
+}
+
 fn bad_request(reason: ErrorReason, entries: Vec<(String, String)>, left_out: usize) -> Status {
     let message = match entries.first() {
         Some((field, description)) if field.is_empty() => description.clone(),
@@ -475,6 +538,8 @@ fn code(reason: ErrorReason) -> (Code, With) {
         ErrorReason::MetadataTooLarge | ErrorReason::MessageTooLarge => {
             (Code::ResourceExhausted, With::Nothing)
         }
+        // How long to wait follows from what the caller has asked for.
+        ErrorReason::CallerLimit => (Code::ResourceExhausted, With::Nothing),
         ErrorReason::Overloaded => (Code::ResourceExhausted, With::RetryDelay(OVERLOADED_RETRY)),
         ErrorReason::PositionExpired | ErrorReason::PositionAhead => {
             (Code::OutOfRange, With::Nothing)

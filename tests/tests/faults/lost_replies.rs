@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use belay_client::{RequestId, Store, Units, reason};
+use belay_server::db::shares::Shares;
 use belay_tests::instance::{Service, insistent, literal, payments, storefront};
 use belay_tests::shop::{TOTAL, eur, new_order};
 use belay_tests::{TestServer, run};
@@ -30,7 +31,7 @@ async fn behind_a_proxy(t: &TestServer) -> (Proxy, Service) {
     let proxy = Proxy::start(&t.database.url()).await;
     let service = Service::start(proxy.url(), |settings| {
         settings.lanes = 1;
-        settings.connections = 4;
+        settings.connections = Shares::least(1);
     });
     (proxy, service.await)
 }
@@ -140,7 +141,7 @@ fn a_database_that_falls_silent_holds_no_lane() {
         let proxy = Proxy::start(&t.database.url()).await;
         let service = Service::start(proxy.url(), |settings| {
             settings.lanes = 1;
-            settings.connections = 4;
+            settings.connections = Shares::least(1);
             settings.database_wait_max = SILENCE_MAX;
         });
         let service = service.await;
