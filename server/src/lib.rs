@@ -43,6 +43,7 @@ pub mod simulation;
 pub mod store_cache;
 pub mod telemetry;
 pub mod tls;
+mod trusted_file;
 pub mod verify;
 pub mod workers;
 

@@ -390,6 +390,10 @@ fn start_workers(
             workers.spawn(until(stop.clone(), async move { jwt.keep_fresh().await }));
         }
     }
+    if let Authentication::Proxy(proxy) = &settings.authentication {
+        let reload = workers::reload_proxy_secret::run(proxy.clone());
+        workers.spawn(until(stop.clone(), reload));
+    }
     if let Some(tls) = tls {
         workers.spawn(until(stop.clone(), workers::reload_tls::run(tls)));
     }

@@ -83,6 +83,11 @@ impl Authority {
 
     /// A list of those that are revoked, in PEM.
     pub fn revocations(&self, revoked: &[&Certified]) -> String {
+        self.revocations_until(revoked, 2040)
+    }
+
+    /// The same, to be followed by the next at the beginning of this year.
+    pub fn revocations_until(&self, revoked: &[&Certified], year: i32) -> String {
         let revoked = revoked.iter().map(|certified| RevokedCertParams {
             serial_number: certified.serial.clone(),
             revocation_time: date_time_ymd(2021, 1, 1),
@@ -91,7 +96,7 @@ impl Authority {
         });
         let list = CertificateRevocationListParams {
             this_update: date_time_ymd(2021, 1, 1),
-            next_update: date_time_ymd(2040, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
             crl_number: SerialNumber::from(next_number()),
             issuing_distribution_point: None,
             revoked_certs: revoked.collect(),

@@ -228,6 +228,32 @@ fn a_certificate_that_is_revoked_opens_no_connection_any_more() {
 }
 
 #[test]
+fn a_list_that_is_out_of_date_lets_nobody_in_and_is_told() {
+    run(async |t| {
+        let front = Front::new();
+        let client = front.clients.client(&[EDGE]);
+        let list = front.clients.revocations_until(&[], 2022);
+        let list = front.files.write("revoked.pem", &list);
+        let clients = front.files.path("clients.pem");
+        let flags = [
+            "--tls-client-ca",
+            argument(&clients),
+            "--tls-client-crl",
+            argument(&list),
+        ];
+        let mut belay = serve(t, &front, &flags).await;
+        let told = |line: &str| {
+            line.contains("a file of TLS has expired")
+                .then(|| line.to_owned())
+        };
+        let line = belay.running.until_said("it is told", told).await;
+        assert!(line.contains("revoked.pem"), "{line}");
+        let shaken = front.shake_hands(belay.address, &TLS13, &["h2"], Some(&client));
+        assert!(shaken.await.is_err());
+    });
+}
+
+#[test]
 fn a_renewed_certificate_is_taken_over_and_cuts_nothing() {
     run(async |t| {
         let front = Front::new();

@@ -8,12 +8,9 @@
 mod difference;
 mod document;
 mod known;
-pub(crate) mod permissions;
 mod secret;
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -23,10 +20,10 @@ use belay_domain::document::DocumentError;
 pub use self::difference::{Difference, TOLD_MAX, told};
 pub(crate) use self::known::Credential;
 use self::known::{Entry, Known};
-use self::permissions::Readers;
 pub use self::secret::{SECRET_BITS_MIN, SECRET_CHARS_MIN, hash_secret};
 use super::peer::PeerName;
 use crate::telemetry::logins::Cause;
+use crate::trusted_file::{self, Looks};
 
 /// Between two looks at the file.
 pub const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
@@ -47,16 +44,6 @@ pub struct KeyFile {
     path: PathBuf,
     known: RwLock<Arc<Known>>,
     looks: Mutex<Looks>,
-}
-
-/// A look at the file: what its text comes to, or why there is none.
-type Look = Result<blake3::Hash, KeyFileError>;
-
-/// The looks that the next one is compared with.
-struct Looks {
-    last: Look,
-    /// The last one that was acted on: the file was taken, or refused.
-    acted_on: Look,
 }
 
 /// The outcome of a reload.
@@ -104,22 +91,13 @@ impl KeyFile {
     /// Where the file cannot be read, has errors, or others may write it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, KeyFileError> {
         let path = path.into();
-        let (text, readers) = read(&path)?;
-        if readers == Readers::Everybody {
-            tracing::warn!(
-                path = %path.display(),
-                "everybody on this machine may read the key file; only the server needs to (chmod o-r)"
-            );
-        }
-        let known = Known::of(parse(&path, &text)?);
-        let look = Ok(blake3::hash(&text));
+        let file = read(&path)?;
+        file.warn_of_readers(&path, "hashes of secrets");
+        let known = Known::of(parse(&path, &file.bytes)?);
         Ok(Self {
             path,
             known: RwLock::new(Arc::new(known)),
-            looks: Mutex::new(Looks {
-                last: look.clone(),
-                acted_on: look,
-            }),
+            looks: Mutex::new(Looks::after(blake3::hash(&file.bytes))),
         })
     }
 
@@ -136,18 +114,13 @@ impl KeyFile {
     /// Looks at the file again.
     pub fn reload(&self) -> Reload {
         let read = read(&self.path);
-        let look: Look = match &read {
-            Ok((text, _)) => Ok(blake3::hash(text)),
-            Err(error) => Err(error.clone()),
-        };
+        let look = read.as_ref().map(|file| blake3::hash(&file.bytes));
+        let found = trusted_file::found(look);
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_settled = look == looks.last;
-        looks.last = look.clone();
-        if !is_settled || look == looks.acted_on {
+        if !looks.is_to_be_judged(found) {
             return Reload::Unchanged;
         }
-        looks.acted_on = look;
-        match read.and_then(|(text, _)| parse(&self.path, &text)) {
+        match read.and_then(|file| parse(&self.path, &file.bytes)) {
             Ok(entries) => Reload::Taken(self.take(entries)),
             Err(error) => Reload::Invalid(error),
         }
@@ -179,29 +152,14 @@ pub fn fuzz(data: &[u8]) {
     }
 }
 
-fn read(path: &Path) -> Result<(Vec<u8>, Readers), KeyFileError> {
-    let failed = |description: String| KeyFileError {
+fn read(path: &Path) -> Result<trusted_file::Read, KeyFileError> {
+    trusted_file::read(path, FILE_BYTES_MAX).map_err(|description| KeyFileError {
         path: path.to_owned(),
         errors: vec![DocumentError {
             path: String::new(),
             description,
         }],
-    };
-    let file = File::open(path).map_err(|error| failed(format!("it cannot be opened: {error}")))?;
-    let metadata = file.metadata();
-    let metadata = metadata.map_err(|error| failed(format!("it cannot be looked at: {error}")))?;
-    let readers = permissions::check(&metadata).map_err(failed)?;
-    let mut text = Vec::new();
-    let bytes_max = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
-    let mut bounded = file.take(bytes_max.saturating_add(1));
-    bounded
-        .read_to_end(&mut text)
-        .map_err(|error| failed(format!("it cannot be read: {error}")))?;
-    if text.len() <= FILE_BYTES_MAX {
-        Ok((text, readers))
-    } else {
-        Err(failed(format!("may have at most {FILE_BYTES_MAX} bytes")))
-    }
+    })
 }
 
 fn parse(path: &Path, text: &[u8]) -> Result<Vec<Entry>, KeyFileError> {

@@ -2,74 +2,111 @@
 //! know, or the proxy's certificate.
 
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use http::HeaderMap;
 
 use super::key_file::HASH_PREFIX;
 use super::peer::{Peer, PeerName};
+use crate::trusted_file::{self, Looks};
 
 /// The header in which the proxy sends its secret.
 pub const SECRET_HEADER: &str = "belay-proxy-secret";
 /// Secrets that are known at once: the one in use, and the one that comes next.
 pub const SECRETS_MAX: usize = 2;
 /// Largest file, in bytes.
-pub const FILE_BYTES_MAX: u64 = 4 * 1024;
+pub const FILE_BYTES_MAX: usize = 4 * 1024;
 
 /// The proof that a proxy gives with every call.
-#[derive(Clone)]
+#[derive(Debug)]
 pub enum Proxy {
-    /// One of these secrets, by their hashes.
-    Secret(Vec<blake3::Hash>),
+    /// One of the secrets of this file.
+    Secret(SecretFile),
     /// A certificate with this name, which the port has verified.
     Certificate(PeerName),
 }
 
+/// The file with the hashes of the proxy's secrets, as it was when it last had no error. Its lines
+/// are those that `belay hash-secret` prints. It is looked at again as the key file is.
+pub struct SecretFile {
+    path: PathBuf,
+    hashes: RwLock<Vec<blake3::Hash>>,
+    looks: Mutex<Looks>,
+}
+
 /// Shows no hash.
-impl fmt::Debug for Proxy {
+impl fmt::Debug for SecretFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Proxy::Secret(secrets) => write!(f, "Secret({} known)", secrets.len()),
-            Proxy::Certificate(name) => write!(f, "Certificate({name:?})"),
+        f.debug_struct("SecretFile")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SecretFile {
+    /// # Errors
+    /// What is wrong with the file, in one line.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, String> {
+        let path = path.into();
+        let told = |error: &str| format!("{}: {error}", path.display());
+        let file = trusted_file::read(&path, FILE_BYTES_MAX).map_err(|error| told(&error))?;
+        file.warn_of_readers(&path, "hashes of secrets");
+        let hashes = hashes(&file.bytes).map_err(told)?;
+        Ok(Self {
+            path,
+            hashes: RwLock::new(hashes),
+            looks: Mutex::new(Looks::after(blake3::hash(&file.bytes))),
+        })
+    }
+
+    /// Looks at the file again, and says so in the log where it has changed. One with errors changes
+    /// nothing. Reads a file.
+    pub fn reload(&self) {
+        let read = trusted_file::read(&self.path, FILE_BYTES_MAX);
+        let look = read.as_ref().map(|file| blake3::hash(&file.bytes));
+        let found = trusted_file::found(look);
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        if !looks.is_to_be_judged(found) {
+            return;
         }
+        let path = self.path.display();
+        match read.and_then(|file| hashes(&file.bytes).map_err(str::to_owned)) {
+            Ok(hashes) => {
+                tracing::info!(%path, count = hashes.len(), "the proxy's secrets have changed and are taken");
+                *self.hashes.write().unwrap_or_else(PoisonError::into_inner) = hashes;
+            }
+            Err(error) => {
+                tracing::error!(%path, %error, "the proxy's secrets stay those from before");
+            }
+        }
+    }
+
+    fn knows(&self, secret: &[u8]) -> bool {
+        let hash = blake3::hash(secret);
+        let hashes = self.hashes.read().unwrap_or_else(PoisonError::into_inner);
+        // All of them, each in constant time.
+        hashes
+            .iter()
+            .fold(false, |found, known| found | (*known == hash))
     }
 }
 
 impl Proxy {
-    /// Reads a file with the lines that `belay hash-secret` prints.
-    ///
-    /// # Errors
-    /// What is wrong with the file, in one line.
-    pub fn of_file(path: &Path) -> Result<Self, String> {
-        let told = |error: &str| format!("{}: {error}", path.display());
-        let io = |error: std::io::Error| told(&error.to_string());
-        if std::fs::metadata(path).map_err(io)?.len() > FILE_BYTES_MAX {
-            return Err(told(&format!("may have at most {FILE_BYTES_MAX} bytes")));
-        }
-        let text = std::fs::read_to_string(path).map_err(io)?;
-        hashes(&text).map(Self::Secret).map_err(told)
-    }
-
     /// Whether a call came through the proxy.
     pub(crate) fn sent(&self, headers: &HeaderMap, peer: Option<&Peer>) -> bool {
         match self {
             Proxy::Secret(known) => {
                 let mut sent = headers.get_all(SECRET_HEADER).iter();
-                let (Some(secret), None) = (sent.next(), sent.next()) else {
-                    return false;
-                };
-                let hash = blake3::hash(secret.as_bytes());
-                // All of them, each in constant time.
-                known
-                    .iter()
-                    .fold(false, |found, known| found | (*known == hash))
+                matches!((sent.next(), sent.next()), (Some(secret), None) if known.knows(secret.as_bytes()))
             }
             Proxy::Certificate(name) => peer.is_some_and(|peer| peer.names.contains(name)),
         }
     }
 }
 
-fn hashes(text: &str) -> Result<Vec<blake3::Hash>, &'static str> {
+fn hashes(text: &[u8]) -> Result<Vec<blake3::Hash>, &'static str> {
+    let text = std::str::from_utf8(text).map_err(|_| "it is no text in UTF-8")?;
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     let hash = |line: &str| {
@@ -91,6 +128,7 @@ mod tests {
 
     use super::super::key_file::hash_secret;
     use super::*;
+    use crate::trusted_file::Scratch;
 
     const SECRET: &str = "9f1c7a40d2e85b36c04be7d19a6f3582";
     const NEXT: &str = "5be07d91f3a2c68e4d10b7a9c3f8e265";
@@ -106,8 +144,8 @@ mod tests {
     #[test]
     fn a_call_comes_through_the_proxy_if_it_has_one_of_its_secrets_once() {
         let lines = [SECRET, NEXT].map(|secret| hash_secret(secret).unwrap());
-        let proxy =
-            Proxy::Secret(hashes(&format!("# shop\n{}\n\n{}", lines[0], lines[1])).unwrap());
+        let file = Scratch::holding(&format!("# shop\n{}\n\n{}", lines[0], lines[1]));
+        let proxy = Proxy::Secret(SecretFile::open(&file.0).unwrap());
         assert!(proxy.sent(&headers(&[SECRET]), None));
         assert!(proxy.sent(&headers(&[NEXT]), None));
         for odd in [
@@ -126,10 +164,46 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_given_and_withdrawn_without_a_restart_and_a_slip_changes_nothing() {
+        let [line, next] = [SECRET, NEXT].map(|secret| hash_secret(secret).unwrap());
+        let file = Scratch::holding(&line);
+        let proxy = Proxy::Secret(SecretFile::open(&file.0).unwrap());
+        let knows = |text: &str| {
+            file.write(text);
+            let Proxy::Secret(known) = &proxy else {
+                unreachable!()
+            };
+            known.reload();
+            let at_once = [SECRET, NEXT].map(|secret| known.knows(secret.as_bytes()));
+            known.reload();
+            (
+                at_once,
+                [SECRET, NEXT].map(|secret| known.knows(secret.as_bytes())),
+            )
+        };
+        let both = format!("{line}\n{next}");
+        assert_eq!(knows(&both), ([true, false], [true, true]));
+        assert_eq!(knows("half a li"), ([true, true], [true, true]));
+        assert_eq!(knows(&next), ([true, true], [false, true]));
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_is_refused() {
+        let file = Scratch::holding(&hash_secret(SECRET).unwrap());
+        let of_mode = |mode| {
+            file.set_mode(mode);
+            SecretFile::open(&file.0).is_ok()
+        };
+        assert!(of_mode(0o600) && of_mode(0o644));
+        assert!(!of_mode(0o620) && !of_mode(0o602));
+    }
+
+    #[test]
     fn a_file_holds_one_hash_or_two() {
         let line = hash_secret(SECRET).unwrap();
-        assert_eq!(hashes(&line).unwrap().len(), 1);
-        assert_eq!(hashes(&[line.as_str(); 2].join("\n")).unwrap().len(), 2);
+        let count = |text: &str| hashes(text.as_bytes()).map(|hashes| hashes.len());
+        assert_eq!(count(&line), Ok(1));
+        assert_eq!(count(&[line.as_str(); 2].join("\n")), Ok(2));
         for odd in [
             "",
             "\n# none\n",
@@ -137,7 +211,7 @@ mod tests {
             "blake3:12",
             &[line.as_str(); 3].join("\n"),
         ] {
-            assert!(hashes(odd).is_err(), "{odd}");
+            assert!(count(odd).is_err(), "{odd}");
         }
     }
 

@@ -1,7 +1,4 @@
-use std::fs::{self, Permissions};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 
 use belay_domain::actor::Role::{Auditor, Operator, Seller, Support};
 use belay_domain::actor::{Actor, Role};
@@ -11,6 +8,7 @@ use super::jwt::testing::{Issuer, claims};
 use super::key_file::hash_secret;
 use super::peer::PeerName;
 use super::*;
+use crate::trusted_file::Scratch;
 
 const SECRET: &str = "9f1c7a40d2e85b36c04be7d19a6f3582";
 const BOUND: &str = "5be07d91f3a2c68e4d10b7a9c3f8e265";
@@ -37,42 +35,26 @@ fn peer(names: &[&str]) -> Peer {
     }
 }
 
-/// A key file that goes with the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    /// One caller by secret or certificate, one by both, one by certificates alone, one whose secret
-    /// expires.
-    fn new() -> Self {
-        let name = format!("belay-logins-{}.yaml", crate::ids::request_id());
-        let path = std::env::temp_dir().join(name);
-        let line = |secret| hash_secret(secret).unwrap();
-        let all = "stores: ALL, sellers: ALL, warehouses: ALL, carriers: ALL";
-        let text = format!(
-            "callers:
+/// One caller by secret or certificate, one by both, one by certificates alone, one whose secret
+/// expires.
+fn key_file() -> Scratch {
+    let line = |secret| hash_secret(secret).unwrap();
+    let all = "stores: ALL, sellers: ALL, warehouses: ALL, carriers: ALL";
+    Scratch::holding(&format!(
+        "callers:
   - {{id: either, role: AUDITOR, {all}, secrets: ['{}'], certificates: ['dns:either.example.org']}}
   - {{id: both, role: SUPPORT, {all}, secrets: ['{}'], certificates: ['spiffe://example.org/both'], require_both: true}}
   - {{id: mesh, role: OPERATOR, {all}, certificates: ['dns:mesh.example.org', 'dns:mesh2.example.org']}}
   - {{id: old, role: AUDITOR, {all}, secrets: [{{hash: '{}', expires: '2026-03-01T00:00:00Z'}}]}}
 ",
-            line(SECRET),
-            line(BOUND),
-            line(EXPIRING)
-        );
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        Self(path)
-    }
-
-    fn open(&self) -> Arc<KeyFile> {
-        Arc::new(KeyFile::open(&self.0).unwrap())
-    }
+        line(SECRET),
+        line(BOUND),
+        line(EXPIRING)
+    ))
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
+fn open(file: &Scratch) -> Arc<KeyFile> {
+    Arc::new(KeyFile::open(&file.0).unwrap())
 }
 
 fn at(time: &str) -> Timestamp {
@@ -112,9 +94,9 @@ async fn a_caller_is_whom_the_headers_name_where_they_are_believed() {
 
 #[tokio::test]
 async fn a_caller_is_known_by_token_by_certificate_or_by_both() {
-    let file = Scratch::new();
+    let file = key_file();
     let credentials = Credentials {
-        key_file: Some(file.open()),
+        key_file: Some(open(&file)),
         jwt: None,
         failed_logins: FailedLogins::default(),
     };
@@ -171,9 +153,9 @@ async fn a_caller_is_known_by_token_by_certificate_or_by_both() {
 
 #[tokio::test]
 async fn a_secret_counts_until_it_expires() {
-    let file = Scratch::new();
+    let file = key_file();
     let credentials = Credentials {
-        key_file: Some(file.open()),
+        key_file: Some(open(&file)),
         jwt: None,
         failed_logins: FailedLogins::default(),
     };
@@ -190,10 +172,10 @@ async fn a_secret_counts_until_it_expires() {
 
 #[tokio::test]
 async fn a_key_file_and_an_issuer_know_their_callers_side_by_side() {
-    let (file, issuer) = (Scratch::new(), Issuer::new());
+    let (file, issuer) = (key_file(), Issuer::new());
     let now = at("2026-01-01T00:00:00Z");
     let credentials = Credentials {
-        key_file: Some(file.open()),
+        key_file: Some(open(&file)),
         jwt: Some(Arc::new(issuer.jwt())),
         failed_logins: FailedLogins::default(),
     };
@@ -217,10 +199,10 @@ async fn a_key_file_and_an_issuer_know_their_callers_side_by_side() {
 // Time stands still: failures are forgotten with it.
 #[tokio::test(start_paused = true)]
 async fn an_address_with_too_many_failures_has_no_more_tokens_verified() {
-    let (file, issuer) = (Scratch::new(), Issuer::new());
+    let (file, issuer) = (key_file(), Issuer::new());
     let now = wall_time();
     let credentials = Arc::new(Credentials {
-        key_file: Some(file.open()),
+        key_file: Some(open(&file)),
         jwt: Some(Arc::new(issuer.jwt())),
         failed_logins: FailedLogins::new(failed_logins::FAILURES_MIN),
     });

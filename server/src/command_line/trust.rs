@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::tls::PortTls;
 use crate::auth::peer::PeerName;
-use crate::auth::proxy::Proxy;
+use crate::auth::proxy::{Proxy, SecretFile};
 
 /// The proxy in front, if there is one.
 #[derive(Debug, Clone, Args)]
@@ -88,7 +88,10 @@ impl ProxyArguments {
         tls: PortTls,
     ) -> Result<Option<Proxy>, TrustError> {
         let proof = match (&self.proxy_secret_file, &self.proxy_name) {
-            (Some(file), _) => Some(Proxy::of_file(file).map_err(TrustError::SecretFile)?),
+            (Some(file), _) => {
+                let secrets = SecretFile::open(file).map_err(TrustError::SecretFile)?;
+                Some(Proxy::Secret(secrets))
+            }
             (None, Some(name)) => Some(Proxy::Certificate(name.clone())),
             (None, None) => None,
         };

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use x509_cert::Certificate;
+use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -68,4 +69,13 @@ pub(super) fn expires(der: &[u8]) -> Result<Duration, String> {
         certificate.map_err(|error| format!("the certificate cannot be read: {error}"))?;
     let validity = certificate.tbs_certificate().validity();
     Ok(validity.not_after.to_unix_duration())
+}
+
+/// When a list of revoked certificates is to be followed by the next one, since the beginning of
+/// 1970; none where it does not say.
+pub(super) fn list_expires(der: &[u8]) -> Result<Option<Duration>, String> {
+    let list = <CertificateList>::from_der(der);
+    let list = list.map_err(|error| format!("the list cannot be read: {error}"))?;
+    let next = list.tbs_cert_list.next_update;
+    Ok(next.map(|next| next.to_unix_duration()))
 }

@@ -12,6 +12,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::{certificate, pem};
+use crate::trusted_file;
 
 /// gRPC is HTTP/2 and nothing else.
 pub(super) const ALPN: &[u8] = b"h2";
@@ -90,7 +91,7 @@ impl TlsSettings {
 /// What is in the files.
 pub(super) struct Contents {
     certificate: Vec<u8>,
-    key: Vec<u8>,
+    pub(super) key: trusted_file::Read,
     ca: Option<Vec<u8>>,
     revocations: Option<Vec<u8>>,
 }
@@ -98,9 +99,10 @@ pub(super) struct Contents {
 impl Contents {
     pub(super) fn read(settings: &TlsSettings) -> Result<Self, String> {
         let clients = settings.clients.as_ref();
-        let optional = |path: Option<&PathBuf>| path.map(|path| pem::read(path)).transpose();
+        let bytes = |path: &PathBuf| pem::read(path).map(|file| file.bytes);
+        let optional = |path: Option<&PathBuf>| path.map(bytes).transpose();
         Ok(Self {
-            certificate: pem::read(&settings.certificate)?,
+            certificate: bytes(&settings.certificate)?,
             key: pem::read(&settings.key)?,
             ca: optional(clients.map(|clients| &clients.ca))?,
             revocations: optional(clients.and_then(|clients| clients.revocations.as_ref()))?,
@@ -110,7 +112,11 @@ impl Contents {
     /// Equal where nothing has changed.
     pub(super) fn hash(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
-        let files = [Some(&self.certificate), Some(&self.key), self.ca.as_ref()];
+        let files = [
+            Some(&self.certificate),
+            Some(&self.key.bytes),
+            self.ca.as_ref(),
+        ];
         for file in files.into_iter().chain([self.revocations.as_ref()]) {
             // So that no byte can move from one file into the next unseen.
             let file = file.map_or(&[][..], Vec::as_slice);
@@ -127,6 +133,8 @@ pub(super) struct Taken {
     /// When the server's certificate, or the first one between it and its authority, expires; since
     /// the beginning of 1970.
     pub(super) expires: Duration,
+    /// When the first list of revoked certificates expires, likewise.
+    pub(super) revocations_expire: Option<Duration>,
 }
 
 /// Puts the settings and the files together.
@@ -149,7 +157,7 @@ pub(super) fn build(
         .map(|link| certificate::expires(link))
         .collect();
     let expiries = expiries.map_err(of(&settings.certificate))?;
-    let key = pem::parse_key(&contents.key).map_err(of(&settings.key))?;
+    let key = pem::parse_key(&contents.key.bytes).map_err(of(&settings.key))?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(settings.oldest.and_newer())
         .map_err(|error| error.to_string())?;
@@ -178,7 +186,30 @@ pub(super) fn build(
     Ok(Taken {
         config: Arc::new(config),
         expires: expiries.into_iter().min().unwrap_or_default(),
+        revocations_expire: revocations_expire(settings, contents)?,
     })
+}
+
+fn revocations_expire(
+    settings: &TlsSettings,
+    contents: &Contents,
+) -> Result<Option<Duration>, String> {
+    let path = settings
+        .clients
+        .as_ref()
+        .and_then(|clients| clients.revocations.as_ref());
+    let (Some(path), Some(list)) = (path, &contents.revocations) else {
+        return Ok(None);
+    };
+    let lists = pem::parse_revocations(list);
+    let expiries: Result<Vec<_>, String> = lists.and_then(|lists| {
+        lists
+            .iter()
+            .map(|list| certificate::list_expires(list))
+            .collect()
+    });
+    let expiries = expiries.map_err(|error| pem::told(path, &error))?;
+    Ok(expiries.into_iter().flatten().min())
 }
 
 fn verifier(

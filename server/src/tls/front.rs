@@ -16,8 +16,9 @@ use super::config::{ALPN, Contents, Taken, TlsSettings, build};
 use super::failures::{Failure, FailureLines};
 use crate::auth::peer::PeerName;
 use crate::telemetry::tls::TlsMetrics;
+use crate::trusted_file::{self, Looks};
 
-/// A certificate that expires sooner is warned of.
+/// A certificate, or a revocation list, that expires sooner is warned of.
 pub const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 3_600);
 /// Between two warnings.
 const EXPIRY_WARNING_INTERVAL: Duration = Duration::from_secs(24 * 3_600);
@@ -28,6 +29,8 @@ pub struct Front {
     provider: Arc<CryptoProvider>,
     taken: RwLock<Taken>,
     looks: Mutex<Looks>,
+    /// When an expiry was warned of.
+    warned: Mutex<Option<Duration>>,
     failures: Mutex<FailureLines>,
     metrics: TlsMetrics,
 }
@@ -40,36 +43,13 @@ impl fmt::Debug for Front {
     }
 }
 
-/// What the looks at the files have found.
-#[derive(Debug)]
-struct Looks {
-    /// What was tried last: it is taken, or was told to be faulty.
-    judged: blake3::Hash,
-    last: blake3::Hash,
-    /// When the expiry was warned of.
-    warned: Option<Duration>,
-}
-
-impl Looks {
-    /// Whether what a look finds is to be tried: it is new, and was the same at two looks, so that
-    /// it is not half written.
-    fn is_to_be_judged(&mut self, found: blake3::Hash) -> bool {
-        let is_settled = self.last == found;
-        self.last = found;
-        if is_settled && self.judged != found {
-            self.judged = found;
-            return true;
-        }
-        false
-    }
-}
-
 impl Front {
     /// # Errors
     /// Where the files cannot be read or do not go together.
     pub fn open(settings: TlsSettings, metrics: TlsMetrics) -> Result<Self, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let contents = Contents::read(&settings)?;
+        contents.key.warn_of_readers(&settings.key, "a private key");
         let taken = build(&settings, &contents, &provider)?;
         metrics.expires(taken.expires);
         let hash = contents.hash();
@@ -77,11 +57,8 @@ impl Front {
             settings,
             provider,
             taken: RwLock::new(taken),
-            looks: Mutex::new(Looks {
-                judged: hash,
-                last: hash,
-                warned: None,
-            }),
+            looks: Mutex::new(Looks::after(hash)),
+            warned: Mutex::default(),
             failures: Mutex::default(),
             metrics,
         };
@@ -143,10 +120,7 @@ impl Front {
     /// Looks at the files, and takes over what has changed. Reads files.
     pub fn look(&self) {
         let contents = Contents::read(&self.settings);
-        let found = match &contents {
-            Ok(contents) => contents.hash(),
-            Err(error) => blake3::hash(error.as_bytes()),
-        };
+        let found = trusted_file::found(contents.as_ref().map(Contents::hash));
         let is_to_be_judged = {
             let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
             looks.is_to_be_judged(found)
@@ -164,8 +138,7 @@ impl Front {
                     );
                     self.metrics.expires(taken.expires);
                     *self.taken.write().unwrap_or_else(PoisonError::into_inner) = taken;
-                    let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-                    looks.warned = None;
+                    *self.warned.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 }
                 Err(error) => {
                     tracing::error!(%error, "TLS goes on with the files from before")
@@ -185,22 +158,41 @@ impl Front {
     }
 
     fn warn_of_expiry(&self, now: Duration) {
-        let expires = {
+        let (certificate, revocations) = {
             let taken = self.taken.read().unwrap_or_else(PoisonError::into_inner);
-            taken.expires
+            (taken.expires, taken.revocations_expire)
         };
-        let left = expires.saturating_sub(now);
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        if !is_warned_of(left, looks.warned.map(|warned| now.saturating_sub(warned))) {
+        let first = revocations.map_or(certificate, |list| list.min(certificate));
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let since_warned = warned.map(|warned| now.saturating_sub(warned));
+        if !is_warned_of(first.saturating_sub(now), since_warned) {
             return;
         }
-        looks.warned = Some(now);
-        let file = self.settings.certificate.display();
-        if left.is_zero() {
-            tracing::error!(%file, "the certificate that callers are shown has expired");
-        } else {
-            let hours_left = left.as_secs() / 3_600;
-            tracing::warn!(%file, hours_left, "the certificate that callers are shown expires");
+        *warned = Some(now);
+        let clients = self.settings.clients.as_ref();
+        let revocation_file = clients.and_then(|clients| clients.revocations.as_deref());
+        let files = [
+            (
+                Some(self.settings.certificate.as_path()),
+                Some(certificate),
+                "callers are shown it",
+            ),
+            (
+                revocation_file,
+                revocations,
+                "without it no certificate of a client is believed",
+            ),
+        ];
+        for (file, expires, why) in files {
+            let (Some(file), Some(expires)) = (file, expires) else {
+                continue;
+            };
+            let (file, left) = (file.display(), expires.saturating_sub(now));
+            if left.is_zero() {
+                tracing::error!(%file, why, "a file of TLS has expired");
+            } else if left < EXPIRY_WARNING {
+                tracing::warn!(%file, why, hours_left = left.as_secs() / 3_600, "a file of TLS expires");
+            }
         }
     }
 }
@@ -223,33 +215,6 @@ fn now() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn files_are_judged_once_and_only_after_two_looks_that_agree() {
-        let [first, second, third] = [b"1", b"2", b"3"].map(|text| blake3::hash(text));
-        let mut looks = Looks {
-            judged: first,
-            last: first,
-            warned: None,
-        };
-        let found = [
-            (first, false),
-            (second, false),
-            // Still being written.
-            (third, false),
-            (third, true),
-            (third, false),
-            (second, false),
-            (second, true),
-            // Back to what is in use, or was: the last that was judged is what counts.
-            (third, false),
-            (second, false),
-            (second, false),
-        ];
-        for (step, (hash, expected)) in found.into_iter().enumerate() {
-            assert_eq!(looks.is_to_be_judged(hash), expected, "step {step}");
-        }
-    }
 
     #[test]
     fn the_expiry_is_warned_of_once_a_day() {

@@ -6,28 +6,25 @@ use std::path::Path;
 use rustls::pki_types::pem::{Error, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
+use crate::trusted_file;
+
 /// The bytes of a file that is read; more is none of these.
-pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub const FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// All certificates of a file, at least one.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    parse_certificates(&read(path)?).map_err(|error| told(path, &error))
+    parse_certificates(&read(path)?.bytes).map_err(|error| told(path, &error))
 }
 
 /// The first private key of a file.
 pub fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    parse_key(&read(path)?).map_err(|error| told(path, &error))
+    parse_key(&read(path)?.bytes).map_err(|error| told(path, &error))
 }
 
-/// The bytes of a file, within [`FILE_BYTES_MAX`].
-pub fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let io = |error: std::io::Error| told(path, &error.to_string());
-    let metadata = std::fs::metadata(path).map_err(io)?;
-    if metadata.len() > FILE_BYTES_MAX {
-        let error = format!("it has more than {FILE_BYTES_MAX} bytes");
-        return Err(told(path, &error));
-    }
-    std::fs::read(path).map_err(io)
+/// What is in a file of at most [`FILE_BYTES_MAX`] that only those write who may: who writes it says
+/// whom to trust.
+pub(crate) fn read(path: &Path) -> Result<trusted_file::Read, String> {
+    trusted_file::read(path, FILE_BYTES_MAX).map_err(|error| told(path, &error))
 }
 
 /// All certificates of a text in PEM, at least one.

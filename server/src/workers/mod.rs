@@ -4,6 +4,7 @@
 pub mod evaluate_sellers;
 pub mod prune_old_rows;
 pub mod reload_key_file;
+pub mod reload_proxy_secret;
 pub mod reload_tls;
 pub mod settle_due_orders;
 pub mod watch_health;

@@ -4,10 +4,8 @@
 //! way could say which keys count, so that is for loopback alone.
 
 use std::error::Error;
-use std::fs::File;
-use std::io::Read as _;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,7 +19,8 @@ use hyper_util::rt::TokioExecutor;
 
 use super::Algorithms;
 use super::keys::{KeySet, KeySetError, SET_BYTES_MAX};
-use crate::auth::key_file::{RELOAD_INTERVAL, permissions};
+use crate::auth::key_file::RELOAD_INTERVAL;
+use crate::trusted_file;
 
 /// For the whole of one request, the connection and the answer included.
 pub(super) const FETCH_MAX: Duration = Duration::from_secs(10);
@@ -92,10 +91,11 @@ impl KeySource {
         let (from, json) = match self {
             KeySource::File(path) => {
                 let opened = path.clone();
-                // A file may be on a slow disk.
-                let read = tokio::task::spawn_blocking(move || read_file(&opened)).await;
-                let json = read.unwrap_or_else(|error| Err(error.to_string()));
-                (path.display().to_string(), json)
+                // A file may be on a slow disk. Whoever writes it makes callers.
+                let read = move || trusted_file::read(&opened, SET_BYTES_MAX);
+                let read = tokio::task::spawn_blocking(read).await;
+                let read = read.unwrap_or_else(|error| Err(error.to_string()));
+                (path.display().to_string(), read.map(|file| file.bytes))
             }
             KeySource::Url(url) => {
                 let fetched = tokio::time::timeout(FETCH_MAX, fetch(url)).await;
@@ -112,23 +112,6 @@ impl KeySource {
 
 fn too_large() -> String {
     format!("may have at most {SET_BYTES_MAX} bytes")
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(|error| format!("it cannot be opened: {error}"))?;
-    let metadata = file.metadata();
-    // Whoever writes it makes callers.
-    permissions::check(&metadata.map_err(|error| error.to_string())?)?;
-    let mut json = Vec::new();
-    let bytes_max = u64::try_from(SET_BYTES_MAX).unwrap_or(u64::MAX);
-    let mut bounded = file.take(bytes_max.saturating_add(1));
-    bounded
-        .read_to_end(&mut json)
-        .map_err(|error| format!("it cannot be read: {error}"))?;
-    if json.len() > SET_BYTES_MAX {
-        return Err(too_large());
-    }
-    Ok(json)
 }
 
 async fn fetch(url: &Uri) -> Result<Vec<u8>, String> {

@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::ids::{SellerId, StoreId};
@@ -8,6 +7,7 @@ use belay_domain::scope::SCOPE_IDS_MAX;
 use belay_domain::scope::{Caller, IdFilter, Scope};
 
 use super::*;
+use crate::trusted_file::Scratch;
 
 const OLD: &str = "old-9f1c7a40d2e85b36c04be7d19a6f3582";
 const NEW: &str = "new-5be07d91f3a2c68e4d10b7a9c3f8e265";
@@ -24,33 +24,6 @@ fn errors(document: &str) -> Vec<String> {
     match parse(Path::new("callers.yaml"), document.as_bytes()) {
         Ok(_) => Vec::new(),
         Err(error) => error.errors.iter().map(ToString::to_string).collect(),
-    }
-}
-
-/// A file that goes with the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn holding(text: &str) -> Self {
-        let name = format!("belay-callers-{}.yaml", crate::ids::request_id());
-        let scratch = Self(std::env::temp_dir().join(name));
-        scratch.write(text);
-        scratch
-    }
-
-    fn write(&self, text: &str) {
-        fs::write(&self.0, text).unwrap();
-        self.set_mode(0o600);
-    }
-
-    fn set_mode(&self, mode: u32) {
-        fs::set_permissions(&self.0, Permissions::from_mode(mode)).unwrap();
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may write and read a file that says who may call.
+//! Who may write and read a file that says whom to trust.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,15 +9,15 @@ const ROOT: u32 = 0;
 
 /// Who may read a file that may be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Readers {
+pub(super) enum Readers {
     Few,
-    /// Everybody on the machine. The file has hashes and no secrets, so that is no reason to refuse it.
+    /// Everybody on the machine. Secrets that a cluster mounts are so, so that is no reason to refuse it.
     Everybody,
 }
 
 /// Whether the file may be taken: only its owner may write it, and the owner is root or the user
 /// that this process runs as. Of a file that is open, so that it is the one that is read.
-pub(crate) fn check(file: &Metadata) -> Result<Readers, String> {
+pub(super) fn check(file: &Metadata) -> Result<Readers, String> {
     let user = rustix::process::geteuid().as_raw();
     check_bits(file.mode(), file.uid(), user)
 }
@@ -25,8 +25,8 @@ pub(crate) fn check(file: &Metadata) -> Result<Readers, String> {
 fn check_bits(mode: u32, owner: u32, user: u32) -> Result<Readers, String> {
     if mode & GROUP_OR_OTHERS_WRITE != 0 {
         return Err(format!(
-            "may be written by its group or by others (mode {:03o}): who writes it says who may call. Take it \
-             away with `chmod go-w`",
+            "may be written by its group or by others (mode {:03o}): who writes it says whom to trust. Take \
+             it away with `chmod go-w`",
             mode & 0o777
         ));
     }
