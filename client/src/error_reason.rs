@@ -84,6 +84,9 @@ error_reasons! {
     /// Metadata: `limit` (which), `limit_max`. Wait for
     /// [`retry_after`](crate::Error::retry_after) and repeat.
     CallerLimit,
+    /// The server asks for two persons to activate a policy version, and the caller is its author,
+    /// or one of the two has no id. Metadata: `version`. Another operator activates it.
+    SecondPersonNeeded,
     /// The caller's role may not make this call, or not with these fields. Metadata: `role`.
     RoleNotAllowed,
     /// The server has more work than it takes in; nothing was done. Wait for

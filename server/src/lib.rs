@@ -84,6 +84,8 @@ pub struct App {
     pub partitions: u16,
     pub clock: Clock,
     pub bulk: BulkSettings,
+    /// Whether a policy version is activated by another person than its author.
+    pub two_person_activation: bool,
     /// Cancelled when a stop has given its notice: streams end.
     pub closing: CancellationToken,
 }

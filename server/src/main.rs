@@ -184,6 +184,9 @@ struct Serve {
         value_name = "ON_OR_OFF"
     )]
     reflection: Switch,
+    /// A policy version is activated by another person than its author.
+    #[arg(long, env = "BELAY_TWO_PERSON_ACTIVATION")]
+    two_person_activation: bool,
     #[command(flatten)]
     proxy: ProxyArguments,
     #[command(flatten)]
@@ -339,6 +342,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             settings.retention = serve.retention.settings();
             settings.administration_address = serve.administration_grpc_address;
             settings.reflection = serve.reflection == Switch::On;
+            settings.two_person_activation = serve.two_person_activation;
             settings.identity_keys = serve.listen.identity.read()?;
             let mut stop = StopSignal::listen()?;
             match start(settings, serve.listen.grpc_address, &mut stop).await? {

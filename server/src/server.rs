@@ -87,6 +87,8 @@ pub struct ServerSettings {
     pub bulk: BulkSettings,
     pub simulation: SimulationSettings,
     pub retention: RetentionSettings,
+    /// Whether a policy version is activated by another person than its author.
+    pub two_person_activation: bool,
     /// None where they are in the database.
     pub identity_keys: Option<IdentityKeys>,
     pub telemetry: Telemetry,
@@ -118,6 +120,7 @@ impl ServerSettings {
             bulk: BulkSettings::default(),
             simulation: SimulationSettings::default(),
             retention: RetentionSettings::default(),
+            two_person_activation: false,
             identity_keys: None,
             telemetry: Telemetry::local(),
         }
@@ -502,6 +505,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         partitions: database.partitions,
         clock,
         bulk: settings.bulk,
+        two_person_activation: settings.two_person_activation,
         closing: CancellationToken::new(),
     })
 }

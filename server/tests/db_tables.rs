@@ -770,6 +770,7 @@ async fn policy_versions_are_numbered_without_a_gap_and_activated_in_time() {
             name: "p".into(),
             document,
             create_time: at,
+            author: Some("ada".into()),
         };
         let mut conn = database.connect().await;
         transaction::begin_write(&mut conn).await.unwrap();

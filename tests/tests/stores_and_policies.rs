@@ -3,6 +3,7 @@
 use belay_client::calls::{FirstPolicy, NewShipment};
 use belay_client::model::{CancellationPath, CancellationState, OrderState, PolicyState};
 use belay_client::{Kind, Role, Store, Units, reason};
+use belay_tests::instance::Service;
 use belay_tests::shop::{new_order, pay};
 use belay_tests::{SHOP, TestServer, documents, refused, run, run_at};
 use jiff::{SignedDuration, Timestamp};
@@ -380,6 +381,55 @@ fn a_version_is_created_once_for_its_content_and_decides_nothing_by_itself() {
 async fn buyers_request(t: &TestServer, order_id: &str) -> (i32, CancellationState) {
     let cancellation = t.cancel(order_id).await.cancellation;
     (cancellation.policy_version, cancellation.state)
+}
+
+#[test]
+fn a_policy_takes_two_persons_where_the_server_asks_for_them() {
+    run(async |t| {
+        let service = Service::start(t.database.serve_url().await, |settings| {
+            settings.two_person_activation = true;
+        })
+        .await;
+        let operator = |id: &str| {
+            let belay = service.belay().with_role(Role::Operator, id);
+            belay.expect("a role to call in").store(SHOP)
+        };
+        let (ada, ben) = (operator("ada"), operator("ben"));
+        let created = ada.create_policy(documents::consent("REFUSE", "BAR"));
+        let created = created.await.unwrap();
+        assert_eq!(
+            (created.version, created.author_id.as_deref()),
+            (2, Some("ada"))
+        );
+        // Who brings it once more is not its author.
+        let again = ben.create_policy(documents::consent("REFUSE", "BAR"));
+        assert_eq!(again.await.unwrap().author_id.as_deref(), Some("ada"));
+
+        let rows = t.database.snapshot().await;
+        let alone = ada.activate_policy(2).await;
+        let error = refused(alone, Kind::PermissionDenied, "SECOND_PERSON_NEEDED");
+        assert_eq!(error.metadata()["version"], "2");
+        assert_eq!(t.database.snapshot().await, rows);
+        let activated = ben.activate_policy(2).await.unwrap();
+        assert_eq!(activated.state, Some(PolicyState::Scheduled));
+        // What was activated once goes back by one hand, and forth again.
+        ada.activate_policy(1).await.unwrap();
+        ada.activate_policy(2).await.unwrap();
+
+        // A version whose author nobody knows is nobody's to activate.
+        let nameless = documents::consent("REFUSE", "BAR").replace("name:", "# mine\nname:");
+        ada.create_policy(nameless).await.unwrap();
+        t.database
+            .execute("UPDATE policies SET author_id = NULL WHERE version = 3", ())
+            .await;
+        for person in [&ada, &ben] {
+            let unknown = person.activate_policy(3).await;
+            refused(unknown, Kind::PermissionDenied, "SECOND_PERSON_NEEDED");
+        }
+        // Where the server does not ask, one is enough.
+        t.operator().activate_policy(3).await.unwrap();
+        service.stop().await;
+    });
 }
 
 #[test]

@@ -104,7 +104,8 @@ impl Store {
 
     /// Activates a policy version, 1 or greater, in place of the one before, from an instant on.
     /// Pending cancellations continue under the version that they were requested under. Fails with
-    /// `PolicyNotFound`, and with `InvalidField` for an instant that is too near.
+    /// `PolicyNotFound`, with `InvalidField` for an instant that is too near, and with
+    /// `SecondPersonNeeded` where the server asks for two persons and the caller is the author.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {

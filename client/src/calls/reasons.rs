@@ -3,7 +3,7 @@
 
 use super::macros::reasons;
 
-reasons! { ActivatePolicy, ActivatePolicyReason: [InvalidField, PolicyNotFound, OutOfScope] }
+reasons! { ActivatePolicy, ActivatePolicyReason: [InvalidField, SecondPersonNeeded, PolicyNotFound, OutOfScope] }
 reasons! { AnswerIntercept, AnswerInterceptReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, GateNotOpen, LimitReached] }
 reasons! { AnswerStop, AnswerStopReason: [OrderNotFound, ShipmentNotFound, CancellationNotFound, RequestIdReused, QuantityUnavailable, WarehouseCannotStop, GateNotOpen, LimitReached] }
 reasons! { ApproveCancellation, ApproveCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, GateNotOpen, GateTimedOut, LimitReached] }

@@ -133,6 +133,9 @@ pub struct Policy {
     pub effective_time: Option<Timestamp>,
     /// Its activations, past, present and future, the latest first; at most the latest 100.
     pub activations: Vec<PolicyActivation>,
+    /// The id of the caller who created it. `None` where the caller had none, or a release that did
+    /// not keep it created it.
+    pub author_id: Option<String>,
 }
 
 /// An activation: a period in which a policy version is active.
@@ -256,6 +259,7 @@ impl FromWire for Policy {
             create_time: time_if_set(message.create_time, "policy.create_time")?,
             effective_time: time_if_set(message.effective_time, "policy.effective_time")?,
             activations: read_all(message.activations)?,
+            author_id: Some(message.author_id).filter(|id| !id.is_empty()),
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use belay_domain::actor::Actor;
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
 use belay_domain::policy::{self, Policy};
@@ -11,7 +12,7 @@ use belay_domain::rejection::FieldViolation;
 use belay_domain::scope::{IdFilter, Scope};
 use belay_domain::store::{
     Activation, Carrier, NewStore, PolicyHead, PolicySource, Put, PutOutcome, Record, Store,
-    StoreChanges, StoredPolicy, Warehouse, activation_time, active, earliest_activation,
+    StoreChanges, StoredPolicy, Warehouse, activation_time, active, author, earliest_activation,
     is_activated,
 };
 use belay_proto::v1 as pb;
@@ -39,7 +40,12 @@ pub(crate) struct StoreRecords {
 }
 
 impl StoreRecords {
-    fn create(new: &NewStore, document: &str, policy: Policy, now: Timestamp) -> Answer<Self> {
+    fn create(
+        new: &NewStore,
+        (document, policy): (&str, Policy),
+        caller: &Actor,
+        now: Timestamp,
+    ) -> Answer<Self> {
         let (store, warehouse, carrier) = new.begin(now);
         let stored = StoredPolicy {
             store: new.id.clone(),
@@ -47,6 +53,7 @@ impl StoreRecords {
             name: policy.name.clone(),
             document: document.to_owned(),
             create_time: now,
+            author: author(caller),
         };
         // Nobody can have decided anything in this store before, so its first policy needs no lead.
         let activation = Activation {
@@ -183,7 +190,8 @@ pub(crate) fn create_store(
     let policy = validate(document)?;
     match call.world.stores.get(&new.id) {
         None => {
-            let records = StoreRecords::create(&new, document, policy, call.now)?;
+            let records =
+                StoreRecords::create(&new, (document, policy), &call.caller.actor, call.now)?;
             call.world.stores.insert(new.id.clone(), records);
         }
         Some(present) if present.store.fingerprint == new.fingerprint => {}
@@ -400,7 +408,7 @@ pub(crate) fn create_policy(
     request: pb::CreatePolicyRequest,
 ) -> Answer<pb::CreatePolicyResponse> {
     let asked = parse::create_policy(request, &call.reader())?;
-    let now = call.now;
+    let (now, author) = (call.now, author(&call.caller.actor));
     let records = call.store(&asked.store)?;
     let policy = validate(&asked.document)?;
     let policy = if asked.validate_only {
@@ -419,6 +427,7 @@ pub(crate) fn create_policy(
                 name: policy.name.clone(),
                 document: asked.document,
                 create_time: now,
+                author,
             };
             records.policies.push((stored, Arc::new(policy)));
             records.refresh()?;
@@ -458,6 +467,7 @@ pub(crate) fn list_policies(
         version: policy.version,
         name: policy.name.clone(),
         create_time: policy.create_time,
+        author: policy.author.clone(),
     });
     let behind = heads.filter(|head| before.is_none_or(|before| head.version < before));
     let found: Vec<PolicyHead> = behind.take(list.page.limit().into()).collect();

@@ -5386,6 +5386,9 @@ pub enum ErrorReason {
     /// done. Metadata: limit, limit_max. The limit is CALLS_PER_SECOND, CONCURRENT_CALLS (open streams count) or
     /// REQUEST_BYTES_PER_SECOND. Wait for as long as RetryInfo says and repeat.
     CallerLimit = 48,
+    /// PERMISSION_DENIED. The server asks for two persons to activate a policy version, and the caller is its author, or one
+    /// of the two has no id. Metadata: version. Another operator activates it.
+    SecondPersonNeeded = 49,
     /// PERMISSION_DENIED. The caller's role may not call this RPC, or not with these fields, or not in this store, whose
     /// settings do not let it. Metadata: role.
     RoleNotAllowed = 50,
@@ -5611,6 +5614,7 @@ impl ErrorReason {
             Self::CallerUnknown => "ERROR_REASON_CALLER_UNKNOWN",
             Self::SessionEnded => "ERROR_REASON_SESSION_ENDED",
             Self::CallerLimit => "ERROR_REASON_CALLER_LIMIT",
+            Self::SecondPersonNeeded => "ERROR_REASON_SECOND_PERSON_NEEDED",
             Self::RoleNotAllowed => "ERROR_REASON_ROLE_NOT_ALLOWED",
             Self::Overloaded => "ERROR_REASON_OVERLOADED",
             Self::WatcherTooSlow => "ERROR_REASON_WATCHER_TOO_SLOW",
@@ -5704,6 +5708,7 @@ impl ErrorReason {
             "ERROR_REASON_CALLER_UNKNOWN" => Some(Self::CallerUnknown),
             "ERROR_REASON_SESSION_ENDED" => Some(Self::SessionEnded),
             "ERROR_REASON_CALLER_LIMIT" => Some(Self::CallerLimit),
+            "ERROR_REASON_SECOND_PERSON_NEEDED" => Some(Self::SecondPersonNeeded),
             "ERROR_REASON_ROLE_NOT_ALLOWED" => Some(Self::RoleNotAllowed),
             "ERROR_REASON_OVERLOADED" => Some(Self::Overloaded),
             "ERROR_REASON_WATCHER_TOO_SLOW" => Some(Self::WatcherTooSlow),
@@ -11369,6 +11374,9 @@ pub struct Policy {
     /// again after another one.
     #[prost(message, repeated, tag = "8")]
     pub activations: ::prost::alloc::vec::Vec<PolicyActivation>,
+    /// The id of the caller who created it. Empty where the caller had none, and where a release before this field did.
+    #[prost(string, tag = "9")]
+    pub author_id: ::prost::alloc::string::String,
 }
 /// An activation: a period in which a policy version decides.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -12106,6 +12114,11 @@ pub mod policy_service_client {
         /// come is replaced by a new one, unless it is nearer than the earliest instant below.
         ///
         /// Idempotent: the version that is active or scheduled for that instant already is answered OK. Fails with
+        /// A server may ask for two persons (--two-person-activation): then a version that was never activated is activated by
+        /// a caller whose id is known and is not its author_id, whatever the roles of the two, or fails with
+        /// SECOND_PERSON_NEEDED. A version without an author_id is to be created again, with a document that differs. The
+        /// first version of a store, which CreateStore creates, is activated by that.
+        ///
         /// OUT_OF_SCOPE where the caller sees some sellers, warehouses or carriers only, with POLICY_NOT_FOUND, and with
         /// INVALID_FIELD for an effective_time before the earliest that every replica can be sure
         /// to know of, some seconds from now.
@@ -12240,6 +12253,11 @@ pub mod policy_service_server {
         /// come is replaced by a new one, unless it is nearer than the earliest instant below.
         ///
         /// Idempotent: the version that is active or scheduled for that instant already is answered OK. Fails with
+        /// A server may ask for two persons (--two-person-activation): then a version that was never activated is activated by
+        /// a caller whose id is known and is not its author_id, whatever the roles of the two, or fails with
+        /// SECOND_PERSON_NEEDED. A version without an author_id is to be created again, with a document that differs. The
+        /// first version of a store, which CreateStore creates, is activated by that.
+        ///
         /// OUT_OF_SCOPE where the caller sees some sellers, warehouses or carriers only, with POLICY_NOT_FOUND, and with
         /// INVALID_FIELD for an effective_time before the earliest that every replica can be sure
         /// to know of, some seconds from now.

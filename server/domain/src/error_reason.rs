@@ -18,6 +18,7 @@ named_enum! {
         CallerUnknown = "CALLER_UNKNOWN",
         SessionEnded = "SESSION_ENDED",
         CallerLimit = "CALLER_LIMIT",
+        SecondPersonNeeded = "SECOND_PERSON_NEEDED",
         RoleNotAllowed = "ROLE_NOT_ALLOWED",
         Overloaded = "OVERLOADED",
         WatcherTooSlow = "WATCHER_TOO_SLOW",

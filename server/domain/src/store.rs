@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::actor::Actor;
 use crate::calendar::{Calendar, Weekday};
 use crate::context::{self, StoreConfig};
 use crate::ids::{CarrierId, StoreId, WarehouseId};
@@ -330,6 +331,8 @@ pub struct StoredPolicy {
     pub name: String,
     pub document: String,
     pub create_time: Timestamp,
+    /// The id of the caller who created it, where one is known.
+    pub author: Option<String>,
 }
 
 /// A policy that has no version yet.
@@ -339,6 +342,27 @@ pub struct NewPolicy {
     pub name: String,
     pub document: String,
     pub create_time: Timestamp,
+    /// See [`author`].
+    pub author: Option<String>,
+}
+
+/// The author of what this caller creates: its id, where it has one.
+pub fn author(caller: &Actor) -> Option<String> {
+    Some(caller.id.clone()).filter(|id| !id.is_empty())
+}
+
+/// Whether a version may be activated by this caller where that takes two persons. A second person
+/// is one with an id that is not the author's, whatever the roles of the two; of a version without a
+/// known author nobody is. What was activated before needs no second person again.
+pub fn has_second_person(
+    author: Option<&str>,
+    version: u32,
+    caller: &Actor,
+    activations: &[Activation],
+) -> bool {
+    let is_another = |author: &str| !caller.id.is_empty() && author != caller.id;
+    let is_known = activations.iter().any(|each| each.version == version);
+    is_known || author.is_some_and(is_another)
 }
 
 /// A version without its document.
@@ -347,6 +371,7 @@ pub struct PolicyHead {
     pub version: u32,
     pub name: String,
     pub create_time: Timestamp,
+    pub author: Option<String>,
 }
 
 /// From when a version decides.
@@ -423,6 +448,7 @@ pub fn is_activated(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actor::Role;
 
     #[test]
     fn an_activation_that_stands_is_not_written_again() {
@@ -448,6 +474,28 @@ mod tests {
             is_activated(&activations, 3, None, at(60), at(65)),
             "in force with none to come"
         );
+    }
+
+    #[test]
+    fn a_second_person_is_another_by_id_and_not_needed_again() {
+        let caller = |id| Actor::new(Role::Operator, id);
+        let activated = [Activation {
+            effective_time: Timestamp::UNIX_EPOCH,
+            version: 1,
+        }];
+        let may = |author, version, id| {
+            let author: Option<&str> = author;
+            has_second_person(author, version, &caller(id), &activated)
+        };
+        assert!(may(Some("ada"), 2, "ben"));
+        assert!(!may(Some("ada"), 2, "ada"));
+        assert!(!may(Some("ada"), 2, ""));
+        assert!(!may(None, 2, "ben"));
+        assert!(may(Some("ada"), 1, "ada") && may(None, 1, ""));
+        let other_role = Actor::new(Role::Support, "ada");
+        assert!(!has_second_person(Some("ada"), 2, &other_role, &activated));
+        assert_eq!(author(&caller("ada")), Some("ada".to_owned()));
+        assert_eq!(author(&caller("")), None);
     }
 
     #[test]

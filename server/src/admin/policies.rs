@@ -1,10 +1,11 @@
 //! Policy versions and from when each decides.
 
+use belay_domain::actor::Actor;
 use belay_domain::ids::StoreId;
 use belay_domain::policy::{self, Policy};
 use belay_domain::store::{
-    Activation, NewPolicy, PolicyHead, StoredPolicy, activation_time, active, earliest_activation,
-    is_activated,
+    Activation, NewPolicy, PolicyHead, StoredPolicy, activation_time, active, author,
+    earliest_activation, has_second_person, is_activated,
 };
 use belay_wire::parse::simulation::DraftPolicy;
 use belay_wire::parse::stores::ActivationRequest;
@@ -100,8 +101,8 @@ pub(crate) async fn draft(
 pub(crate) async fn create(
     app: &App,
     store: &StoreId,
-    name: String,
-    document: String,
+    caller: &Actor,
+    (name, document): (String, String),
 ) -> Result<PolicyView<StoredPolicy>, CallError> {
     let mut conn = app.pools.reads.checkout().await?;
     let write = async {
@@ -111,6 +112,7 @@ pub(crate) async fn create(
             name,
             document,
             create_time: app.clock.now(&mut conn).await?,
+            author: author(caller),
         };
         policies::create(&mut conn, new).await
     }
@@ -125,6 +127,7 @@ pub(crate) async fn create(
 /// it.
 pub(crate) async fn activate(
     app: &App,
+    caller: &Actor,
     request: ActivationRequest,
 ) -> Result<PolicyView<StoredPolicy>, CallError> {
     let ActivationRequest {
@@ -137,6 +140,10 @@ pub(crate) async fn activate(
     let earliest = earliest_activation(now);
     if is_activated(activations, version, effective_time, now, earliest) {
         return Ok(present);
+    }
+    let author = present.found.author.as_deref();
+    if app.two_person_activation && !has_second_person(author, version, caller, activations) {
+        return Err(CallError::SecondPersonNeeded { version });
     }
     let effective_time = activation_time(effective_time, earliest)
         .map_err(|violation| CallError::invalid_fields(vec![violation]))?;

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
+use belay_domain::actor::Actor;
 use belay_domain::ids::StoreId;
 use belay_domain::rejection::FieldViolation;
 use belay_domain::scope::IdFilter;
 use belay_domain::store::{
-    Activation, Carrier, NewPolicy, NewStore, PolicySource, Store, StoreChanges, Warehouse,
+    Activation, Carrier, NewPolicy, NewStore, PolicySource, Store, StoreChanges, Warehouse, author,
 };
 use belay_domain::{policy, presets};
 use belay_wire::status::CallError;
@@ -72,7 +73,11 @@ pub(crate) async fn list(
 }
 
 /// Creates a store. To create it again as it was asked for is harmless.
-pub(crate) async fn create(app: &App, new: NewStore) -> Result<StoreView, CallError> {
+pub(crate) async fn create(
+    app: &App,
+    caller: &Actor,
+    new: NewStore,
+) -> Result<StoreView, CallError> {
     let document = match &new.policy {
         PolicySource::Preset(name) => {
             presets::find(name).ok_or_else(|| CallError::PresetNotFound {
@@ -90,7 +95,14 @@ pub(crate) async fn create(app: &App, new: NewStore) -> Result<StoreView, CallEr
     let write = async {
         transaction::begin_write(&mut conn).await?;
         let now = app.clock.now(&mut conn).await?;
-        insert(&mut conn, &new, &policy.name, document, now).await
+        let first = NewPolicy {
+            store: new.id.clone(),
+            name: policy.name.clone(),
+            document: document.to_owned(),
+            create_time: now,
+            author: author(caller),
+        };
+        insert(&mut conn, &new, first).await
     }
     .await;
     let view = match transaction::end(conn, write).await {
@@ -112,23 +124,12 @@ pub(crate) async fn create(app: &App, new: NewStore) -> Result<StoreView, CallEr
 }
 
 /// All rows of a new store; `Duplicate` where there is one of this id.
-async fn insert(
-    conn: &mut Conn,
-    new: &NewStore,
-    policy_name: &str,
-    document: &str,
-    now: Timestamp,
-) -> Result<StoreView, DbError> {
+async fn insert(conn: &mut Conn, new: &NewStore, first: NewPolicy) -> Result<StoreView, DbError> {
+    let now = first.create_time;
     let (store, warehouse, carrier) = new.begin(now);
     stores::insert(conn, &store).await?;
     warehouse.insert(conn).await?;
     carrier.insert(conn).await?;
-    let first = NewPolicy {
-        store: new.id.clone(),
-        name: policy_name.to_owned(),
-        document: document.to_owned(),
-        create_time: now,
-    };
     let version = policies::create(conn, first).await?.version;
     // Nobody can have decided anything in this store before, so its first policy needs no lead.
     let activation = Activation {

@@ -40,6 +40,9 @@ pub async fn existing(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OrderKey
     Ok(found)
 }
 
+/// How many lines, payments, shipments, cancellations, refunds and incidents an order has.
+type Counts = (u32, u32, u32, u32, u32, u32);
+
 /// How many records each of these orders is made of, as [`Order::records`] says.
 ///
 /// [`Order::records`]: belay_domain::order::Order::records
@@ -62,7 +65,7 @@ pub async fn records(
                     orders::incident_count,
                 ),
             ));
-        let rows: Vec<(Bytes<16>, (u32, u32, u32, u32, u32, u32))> = query.load(conn).await?;
+        let rows: Vec<(Bytes<16>, Counts)> = query.load(conn).await?;
         found.extend(rows.into_iter().map(|(key, counts)| {
             let (lines, payments, shipments, cancellations, refunds, incidents) = counts;
             let counts = [

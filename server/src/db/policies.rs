@@ -25,6 +25,7 @@ struct PolicyRow {
     name: String,
     document: String,
     create_time: At,
+    author_id: Option<String>,
 }
 
 impl From<PolicyRow> for StoredPolicy {
@@ -35,6 +36,7 @@ impl From<PolicyRow> for StoredPolicy {
             name: row.name,
             document: row.document,
             create_time: row.create_time.0,
+            author: row.author_id,
         }
     }
 }
@@ -85,18 +87,26 @@ pub async fn list(
     if let Some(before) = before {
         query = query.filter(policies::version.lt(before));
     }
-    let rows: Vec<(u32, String, At)> = query
+    let rows: Vec<(u32, String, At, Option<String>)> = query
         .order(policies::version.desc())
         .limit(limit.into())
-        .select((policies::version, policies::name, policies::create_time))
+        .select((
+            policies::version,
+            policies::name,
+            policies::create_time,
+            policies::author_id,
+        ))
         .load(conn)
         .await?;
-    let head = |(version, name, time): (u32, String, At)| PolicyHead {
-        version,
-        name,
-        create_time: time.0,
-    };
-    Ok(rows.into_iter().map(head).collect())
+    let heads = rows
+        .into_iter()
+        .map(|(version, name, time, author)| PolicyHead {
+            version,
+            name,
+            create_time: time.0,
+            author,
+        });
+    Ok(heads.collect())
 }
 
 /// The store's activations, earliest first.
@@ -164,6 +174,7 @@ pub async fn create(conn: &mut Conn, new: NewPolicy) -> Result<StoredPolicy, DbE
         name: new.name,
         document: new.document,
         create_time: At(new.create_time),
+        author_id: new.author,
     };
     diesel::insert_into(policies::table)
         .values(&row)

@@ -384,6 +384,7 @@ diesel::table! {
         name -> Text,
         document -> Text,
         create_time -> Datetime,
+        author_id -> Nullable<Text>,
     }
 }
 

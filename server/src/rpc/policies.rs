@@ -71,7 +71,15 @@ impl PolicyService for Policies {
                     ..pb::Policy::default()
                 }
             } else {
-                shown(&policies::create(&self.app, &asked.store, name, asked.document).await?)
+                shown(
+                    &policies::create(
+                        &self.app,
+                        &asked.store,
+                        &call.caller.actor,
+                        (name, asked.document),
+                    )
+                    .await?,
+                )
             };
             Ok(pb::CreatePolicyResponse {
                 policy: Some(policy),
@@ -127,7 +135,9 @@ impl PolicyService for Policies {
         answer(async {
             let (call, asked) = self.app.read(request, parse::activate_policy)?;
             self.app.config(&call, &asked.store).await?;
-            let policy = Some(shown(&policies::activate(&self.app, asked).await?));
+            let policy = Some(shown(
+                &policies::activate(&self.app, &call.caller.actor, asked).await?,
+            ));
             Ok(pb::ActivatePolicyResponse { policy })
         })
         .await

@@ -35,7 +35,7 @@ impl StoreService for Stores {
         answer(async {
             let (call, new) = self.app.read(request, parse::create_store)?;
             call.check_store(&new.id)?;
-            let created = stores::create(&self.app, new).await?;
+            let created = stores::create(&self.app, &call.caller.actor, new).await?;
             let store = Some(shown(&created));
             Ok(pb::CreateStoreResponse { store })
         })

@@ -143,6 +143,10 @@ pub enum CallError {
     PresetNotFound { preset: String },
     #[error("the store has no policy version {version}")]
     PolicyNotFound { version: u32 },
+    #[error(
+        "policy version {version} is activated by another person than its author, and both need an id"
+    )]
+    SecondPersonNeeded { version: u32 },
     /// Of an administration record; orders have a rejection for it.
     #[error("this reaches beyond what the caller sees")]
     OutOfScope,
@@ -267,6 +271,7 @@ impl CallError {
             CallError::RequestIdReused { .. } => ErrorReason::RequestIdReused,
             CallError::PresetNotFound { .. } => ErrorReason::PresetNotFound,
             CallError::PolicyNotFound { .. } => ErrorReason::PolicyNotFound,
+            CallError::SecondPersonNeeded { .. } => ErrorReason::SecondPersonNeeded,
             CallError::OutOfScope => ErrorReason::OutOfScope,
             CallError::StoreAlreadyExists { .. } => ErrorReason::StoreAlreadyExists,
             CallError::EtagMismatch { .. } => ErrorReason::EtagMismatch,
@@ -316,7 +321,9 @@ impl CallError {
             }
             CallError::RequestIdReused { request_id } => one("request_id", request_id.to_string()),
             CallError::PresetNotFound { preset } => one("preset", preset),
-            CallError::PolicyNotFound { version } => one("version", version.to_string()),
+            CallError::PolicyNotFound { version } | CallError::SecondPersonNeeded { version } => {
+                one("version", version.to_string())
+            }
             CallError::EtagMismatch { present } => one("etag", present),
             CallError::OutcomeUnknown { request_id } => {
                 let id = request_id.map(|id| ("request_id", id.to_string()));
@@ -548,9 +555,10 @@ fn code(reason: ErrorReason) -> (Code, With) {
         ErrorReason::CallerUnknown | ErrorReason::SessionEnded => {
             (Code::Unauthenticated, With::Nothing)
         }
-        ErrorReason::RoleNotAllowed | ErrorReason::OutOfScope | ErrorReason::NotTheRequester => {
-            (Code::PermissionDenied, With::Nothing)
-        }
+        ErrorReason::SecondPersonNeeded
+        | ErrorReason::RoleNotAllowed
+        | ErrorReason::OutOfScope
+        | ErrorReason::NotTheRequester => (Code::PermissionDenied, With::Nothing),
         ErrorReason::NameUnknown
         | ErrorReason::StoreNotFound
         | ErrorReason::WarehouseNotFound

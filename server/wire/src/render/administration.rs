@@ -90,6 +90,7 @@ pub fn policy(policy: &StoredPolicy, activations: &[Activation], now: Timestamp)
         version: policy.version,
         name: policy.name.clone(),
         create_time: policy.create_time,
+        author: policy.author.clone(),
     };
     let head = policy_head(&policy.store, &head, activations, now);
     pb::Policy {
@@ -115,6 +116,7 @@ pub fn policy_head(
         create_time: Some(time(policy.create_time)),
         effective_time: effective_time.map(time),
         activations: activations_of(policy.version, activations),
+        author_id: policy.author.clone().unwrap_or_default(),
     }
 }
 

@@ -608,6 +608,7 @@ fn every_other_failure_passes_too() {
             preset: "é".repeat(64),
         },
         CallError::PolicyNotFound { version: u32::MAX },
+        CallError::SecondPersonNeeded { version: u32::MAX },
         CallError::StoreAlreadyExists { store: id() },
         CallError::EtagMismatch {
             present: format!("\"{}\"", u64::MAX),
