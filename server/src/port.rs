@@ -39,6 +39,11 @@ pub const CONNECTIONS_DEFAULT: usize = 4_096;
 pub const ADDRESS_CONNECTIONS_DEFAULT: usize = 1_024;
 /// Between the connection and the end of HTTP/2's preface.
 pub const PREFACE_MAX: Duration = Duration::from_secs(5);
+/// After so long a connection takes no more calls, and its caller makes another, where nothing else
+/// is said.
+pub const AGE_DEFAULT: Duration = Duration::from_secs(3_600);
+/// How long calls that are open then may go on; a stream of events lives less.
+pub const AGE_GRACE: Duration = Duration::from_secs(35 * 60);
 /// How long a caller may take nothing of its answer. Longer than the feed waits for its watchers,
 /// which has a reason to tell them.
 pub const STALL_MAX: Duration = Duration::from_secs(40);
@@ -88,6 +93,10 @@ pub struct PortSettings {
     pub preface_max: Duration,
     /// See [`STALL_MAX`]; less or more only for tests.
     pub stall_max: Duration,
+    /// How long a connection takes calls, a tenth more or less; `None`: for ever.
+    pub age_max: Option<Duration>,
+    /// See [`AGE_GRACE`]; less only for tests.
+    pub age_grace: Duration,
     pub bounds: BoundSettings,
 }
 
@@ -99,6 +108,8 @@ impl Default for PortSettings {
             descriptors_beside: 0,
             preface_max: PREFACE_MAX,
             stall_max: STALL_MAX,
+            age_max: Some(AGE_DEFAULT),
+            age_grace: AGE_GRACE,
             bounds: BoundSettings::default(),
         }
     }
@@ -166,6 +177,8 @@ impl Port {
             tasks: tasks.clone(),
             preface_max: settings.preface_max,
             stall_max: settings.stall_max,
+            age_max: settings.age_max,
+            age_grace: settings.age_grace,
         };
         let places = Places::new(limits, metrics.clone());
         let acceptor = Acceptor::new(listener, places, served, metrics, tasks.clone());

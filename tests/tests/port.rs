@@ -515,6 +515,61 @@ fn streams_that_everybody_may_open_are_bounded_on_a_connection() {
 }
 
 #[test]
+fn an_old_connection_takes_no_more_calls_and_loses_none() {
+    run(async |t| {
+        let start = async |age, age_grace| {
+            Service::start(t.database.serve_url().await, |settings| {
+                settings.port.age_max = Some(age);
+                settings.port.age_grace = age_grace;
+            })
+            .await
+        };
+        let seconds = Duration::from_secs(3);
+        let service = start(seconds, HANG).await;
+        let connection = Http2::to(service.address()).await;
+        let asked = HealthCheckRequest::default();
+        let watch = connection
+            .call("/grpc.health.v1.Health/Watch", &asked)
+            .await;
+        let answer = timeout(HANG, watch).await.expect("an answer");
+        let mut body = answer.expect("its head").into_body();
+        assert!(timeout(HANG, body.data()).await.expect("a word").is_some());
+        until("it takes no more calls", async || {
+            connection.calls.clone().ready().await.err()
+        })
+        .await;
+        // What is open goes on: it ends with the server's word and not before.
+        let stopped = tokio::spawn(service.stop());
+        let word = timeout(HANG, body.data()).await.expect("a word or an end");
+        assert!(word.is_none_or(|word| word.is_ok()));
+        drop((body, connection));
+        stopped.await.expect("it stops");
+
+        // Beyond the grace nothing is open any more.
+        let service = start(seconds, Duration::ZERO).await;
+        let connection = Http2::to(service.address()).await;
+        let watch = connection
+            .call("/grpc.health.v1.Health/Watch", &asked)
+            .await;
+        let ended = async {
+            let Ok(answer) = watch.await else { return };
+            let mut body = answer.into_body();
+            while let Some(Ok(_)) = body.data().await {}
+        };
+        timeout(HANG, ended).await.expect("it is cut");
+        service.stop().await;
+
+        // A client makes another connection and does not notice.
+        let service = start(Duration::from_millis(20), HANG).await;
+        let shop = service.storefront();
+        for _ in 0..100 {
+            shop.get_store().await.expect("no call is lost");
+        }
+        service.stop().await;
+    });
+}
+
+#[test]
 fn who_is_told_nothing_of_the_methods_gets_no_reflection() {
     run(async |t| {
         let service =

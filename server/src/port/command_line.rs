@@ -1,5 +1,7 @@
 //! The knobs of the port.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 
 use super::{ADDRESS_CONNECTIONS_DEFAULT, CONNECTIONS_DEFAULT, PortSettings};
@@ -40,6 +42,33 @@ pub struct PortArguments {
     #[arg(long, env = "BELAY_GRPC_ANSWER_MIB", default_value_t = mib(ANSWER_BYTES_DEFAULT),
         value_name = "MIB", value_parser = clap::value_parser!(u32).range(MIB_RANGE))]
     grpc_answer_mib: u32,
+    /// How long a connection takes calls before its caller is told to make another: such as 1h or
+    /// 90m, from 1m to 36500d, or forever. Calls that are open then go on for up to 35 minutes.
+    #[arg(long, env = "BELAY_GRPC_CONNECTION_AGE", default_value = "1h", value_name = "DURATION",
+        value_parser = age)]
+    grpc_connection_age: Age,
+}
+
+/// How long a connection takes calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Age {
+    Forever,
+    For(Duration),
+}
+
+const AGE_MIN: Duration = Duration::from_secs(60);
+const AGE_MAX: Duration = Duration::from_secs(36_500 * 24 * 3_600);
+
+fn age(text: &str) -> Result<Age, String> {
+    if text == "forever" {
+        return Ok(Age::Forever);
+    }
+    let malformed = "must be a duration such as 1h or 90m, from 1m to 36500d, or forever";
+    let span: jiff::Span = text.parse().map_err(|_| malformed)?;
+    let time = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
+    let time = time.ok().and_then(|time| Duration::try_from(time).ok());
+    let time = time.filter(|time| (AGE_MIN..=AGE_MAX).contains(time));
+    time.map(Age::For).ok_or_else(|| malformed.to_owned())
 }
 
 impl PortArguments {
@@ -51,6 +80,10 @@ impl PortArguments {
                 request_bytes: bytes(self.grpc_request_mib),
                 answer_bytes: bytes(self.grpc_answer_mib),
                 ..BoundSettings::default()
+            },
+            age_max: match self.grpc_connection_age {
+                Age::Forever => None,
+                Age::For(time) => Some(time),
             },
             ..PortSettings::default()
         }
@@ -73,4 +106,21 @@ fn bytes(mib: u32) -> usize {
 
 fn connections(asked: u32) -> usize {
     usize::try_from(asked).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_has_an_age_within_its_bounds() {
+        let minutes = |minutes| Ok(Age::For(Duration::from_secs(60 * minutes)));
+        assert_eq!(age("1m"), minutes(1));
+        assert_eq!(age("1h"), minutes(60));
+        assert_eq!(age("36500d"), minutes(36_500 * 24 * 60));
+        assert_eq!(age("forever"), Ok(Age::Forever));
+        for odd in ["", "1", "59s", "36501d", "-1h", "1 month", "for ever"] {
+            assert!(age(odd).is_err(), "{odd}");
+        }
+    }
 }

@@ -67,6 +67,8 @@ pub(super) struct Served {
     pub(super) tasks: TaskTracker,
     pub(super) preface_max: Duration,
     pub(super) stall_max: Duration,
+    pub(super) age_max: Option<Duration>,
+    pub(super) age_grace: Duration,
 }
 
 impl Served {
@@ -103,6 +105,7 @@ impl Served {
         };
         let (closing, cutting) = (self.drain.closing(), self.drain.cutting());
         let preface_max = self.preface_max;
+        let (age_max, age_grace) = (age(self.age_max, peer.address), self.age_grace);
         let streams = Streams::new(self.tasks, self.metrics.clone(), self.stall_max);
         let bounds = self.bounds.connection();
         let calls = ConnectionCalls {
@@ -118,7 +121,10 @@ impl Served {
         let mut closing = std::pin::pin!(closing);
         let mut preface = std::pin::pin!(tokio::time::sleep(preface_max));
         let mut reserve = std::pin::pin!(reserve_is_over(&place));
+        let mut old = std::pin::pin!(after(age_max));
+        let mut too_old = std::pin::pin!(after(age_max.map(|age| age.saturating_add(age_grace))));
         let (mut is_closing, mut has_preface, mut is_over) = (false, false, false);
+        let mut is_old = false;
         loop {
             tokio::select! {
                 // How it ended is its client's to know.
@@ -133,6 +139,11 @@ impl Served {
                     has_preface = true;
                 }
                 () = place.ended() => return,
+                () = &mut too_old => return,
+                () = &mut old, if !is_old => {
+                    is_old = true;
+                    connection.as_mut().graceful_shutdown();
+                }
                 () = &mut reserve, if !is_over => {
                     is_over = true;
                     connection.as_mut().graceful_shutdown();
@@ -147,6 +158,22 @@ impl Served {
                 }
             }
         }
+    }
+}
+
+/// How long this connection takes calls: a tenth more or less, by the port of its caller, so that
+/// those that were made together do not end together.
+fn age(age_max: Option<Duration>, address: SocketAddr) -> Option<Duration> {
+    const SPREAD: u32 = 201;
+    let permille = 900 + u32::from(address.port()) % SPREAD;
+    age_max.map(|age| (age / 1_000).saturating_mul(permille))
+}
+
+/// Never, where there is no such time.
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -252,5 +279,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ages_of_connections_are_spread_over_a_fifth() {
+        let hour = Duration::from_secs(3_600);
+        let of = |port| age(Some(hour), SocketAddr::from(([127, 0, 0, 1], port)));
+        let ages: Vec<_> = (50_000..50_402).filter_map(of).collect();
+        assert_eq!(ages.iter().min(), Some(&Duration::from_secs(3_240)));
+        assert_eq!(ages.iter().max(), Some(&Duration::from_secs(3_960)));
+        assert_ne!(of(50_000), of(50_001));
+        assert_eq!(age(None, SocketAddr::from(([127, 0, 0, 1], 1))), None);
     }
 }
