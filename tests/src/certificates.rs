@@ -143,6 +143,8 @@ impl Files {
         let path = self.path(name);
         let next = self.path(&format!("{name}.next"));
         std::fs::write(&next, text).expect("a file");
+        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&next, own).expect("it is this user's");
         std::fs::rename(&next, &path).expect("a file");
         path
     }

@@ -131,7 +131,7 @@ fn a_connection_is_encrypted_and_verified_as_far_as_it_is_asked_for() {
         let (absent, empty) = (files.path("absent"), files.write("empty", ""));
         fails_with(
             &of("root", local, &[("ssl-ca", &absent)]),
-            "absent: No such file",
+            "absent: it cannot be opened: No such file",
         )
         .await;
         fails_with(

@@ -180,7 +180,7 @@ fn a_start_that_would_trust_anybody_is_refused_in_one_line() {
         let absent = ["--tls-cert", argument(&absent), "--tls-key", argument(&key)];
         refusal(
             &[local.as_slice(), &absent].concat(),
-            "absent: No such file",
+            "absent: it cannot be opened: No such file",
         )
         .await;
         let other = front

@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_connection_has_an_age_within_its_bounds() {
-        let minutes = |minutes| Ok(Age::For(Duration::from_secs(60 * minutes)));
+        let minutes = |minutes: u64| Ok(Age::For(Duration::from_secs(60 * minutes)));
         assert_eq!(age("1m"), minutes(1));
         assert_eq!(age("1h"), minutes(60));
         assert_eq!(age("36500d"), minutes(36_500 * 24 * 60));
