@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::admin::write_failure;
 use crate::db::bulk_cancellations::StoredJob;
 use crate::db::error::ErrorKind;
+use crate::db::snapshot::Snapshot;
 use crate::db::{Conn, DbError, bulk_cancellations, bulk_orders, stores, transaction};
 use crate::{App, ids};
 
@@ -87,9 +88,9 @@ async fn write(
 }
 
 async fn repeated(app: &App, job: &Job) -> Result<Job, CallError> {
-    let mut conn = app.pools.reads.checkout().await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let present = bulk_cancellations::get(&mut conn, job.key()).await;
-    let present = conn.finish_with(present)?.ok_or(CallError::Contention)?;
+    let present = conn.end(present).await?.ok_or(CallError::Contention)?;
     same(job, present)
 }
 
@@ -116,9 +117,9 @@ pub(crate) async fn get(
     store: &StoreId,
     id: Uuid,
 ) -> Result<Job, CallError> {
-    let mut conn = app.pools.reads.checkout().await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let found = bulk_cancellations::get(&mut conn, JobKey::of(store, id)).await;
-    seen(caller, id, conn.finish_with(found)?)
+    seen(caller, id, conn.end(found).await?)
 }
 
 pub(crate) async fn list(
@@ -129,9 +130,9 @@ pub(crate) async fn list(
     limit: u16,
 ) -> Result<Vec<Job>, CallError> {
     let of = (!sees_every_job(caller)).then_some(caller);
-    let mut conn = app.pools.reads.checkout().await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let found = bulk_cancellations::list(&mut conn, store, of, before, limit).await;
-    Ok(conn.finish_with(found)?)
+    Ok(conn.end(found).await?)
 }
 
 /// So many results behind an order, with the job as it is shown beside them.
@@ -144,14 +145,14 @@ pub(crate) async fn results(
     limit: u16,
 ) -> Result<(Job, Vec<JobOrder>), CallError> {
     let key = JobKey::of(store, id);
-    let mut conn = app.pools.reads.checkout().await?;
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = async {
         let job = bulk_cancellations::get(&mut conn, key).await?;
         let results = bulk_orders::list(&mut conn, key, outcome, after, limit).await?;
         Ok((job, results))
     }
     .await;
-    let (job, results) = conn.finish_with(read)?;
+    let (job, results) = conn.end(read).await?;
     Ok((seen(caller, id, job)?, results))
 }
 

@@ -133,7 +133,7 @@ impl Feed {
 
     /// The ends of the partitions as they are now.
     pub async fn ends(&self) -> Result<Vec<PartitionEnds>, DbError> {
-        let mut conn = self.0.pool.checkout().await?;
+        let mut conn = self.0.pool.checkout_of_primary().await?;
         let ends = feed::ends(&mut conn).await;
         conn.finish_with(ends)
     }
@@ -187,7 +187,7 @@ impl Feed {
         limit: u16,
         form: Form,
     ) -> Result<Vec<FeedRow>, FeedError> {
-        let mut conn = self.0.pool.checkout().await?;
+        let mut conn = self.0.pool.checkout_of_primary().await?;
         let rows = feed::rows_after(&mut conn, after, limit).await;
         let rows = conn.finish_with(rows)?;
         let rows: Vec<FeedRow> = rows
@@ -213,7 +213,7 @@ impl Feed {
         bytes_max: usize,
     ) -> Result<Vec<Piece>, FeedError> {
         let mut pieces = Pieces::behind(partition, position, bytes_max);
-        let mut conn = self.0.pool.checkout().await?;
+        let mut conn = self.0.pool.checkout_of_primary().await?;
         let take = |row| pieces.push(&row);
         let read = feed::each_row_after(&mut conn, (partition, position), limit, take).await;
         // Where rows could not be read some may be left: such a connection is closed.
@@ -230,7 +230,7 @@ impl Feed {
         (partition, position): (u16, u64),
         limit: u16,
     ) -> Result<Vec<FeedRow>, FeedError> {
-        let mut conn = self.0.pool.checkout().await?;
+        let mut conn = self.0.pool.checkout_of_primary().await?;
         let read = async {
             // First: what is committed meanwhile lies behind it.
             let ends = feed::ends(&mut conn).await?;

@@ -23,6 +23,7 @@ use super::Conn;
 use super::address::Address;
 use super::error::{DbError, ErrorKind};
 use super::spans::StatementSpans;
+use super::transaction;
 use crate::outage::Notes;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
@@ -231,6 +232,16 @@ impl Pool {
         Err(error)
     }
 
+    /// [`Self::checkout`] of a connection to a server that takes writes, for reads that need no
+    /// snapshot.
+    pub async fn checkout_of_primary(&self) -> Result<Checkout, DbError> {
+        let mut conn = self.checkout().await?;
+        match transaction::check_takes_writes(&mut conn).await {
+            Ok(()) => Ok(conn),
+            Err(error) => conn.finish_with(Err(error)),
+        }
+    }
+
     /// Somebody has waited for a connection in vain.
     pub(crate) fn shed(&self) {
         self.inner.manager().telemetry.metrics.shed(Queue::Pool);
@@ -306,7 +317,14 @@ impl Checkout {
     pub fn finish_with<T>(self, result: Result<T, DbError>) -> Result<T, DbError> {
         match &result {
             Err(error) if error.kind().ends_connection() => {
-                self.notes.note("work on a connection", error)
+                self.notes.note("work on a connection", error);
+                if error.kind() == ErrorKind::ReadOnly {
+                    // The others lead to the same server.
+                    let pool = self.object.as_ref().and_then(Object::pool);
+                    if let Some(pool) = pool {
+                        pool.retain(|_, _| false);
+                    }
+                }
             }
             Ok(_) | Err(_) => self.finish(),
         }

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::error::DbError;
+use super::error::{DbError, ErrorKind};
 use super::pool::{Checkout, Pool};
 use super::{Conn, transaction};
 
@@ -13,9 +13,19 @@ pub struct Snapshot(Checkout);
 
 impl Snapshot {
     pub async fn begin(pool: &Pool) -> Result<Self, DbError> {
+        match Self::on_next(pool).await {
+            // The database has given way to another one, which a new connection may find.
+            Err(error) if error.kind() == ErrorKind::ReadOnly => Self::on_next(pool).await,
+            begun => begun,
+        }
+    }
+
+    async fn on_next(pool: &Pool) -> Result<Self, DbError> {
         let mut conn = pool.checkout().await?;
-        transaction::begin_snapshot(&mut conn).await?;
-        Ok(Self(conn))
+        match transaction::begin_snapshot(&mut conn).await {
+            Ok(()) => Ok(Self(conn)),
+            Err(error) => conn.finish_with(Err(error)),
+        }
     }
 
     /// Gives the connection back. Every future on it has ended.

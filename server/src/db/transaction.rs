@@ -5,10 +5,11 @@
 //! These helpers go through diesel's own bookkeeping, so that a connection with an open transaction
 //! never returns to the pool.
 
-use diesel_async::{AnsiTransactionManager, TransactionManager};
+use diesel::result::Error as DieselError;
+use diesel_async::{AnsiTransactionManager, SimpleAsyncConnection as _, TransactionManager};
 
 use super::Conn;
-use super::error::DbError;
+use super::error::{DbError, ErrorKind};
 use super::pool::Checkout;
 
 /// Begins a transaction that writes, at READ COMMITTED.
@@ -16,13 +17,50 @@ pub async fn begin_write(conn: &mut Conn) -> Result<(), DbError> {
     Ok(AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN").await?)
 }
 
+/// A statement without a result that only a server which takes writes executes: it costs no answer
+/// of its own, in whatever statement it is sent with. `super_read_only` sets `read_only` too.
+macro_rules! takes_writes {
+    () => {
+        "DO IF(@@GLOBAL.read_only, (SELECT 1 UNION SELECT 2), 0)"
+    };
+}
+
 /// Begins a transaction in which all statements see the database as it is now. At READ COMMITTED
 /// each statement sees a moment of its own, and an order read by two of them may be two halves of
 /// different versions.
+///
+/// It fails with `ReadOnly` on a server that takes no writes: others may be taken elsewhere by now, and
+/// whoever was told of one is to read it. That is asked behind the snapshot, so that nothing was
+/// written elsewhere before it.
 pub async fn begin_snapshot(conn: &mut Conn) -> Result<(), DbError> {
-    const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
-        START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
-    Ok(AnsiTransactionManager::begin_transaction_sql(conn, SNAPSHOT).await?)
+    const SNAPSHOT: &str = concat!(
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY; ",
+        takes_writes!()
+    );
+    let begun = AnsiTransactionManager::begin_transaction_sql(conn, SNAPSHOT).await;
+    begun.map_err(as_read_only)
+}
+
+/// Fails with `ReadOnly` on a server that takes no writes.
+pub async fn check_takes_writes(conn: &mut Conn) -> Result<(), DbError> {
+    let checked = conn.batch_execute(takes_writes!()).await;
+    checked.map_err(as_read_only)
+}
+
+/// How the server says that it takes no writes, asked by [`takes_writes`].
+const TWO_ROWS: &str = "Subquery returns more than 1 row"; // 1242
+
+fn as_read_only(source: DieselError) -> DbError {
+    if let DieselError::DatabaseError(_, information) = &source
+        && information.message() == TWO_ROWS
+    {
+        return DbError::Database {
+            kind: ErrorKind::ReadOnly,
+            source,
+        };
+    }
+    source.into()
 }
 
 /// An error of class `ConnectionLost` leaves open whether the commit landed.
@@ -35,8 +73,19 @@ pub async fn rollback(conn: &mut Conn) -> Result<(), DbError> {
     Ok(AnsiTransactionManager::rollback_transaction(conn).await?)
 }
 
-/// Ends a transaction as its writes went, and gives the connection back.
+/// Ends a transaction as its writes went, and gives the connection back. `ConnectionLost` says that the
+/// commit was on its way.
 pub async fn end<T>(mut conn: Checkout, written: Result<T, DbError>) -> Result<T, DbError> {
+    let written = written.map_err(|error| {
+        if error.kind() != ErrorKind::ConnectionLost {
+            return error;
+        }
+        // Nothing was committed.
+        DbError::Connect {
+            kind: ErrorKind::Unavailable,
+            message: error.to_string(),
+        }
+    });
     let ended = match &written {
         Ok(_) => commit(&mut conn).await,
         Err(error) if error.kind().ends_connection() => Ok(()),

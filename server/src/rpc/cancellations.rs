@@ -13,6 +13,7 @@ use belay_wire::{render, values};
 use tonic::Request;
 
 use super::call::{MethodResult, answer, rejected};
+use crate::db::snapshot::Snapshot;
 use crate::quality::{self, Measured};
 use crate::reads::Sight;
 use crate::{App, across_orders, ids};
@@ -51,10 +52,10 @@ impl CancellationService for Cancellations {
             let (viewer, asked) = (call.viewer(order), (&**order, &asked.request));
             let mut shown = render::preview::preview(&viewer, asked, &preview, config, now, key);
             if preview.counted && call.caller.actor.role == Role::Seller {
-                let mut conn = self.app.pools.reads.checkout().await?;
+                let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
                 let of = (&order.store, &order.seller);
                 let measured = quality::measure(&mut conn, config, of, now).await;
-                let measured = conn.finish_with(measured)?;
+                let measured = conn.end(measured).await?;
                 shown.quality = measured.map(|Measured { quality, rate, .. }| {
                     render::quality::preview(&quality, rate, &shown)
                 });

@@ -24,6 +24,7 @@ use crate::App;
 use crate::admin::consumers as admin;
 use crate::db::consumers::{self, ConsumerQuery};
 use crate::db::feed;
+use crate::db::snapshot::Snapshot;
 use crate::feed::Delivery;
 
 #[derive(Debug)]
@@ -189,13 +190,13 @@ impl EventService for Events {
         answer(async {
             let (call, named) = self.app.read(request, parse::get_consumer)?;
             let key = self.key(&call, named).await?;
-            let mut conn = self.app.pools.reads.checkout().await?;
+            let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
             let read = async {
                 let found = consumers::get(&mut conn, &key).await?;
                 Ok((found, feed::ends(&mut conn).await?))
             }
             .await;
-            let (found, ends) = conn.finish_with(read)?;
+            let (found, ends) = conn.end(read).await?;
             let consumer = found.ok_or(CallError::ConsumerNotFound { consumer: key.id })?;
             Ok(pb::GetConsumerResponse {
                 consumer: Some(self.show(&consumer, &ends)),
@@ -220,13 +221,13 @@ impl EventService for Events {
                 owner: (!sees_all).then(|| caller.actor.clone()),
             };
             let _turn = self.app.page_turn(&call).await?;
-            let mut conn = self.app.pools.reads.checkout().await?;
+            let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
             let read = async {
                 let found = consumers::list(&mut conn, &query, after, page.limit()).await?;
                 Ok((found, feed::ends(&mut conn).await?))
             }
             .await;
-            let (found, ends) = conn.finish_with(read)?;
+            let (found, ends) = conn.end(read).await?;
             let show = |consumer: &Consumer| Some(self.show(consumer, &ends));
             let (consumers, next_page_token) = page.cut(&found, show, consumers::place);
             Ok(pb::ListConsumersResponse {

@@ -36,9 +36,9 @@ impl Inventory {
         warehouse: &WarehouseId,
     ) -> Result<(), CallError> {
         self.app.config(call, store).await?;
-        let mut conn = self.app.pools.reads.checkout().await?;
+        let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
         let found = Warehouse::get(&mut conn, store, warehouse).await;
-        let is_there = conn.finish_with(found)?.is_some();
+        let is_there = conn.end(found).await?.is_some();
         if is_there && call.caller.scope.warehouses.contains(warehouse) {
             Ok(())
         } else {

@@ -14,6 +14,7 @@ use tonic::Request;
 
 use super::call::{Call, MethodResult, answer, rejected};
 use crate::db::events;
+use crate::db::snapshot::Snapshot;
 use crate::{App, across_orders};
 
 #[derive(Debug)]
@@ -34,9 +35,9 @@ async fn history(
     let mut behind = after.unwrap_or(0);
     let mut events = Vec::new();
     loop {
-        let mut conn = app.pools.reads.checkout().await?;
+        let mut conn = Snapshot::begin(&app.pools.reads).await?;
         let read = events::history(&mut conn, key, behind, limit).await;
-        let rows = conn.finish_with(read)?;
+        let rows = conn.end(read).await?;
         if rows.is_empty() && behind == 0 {
             return Ok(None);
         }

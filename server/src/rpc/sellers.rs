@@ -123,9 +123,9 @@ impl SellerService for Sellers {
             }
             let of = (&list.store, &seller);
             let _turn = self.app.page_turn(&call).await?;
-            let mut conn = self.app.pools.reads.checkout().await?;
+            let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
             let read = seller_crossings::list(&mut conn, of, before, list.page.limit()).await;
-            let found = conn.finish_with(read)?;
+            let found = conn.end(read).await?;
             let show = |record: &CrossingRecord| Some(render::threshold_crossing(record));
             let number = |record: &CrossingRecord| record.number;
             let (crossings, next_page_token) = list.page.cut(&found, show, number);

@@ -20,6 +20,7 @@ use crate::App;
 use crate::admin::records;
 use crate::admin::stores::{self, StoreView};
 use crate::db::StoreRecord;
+use crate::db::snapshot::Snapshot;
 
 #[derive(Debug)]
 pub(super) struct Stores {
@@ -178,7 +179,7 @@ impl Stores {
         self.app.config(call, &list.store).await?;
         let after: Option<Id> = list.page.after()?;
         let _turn = self.app.page_turn(call).await?;
-        let mut conn = self.app.pools.reads.checkout().await?;
+        let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
         let read = R::list(
             &mut conn,
             (&list.store, seen),
@@ -186,7 +187,7 @@ impl Stores {
             list.page.limit(),
         )
         .await;
-        let records = conn.finish_with(read)?;
+        let records = conn.end(read).await?;
         let rendered = |record: &R| Some(render(record));
         Ok(list
             .page
