@@ -7,6 +7,7 @@
 //! the ratios mean more than the figures.
 
 mod audit;
+mod baseline;
 mod callers;
 mod detail;
 mod feed;
@@ -101,6 +102,10 @@ struct Args {
     /// long.
     #[arg(long, value_delimiter = ',')]
     growth: Vec<u64>,
+    /// Compare with another revision, whose `bench` and `belay` are in this directory: both run in
+    /// turns, each on databases of its own.
+    #[arg(long)]
+    baseline_built: Option<PathBuf>,
     /// Write the figures to this file too; README.md beside the bench's code says what each is.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -164,6 +169,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
         None
     };
     let sizes = growth::measure(&mut bench, raw_cancel).await?;
+    let baseline = match &bench.args.baseline_built {
+        Some(built) => Some(baseline::measure(&bench.args, built).await?),
+        None => None,
+    };
 
     let comparisons = audit::compare_rows(&mut conn, &bench.shop).await?;
     audit::go_on(&bench.connections, &bench.shop).await?;
@@ -188,6 +197,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     lines.extend(feed.iter().flat_map(feed::Feed::lines));
     lines.extend(projection.iter().flat_map(projection::Projection::lines));
     lines.extend(growth::lines(&sizes));
+    lines.extend(baseline.iter().flat_map(baseline::Baseline::lines));
     let mut figures = report::figures(&series, &setting);
     replicas
         .iter()
@@ -200,6 +210,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
         .iter()
         .for_each(|projection| projection.add_to(&mut figures));
     growth::add_to(&sizes, &mut figures);
+    baseline
+        .iter()
+        .for_each(|baseline| baseline.add_to(&mut figures));
     let figures = serde_json::Value::Object(figures);
     lines.push(figures.to_string());
     lines.iter().for_each(|line| print(line));

@@ -99,7 +99,10 @@ impl Series {
 }
 
 pub(crate) fn median(windows: &[Window], figure: impl Fn(&Window) -> f64) -> f64 {
-    let mut figures: Vec<f64> = windows.iter().map(figure).collect();
+    median_of(windows.iter().map(figure).collect())
+}
+
+pub(crate) fn median_of(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     match figures.len() {
         0 => f64::NAN,
