@@ -47,6 +47,7 @@ pub use orders::new_order::{NewBuyer, NewLine, NewShipment};
 pub use orders::{
     CreateOrder, GetOrder, ListOrderHistory, ListOrders, RecordPayment, SummarizeOrders,
 };
+pub use policies::decisions::ListDecisions;
 pub use policies::simulation::{DraftPolicy, SimulatePolicy, Simulation, SimulationStream};
 pub use policies::{ActivatePolicy, CreatePolicy, GetPolicy, ListPolicies, ListPresets};
 pub use reasons::*;
@@ -84,6 +85,7 @@ mod tests {
             include_str!("calls/refunds.rs"),
             include_str!("calls/stores.rs"),
             include_str!("calls/policies.rs"),
+            include_str!("calls/policies/decisions.rs"),
             include_str!("calls/policies/simulation.rs"),
             include_str!("calls/events.rs"),
             include_str!("calls/inventory.rs"),

@@ -7,6 +7,7 @@ mod actor;
 mod answer;
 mod bulk;
 mod cancellation;
+mod decision;
 mod denial;
 mod event;
 mod event_detail;
@@ -32,6 +33,10 @@ pub use cancellation::{
     Cancellation, CancellationEffect, CancellationOutcome, CancellationPart, CancellationPath,
     CancellationState, Deductions, FoundCancellation, LabelState, LineQuantity, ParcelReceipt,
     PartState, RequestedCancellation, ReturnState,
+};
+pub use decision::{
+    EvaluatedPath, PassedOverRule, PolicyCondition, PolicyDecision, PolicyEvaluation,
+    UnmetCondition,
 };
 pub use denial::Denial;
 pub use event::{Event, EventType};

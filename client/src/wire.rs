@@ -241,6 +241,7 @@ mod tests {
             Party,
             PaymentFact,
             PaymentState,
+            PolicyCondition,
             PolicyOccasion,
             PolicyState,
             RefundKind,

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use belay_domain::commands::{Command, LeaseRefunds, Work};
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderId, OrderKey};
-use belay_domain::order::{Order, OrderState};
-use belay_domain::query::{Counted, OrdersSummary, Place};
+use belay_domain::order::{Line, Order, OrderState};
+use belay_domain::query::{Counted, DecisionFilter, DecisionPlace, OrdersSummary, Place};
 use belay_domain::scope::{Caller, Scope};
 use belay_wire::pages::{PageCut, PageRequest};
 use belay_wire::parse::cancellations::Actions;
@@ -23,8 +23,12 @@ use prost::Message;
 use tokio::time::Instant;
 
 use crate::App;
+use crate::db::decisions::StoredDecision;
 use crate::db::snapshot::Snapshot;
-use crate::db::{self, Conn, DbError, ListQuery, aggregate, orders, refunds, summaries};
+use crate::db::{
+    self, Conn, DbError, ListQuery, aggregate, decision_pages, order_lines, orders, refunds,
+    summaries,
+};
 
 /// Records of orders that are loaded and rendered without a pause; one order may have more. Between
 /// two slices the thread serves others.
@@ -95,6 +99,38 @@ fn slices(places: &[Place], records_of: impl Fn(&OrderKey) -> usize) -> Vec<&[Pl
         rest = behind;
     }
     slices
+}
+
+/// The decisions found for a page, with what was bought with their orders.
+#[derive(Debug)]
+pub(crate) struct Decisions {
+    pub(crate) decisions: Vec<StoredDecision>,
+    pub(crate) lines: HashMap<OrderKey, Vec<Line>>,
+    /// Where the search ended that has not come to the end.
+    pub(crate) left_off: Option<DecisionPlace>,
+}
+
+pub(crate) async fn decisions(
+    app: &App,
+    filter: &DecisionFilter,
+    after: Option<DecisionPlace>,
+    limit: u16,
+) -> Result<Decisions, CallError> {
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
+    let read = async {
+        let found = decision_pages::find(&mut conn, filter, after.as_ref(), limit).await?;
+        let keys = found.found.iter().map(|decision| decision.key.order_key);
+        let mut keys: Vec<OrderKey> = keys.collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(Decisions {
+            lines: order_lines::of_orders(&mut conn, &keys).await?,
+            decisions: found.found,
+            left_off: found.left_off,
+        })
+    }
+    .await;
+    Ok(conn.end(read).await?)
 }
 
 async fn orders_of(

@@ -207,6 +207,7 @@ const LACKING: &[(&str, &[&str])] = &[
     ("PolicyService/GetPolicy", &["store_id"]),
     ("PolicyService/ListPolicies", &["store_id"]),
     ("PolicyService/ActivatePolicy", &["store_id", "version"]),
+    ("PolicyService/ListDecisions", &["store_id"]),
     (
         "PolicyService/SimulatePolicy",
         &["store_id", "document", "start_time", "end_time"],

@@ -94,6 +94,7 @@ const RPCS: &[(&str, About)] = &[
     ("PolicyService/GetPolicy", About::Store),
     ("PolicyService/ListPolicies", About::Store),
     ("PolicyService/ActivatePolicy", About::Store),
+    ("PolicyService/ListDecisions", About::List),
     ("PolicyService/SimulatePolicy", About::Store),
     ("EventService/WatchEvents", About::List),
     ("EventService/ListEvents", About::List),
@@ -398,6 +399,11 @@ pub(crate) async fn send(
             .await
             .map_err(Error::from)
             .map(|_| 1),
+        "PolicyService/ListDecisions" => store
+            .list_decisions()
+            .await
+            .map_err(Error::from)
+            .map(|page| page.items.len()),
         "PolicyService/SimulatePolicy" => {
             let all = Timestamp::UNIX_EPOCH..Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1);
             let simulation = store.simulate_policy(DraftPolicy::version(1), all).await?;

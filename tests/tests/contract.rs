@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::{
     actor, bulk, calendar, cancellation, decision, error_reason, event, incident, order, payment,
-    refund, shipment, simulation, stock, terms,
+    policy, refund, shipment, simulation, stock, terms,
 };
 use belay_tests::descriptors::{self, Rpc};
 use belay_tests::run;
@@ -285,6 +285,7 @@ const ROLES: &[(&str, &str)] = &[
     ("PolicyService/GetPolicy", "support auditor"),
     ("PolicyService/ListPolicies", "support auditor"),
     ("PolicyService/ActivatePolicy", ""),
+    ("PolicyService/ListDecisions", "support auditor"),
     ("PolicyService/SimulatePolicy", ""),
     (
         "EventService/WatchEvents",
@@ -482,6 +483,7 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         bulk::Outcome = "BulkOutcome",
         decision::Occasion = "PolicyOccasion",
         simulation::NotReplayed = "NotReplayedReason",
+        policy::ConditionKey = "PolicyCondition",
     ];
     let enums = descriptors::enums();
     let values = |name: &str| -> BTreeSet<&str> {

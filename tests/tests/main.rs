@@ -19,6 +19,7 @@ mod contract;
 mod credentials;
 mod currencies;
 mod database_tls;
+mod decisions;
 mod deliver;
 mod denials;
 mod differential;

@@ -1,5 +1,6 @@
 //! Policies and presets: for operators.
 
+pub(crate) mod decisions;
 pub(crate) mod simulation;
 
 use belay_proto::v1 as pb;

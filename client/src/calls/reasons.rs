@@ -32,6 +32,7 @@ reasons! { ListCancellations, ListCancellationsReason: [PageTokenInvalid] }
 reasons! { ListCarriers, ListCarriersReason: [PageTokenInvalid] }
 reasons! { ListConsumers, ListConsumersReason: [PageTokenInvalid] }
 reasons! { ListCountedCancellations, ListCountedCancellationsReason: [PageTokenInvalid] }
+reasons! { ListDecisions, ListDecisionsReason: [PageTokenInvalid] }
 reasons! { ListEvents, ListEventsReason: [PageTokenInvalid, ResumeTokenInvalid, PositionExpired, PositionAhead] }
 reasons! { ListIncidents, ListIncidentsReason: [PageTokenInvalid] }
 reasons! { ListOrderHistory, ListOrderHistoryReason: [PageTokenInvalid, OrderNotFound] }

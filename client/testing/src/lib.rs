@@ -53,6 +53,7 @@
 mod bulk;
 mod call;
 mod clock;
+mod decisions;
 mod events;
 mod faults;
 mod methods;

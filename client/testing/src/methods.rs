@@ -24,7 +24,7 @@ use tower::service_fn;
 use crate::call::{Answer, Call};
 use crate::faults::Fault;
 use crate::server::{Shared, status};
-use crate::{bulk, events, orders, quality, reference, simulation, stock};
+use crate::{bulk, decisions, events, orders, quality, reference, simulation, stock};
 
 /// A call on its way to its method.
 #[derive(Debug)]
@@ -194,6 +194,7 @@ impl Methods {
         all.unary(reference::create_policy);
         all.unary(reference::get_policy);
         all.unary(reference::list_policies);
+        all.unary(decisions::list_decisions);
         all.unary(reference::activate_policy);
         all.stream(
             |call, request, _| simulation::simulate_policy(call, request),

@@ -312,6 +312,11 @@ impl crate::rpc::Rpc for ActivatePolicyRequest {
     const PATH: &'static str = "/belay.v1.PolicyService/ActivatePolicy";
     const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Always;
 }
+impl crate::rpc::Rpc for ListDecisionsRequest {
+    type Response = ListDecisionsResponse;
+    const PATH: &'static str = "/belay.v1.PolicyService/ListDecisions";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
+}
 impl crate::rpc::StreamRpc for SimulatePolicyRequest {
     type Response = SimulatePolicyResponse;
     const PATH: &'static str = "/belay.v1.PolicyService/SimulatePolicy";
@@ -447,6 +452,7 @@ pub const RPCS: &[crate::rpc::RpcRow] = &[
     crate::rpc::RpcRow { path: "/belay.v1.PolicyService/GetPolicy", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.PolicyService/ListPolicies", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.PolicyService/ActivatePolicy", idempotency: crate::rpc::Idempotency::Always, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.PolicyService/ListDecisions", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.PolicyService/SimulatePolicy", idempotency: crate::rpc::Idempotency::Read, streams: true },
     crate::rpc::RpcRow { path: "/belay.v1.RefundService/GetRefund", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.RefundService/ListRefunds", idempotency: crate::rpc::Idempotency::Read, streams: false },

@@ -5300,6 +5300,511 @@ pub struct ReturnLabel {
     #[prost(message, optional, tag = "2")]
     pub price: ::core::option::Option<Money>,
 }
+/// The facts that the rules of a policy look at, as they were at the decision.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyQuestion {
+    /// Who asked: BUYER also where support acted on behalf of the buyer.
+    #[prost(enumeration = "Role", tag = "1")]
+    pub requester: i32,
+    /// Where the shipment stood.
+    #[prost(enumeration = "ShipmentStage", tag = "2")]
+    pub stage: i32,
+    /// The path that was asked about first.
+    #[prost(enumeration = "CancellationPath", tag = "3")]
+    pub path: i32,
+    /// The reason that was given. Empty: none.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// Whether the order was paid.
+    #[prost(bool, tag = "5")]
+    pub paid: bool,
+    /// The methods of the payments that were authorised or captured.
+    #[prost(string, repeated, tag = "6")]
+    pub payment_methods: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How long ago the order was placed.
+    #[prost(message, optional, tag = "7")]
+    pub since_placed: ::core::option::Option<::prost_types::Duration>,
+    /// How long ago it was paid. Unset while unpaid.
+    #[prost(message, optional, tag = "8")]
+    pub since_paid: ::core::option::Option<::prost_types::Duration>,
+    /// How long ago the shipment was delivered. Unset where it was not.
+    #[prost(message, optional, tag = "9")]
+    pub since_delivered: ::core::option::Option<::prost_types::Duration>,
+    /// What the units carry: goods and tax, less discount.
+    #[prost(message, optional, tag = "10")]
+    pub value: ::core::option::Option<Money>,
+    /// Where the order goes: ISO 3166-1 alpha-2.
+    #[prost(string, tag = "11")]
+    pub destination_country: ::prost::alloc::string::String,
+    /// The carrier can bring back a parcel that is under way.
+    #[prost(bool, tag = "12")]
+    pub in_transit_cancel: bool,
+    /// The marketplace's partner delivers.
+    #[prost(bool, tag = "13")]
+    pub partner_delivery: bool,
+    /// There is a label for the way back.
+    #[prost(bool, tag = "14")]
+    pub return_label: bool,
+    /// Customs may take the shipment for commerce.
+    #[prost(bool, tag = "15")]
+    pub customs_flagged: bool,
+    /// How long the payment was still under verification. Unset where it was not.
+    #[prost(message, optional, tag = "16")]
+    pub verified_in: ::core::option::Option<::prost_types::Duration>,
+}
+/// The answer of a policy to one portion: of the paths that the request named, the first that is allowed; where none is,
+/// the denial of the first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyAnswer {
+    /// Whether it is allowed. True with gates means: somebody must act first.
+    #[prost(bool, tag = "1")]
+    pub allowed: bool,
+    /// The path that the answer is about.
+    #[prost(enumeration = "CancellationPath", tag = "2")]
+    pub path: i32,
+    /// The rule that gave it. Empty where no rule matched.
+    #[prost(string, tag = "3")]
+    pub rule: ::prost::alloc::string::String,
+    /// The reason of a denial: the name of an ErrorReason, such as "SHIPPED". Empty when allowed.
+    #[prost(string, tag = "4")]
+    pub denied_reason: ::prost::alloc::string::String,
+    /// What the requester is told to do instead. Empty when allowed.
+    #[prost(enumeration = "NextAction", repeated, tag = "5")]
+    pub next_actions: ::prost::alloc::vec::Vec<i32>,
+    /// The gates that it waits for, in order, without respond_by.
+    #[prost(message, repeated, tag = "6")]
+    pub gates: ::prost::alloc::vec::Vec<GatePreview>,
+    /// What would go back to the buyer for these units, as of the decision: what the policy takes off the price, shipping
+    /// and label included, as RequestCancellation promises it. Zero of an order that was not paid, and when denied.
+    #[prost(message, optional, tag = "7")]
+    pub refund: ::core::option::Option<Money>,
+}
+/// The units of a case in one shipment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SimulatedPortion {
+    /// The shipment that they were taken from.
+    #[prost(string, tag = "1")]
+    pub shipment_id: ::prost::alloc::string::String,
+    /// The units.
+    #[prost(message, repeated, tag = "2")]
+    pub contents: ::prost::alloc::vec::Vec<LineQuantity>,
+    /// What was asked.
+    #[prost(message, optional, tag = "3")]
+    pub question: ::core::option::Option<PolicyQuestion>,
+    /// The answer on record.
+    #[prost(message, optional, tag = "4")]
+    pub recorded: ::core::option::Option<PolicyAnswer>,
+    /// The answer of the draft. Unset where the draft rejects the request for its reason, before any rule is asked.
+    #[prost(message, optional, tag = "5")]
+    pub draft: ::core::option::Option<PolicyAnswer>,
+}
+/// What came of a case as a whole, or would have come of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SimulatedOutcome {
+    /// Whether something of it is allowed. A request with REFUSE for ineligible units is so only where all of it is.
+    #[prost(bool, tag = "1")]
+    pub allowed: bool,
+    /// The reason why not: the name of an ErrorReason. Empty when allowed. Under the draft it is REASON_REQUIRED,
+    /// REASON_UNKNOWN, REASON_NOT_ALLOWED, NOTE_REQUIRED or EVIDENCE_REQUIRED where the draft's reasons do not take the
+    /// request as it was made; else the code of the first portion's denial.
+    #[prost(string, tag = "2")]
+    pub denied_reason: ::prost::alloc::string::String,
+    /// What would go back for all portions that are allowed.
+    #[prost(message, optional, tag = "3")]
+    pub refund: ::core::option::Option<Money>,
+    /// Whose fault it is by the reason. UNSPECIFIED when denied and where no reason was given.
+    #[prost(enumeration = "CancellationFault", tag = "4")]
+    pub fault: i32,
+    /// Whether it counts against the seller's quality.
+    #[prost(bool, tag = "5")]
+    pub counted: bool,
+}
+/// A case: what was decided together, on record and under the draft.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SimulatedCase {
+    /// When it was decided.
+    #[prost(message, optional, tag = "1")]
+    pub decision_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The order.
+    #[prost(string, tag = "2")]
+    pub order_id: ::prost::alloc::string::String,
+    /// The cancellation that it is about. Empty for a request that was rejected.
+    #[prost(string, tag = "3")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// Why the policy was asked.
+    #[prost(enumeration = "PolicyOccasion", tag = "4")]
+    pub occasion: i32,
+    /// The policy version that was asked.
+    #[prost(int32, tag = "5")]
+    pub policy_version: i32,
+    /// By shipment and, of what is home, by receipt.
+    #[prost(message, repeated, tag = "6")]
+    pub portions: ::prost::alloc::vec::Vec<SimulatedPortion>,
+    /// What came of it.
+    #[prost(message, optional, tag = "7")]
+    pub recorded: ::core::option::Option<SimulatedOutcome>,
+    /// What would have come of it under the draft.
+    #[prost(message, optional, tag = "8")]
+    pub draft: ::core::option::Option<SimulatedOutcome>,
+    /// Whether the draft makes a difference: to the outcome, or to path, denial, next actions, gates or refund terms of a
+    /// portion. A rule that is only called differently makes none.
+    #[prost(bool, tag = "9")]
+    pub differs: bool,
+}
+/// How far a simulation is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SimulationProgress {
+    /// Decisions that have been read.
+    #[prost(int64, tag = "1")]
+    pub decisions: i64,
+    /// The decision time of the last of them. Unset before the first.
+    #[prost(message, optional, tag = "2")]
+    pub decision_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Cases by their outcome on record and under the draft.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SimulatedTransitions {
+    /// Allowed on record and under the draft.
+    #[prost(int64, tag = "1")]
+    pub stay_allowed: i64,
+    /// Allowed on record and denied under the draft.
+    #[prost(int64, tag = "2")]
+    pub become_denied: i64,
+    /// Denied on record and allowed under the draft.
+    #[prost(int64, tag = "3")]
+    pub become_allowed: i64,
+    /// Denied on record and under the draft.
+    #[prost(int64, tag = "4")]
+    pub stay_denied: i64,
+}
+/// A sum of money on record and under the draft, both in one currency.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ComparedMoney {
+    /// Of the answers on record.
+    #[prost(message, optional, tag = "1")]
+    pub recorded: ::core::option::Option<Money>,
+    /// Of the answers of the draft.
+    #[prost(message, optional, tag = "2")]
+    pub draft: ::core::option::Option<Money>,
+}
+/// A count on record and under the draft.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ComparedCount {
+    /// Of the answers on record.
+    #[prost(int64, tag = "1")]
+    pub recorded: i64,
+    /// Of the answers of the draft.
+    #[prost(int64, tag = "2")]
+    pub draft: i64,
+}
+/// What was not replayed for one reason.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotReplayedCount {
+    /// The reason.
+    #[prost(enumeration = "NotReplayedReason", tag = "1")]
+    pub reason: i32,
+    /// How many decisions (EARLIER_FORMAT) or cases were left out for it.
+    #[prost(int64, tag = "2")]
+    pub count: i64,
+}
+/// The sum of a simulation, over all that was replayed and not only what was reported.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SimulationSummary {
+    /// Decisions that were read. Decisions of which nothing matches the filters are among them.
+    #[prost(int64, tag = "1")]
+    pub decisions: i64,
+    /// Questions on record that were answered again.
+    #[prost(int64, tag = "2")]
+    pub questions: i64,
+    /// Requests, returns and resolutions.
+    #[prost(message, optional, tag = "3")]
+    pub cases: ::core::option::Option<SimulatedTransitions>,
+    /// Parts that were evaluated again. They are beside the cases: their money, and whether they count, is with the request.
+    #[prost(message, optional, tag = "4")]
+    pub reevaluations: ::core::option::Option<SimulatedTransitions>,
+    /// Cases and re-evaluations that differ.
+    #[prost(int64, tag = "5")]
+    pub differing: i64,
+    /// The refunds of all cases that are allowed, by currency. Currencies without any are left out.
+    #[prost(message, repeated, tag = "6")]
+    pub refunds: ::prost::alloc::vec::Vec<ComparedMoney>,
+    /// Cases that count against the seller's quality.
+    #[prost(message, optional, tag = "7")]
+    pub counted: ::core::option::Option<ComparedCount>,
+    /// What was left out, by reason. It is in no other sum.
+    #[prost(message, repeated, tag = "8")]
+    pub not_replayed: ::prost::alloc::vec::Vec<NotReplayedCount>,
+    /// Cases that were to be reported and were not, because there were more than case_count_max.
+    #[prost(int64, tag = "9")]
+    pub unreported_cases: i64,
+    /// The decision time at which the simulation stopped before its end: because of decision_count_max, or because the
+    /// server stops. Nothing of this instant or later was replayed: begin again with it as start_time, and add up. Unset
+    /// where all was replayed.
+    #[prost(message, optional, tag = "10")]
+    pub left_off_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// The occasion on which a policy was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PolicyOccasion {
+    /// Not said.
+    Unspecified = 0,
+    /// A caller requested a cancellation.
+    Request = 1,
+    /// A parcel came home without a cancellation, and the carrier cancelled.
+    Return = 2,
+    /// Support paid for goods that are home (REFUND_ANYWAY): as much as the policy gives for a parcel that comes home, and
+    /// all where it gives nothing. It is allowed under any policy.
+    Resolution = 3,
+    /// A part that waits was evaluated again, because its shipment had moved on or its last gate had passed.
+    Reevaluation = 4,
+}
+impl PolicyOccasion {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "POLICY_OCCASION_UNSPECIFIED",
+            Self::Request => "POLICY_OCCASION_REQUEST",
+            Self::Return => "POLICY_OCCASION_RETURN",
+            Self::Resolution => "POLICY_OCCASION_RESOLUTION",
+            Self::Reevaluation => "POLICY_OCCASION_REEVALUATION",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "POLICY_OCCASION_UNSPECIFIED" => Some(Self::Unspecified),
+            "POLICY_OCCASION_REQUEST" => Some(Self::Request),
+            "POLICY_OCCASION_RETURN" => Some(Self::Return),
+            "POLICY_OCCASION_RESOLUTION" => Some(Self::Resolution),
+            "POLICY_OCCASION_REEVALUATION" => Some(Self::Reevaluation),
+            _ => None,
+        }
+    }
+}
+/// The reason why something on record was not replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NotReplayedReason {
+    /// Not said.
+    Unspecified = 0,
+    /// An earlier release recorded it, with less than it takes to ask again. Nothing is guessed in its place.
+    EarlierFormat = 1,
+    /// The policy allowed the request, and it was rejected for something else, such as LIMIT_REACHED.
+    RejectedOtherwise = 2,
+    /// The policy version that decided is newer than what this server knows. Seconds later it knows it.
+    VersionUnknown = 3,
+}
+impl NotReplayedReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NOT_REPLAYED_REASON_UNSPECIFIED",
+            Self::EarlierFormat => "NOT_REPLAYED_REASON_EARLIER_FORMAT",
+            Self::RejectedOtherwise => "NOT_REPLAYED_REASON_REJECTED_OTHERWISE",
+            Self::VersionUnknown => "NOT_REPLAYED_REASON_VERSION_UNKNOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NOT_REPLAYED_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "NOT_REPLAYED_REASON_EARLIER_FORMAT" => Some(Self::EarlierFormat),
+            "NOT_REPLAYED_REASON_REJECTED_OTHERWISE" => Some(Self::RejectedOtherwise),
+            "NOT_REPLAYED_REASON_VERSION_UNKNOWN" => Some(Self::VersionUnknown),
+            _ => None,
+        }
+    }
+}
+/// A condition that did not hold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnmetCondition {
+    /// Which one.
+    #[prost(enumeration = "PolicyCondition", tag = "1")]
+    pub condition: i32,
+    /// What it wants, as the policy has it: names with commas in between, true or false, minor units, or a window such as
+    /// "DELIVERED at least 24h and less than 168h". For people.
+    #[prost(string, tag = "2")]
+    pub wanted: ::prost::alloc::string::String,
+}
+/// A rule that stands before the one that answered, and did not match.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PassedOverRule {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub rule: ::prost::alloc::string::String,
+    /// The conditions that did not hold: at least one.
+    #[prost(message, repeated, tag = "2")]
+    pub unmet: ::prost::alloc::vec::Vec<UnmetCondition>,
+}
+/// A path that a policy was asked about.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EvaluatedPath {
+    /// What was asked. On record.
+    #[prost(message, optional, tag = "1")]
+    pub question: ::core::option::Option<PolicyQuestion>,
+    /// What was answered, and by which rule. On record, but for the refund, which is made from what is on record and the
+    /// policy version as SimulatePolicy makes it.
+    #[prost(message, optional, tag = "2")]
+    pub answer: ::core::option::Option<PolicyAnswer>,
+    /// The rules before the one that answered, in their order, each with the conditions that kept it from matching; where
+    /// none matched, all rules. Not on record: made by putting the question to the same policy version again. Empty where the
+    /// payment was under verification, for then no rule was asked.
+    #[prost(message, repeated, tag = "3")]
+    pub passed_over: ::prost::alloc::vec::Vec<PassedOverRule>,
+    /// How many more rules were passed over. A decision tells 512 KiB of them.
+    #[prost(int32, tag = "4")]
+    pub passed_over_left_out: i32,
+    /// When time alone turns the answer, as everything else stood: from then on a denial is a permission, or a permission a
+    /// denial. Unset where it never does. Made as passed_over is.
+    #[prost(message, optional, tag = "5")]
+    pub turn_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A portion of a request, or a part that waited, as a policy was asked about it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyEvaluation {
+    /// Why the policy was asked.
+    #[prost(enumeration = "PolicyOccasion", tag = "1")]
+    pub occasion: i32,
+    /// The policy version that was asked.
+    #[prost(int32, tag = "2")]
+    pub policy_version: i32,
+    /// The cancellation that it is about, or that came of it. Empty of a request that was rejected.
+    #[prost(string, tag = "3")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// The shipment of the units.
+    #[prost(string, tag = "4")]
+    pub shipment_id: ::prost::alloc::string::String,
+    /// The units.
+    #[prost(message, repeated, tag = "5")]
+    pub contents: ::prost::alloc::vec::Vec<LineQuantity>,
+    /// Path by path, in the order of preference: all are denied, but perhaps the last.
+    #[prost(message, repeated, tag = "6")]
+    pub paths: ::prost::alloc::vec::Vec<EvaluatedPath>,
+    /// The paths that were not asked about, because one before them was allowed.
+    #[prost(enumeration = "CancellationPath", repeated, tag = "7")]
+    pub untried_paths: ::prost::alloc::vec::Vec<i32>,
+    /// Whether the server knows the policy version. It may be false for seconds after the version was created; until then
+    /// what is not on record is empty, and the refund zero.
+    #[prost(bool, tag = "8")]
+    pub version_known: bool,
+}
+/// A decision on a cancellation, as it is on record: what was put to policies, and their answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyDecision {
+    /// The order.
+    #[prost(string, tag = "1")]
+    pub order_id: ::prost::alloc::string::String,
+    /// The request that was decided, by its caller's id. What time decided alone has one that the server made.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Who called. Of what time decided alone it is ROLE_SYSTEM.
+    #[prost(message, optional, tag = "3")]
+    pub caller: ::core::option::Option<Actor>,
+    /// When.
+    #[prost(message, optional, tag = "4")]
+    pub decision_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether the call was accepted. What is accepted may have portions that are denied.
+    #[prost(bool, tag = "5")]
+    pub accepted: bool,
+    /// The reason of the rejection: the name of an ErrorReason. It is not the policy's own where the policy allowed, and
+    /// something else did not. Empty when accepted, and of rejections that were recorded before it was kept.
+    #[prost(string, tag = "6")]
+    pub rejected_reason: ::prost::alloc::string::String,
+    /// By shipment and, of what is home, by receipt. Empty where earlier_format.
+    #[prost(message, repeated, tag = "7")]
+    pub evaluations: ::prost::alloc::vec::Vec<PolicyEvaluation>,
+    /// An earlier release recorded it, in a form that is not read any more.
+    #[prost(bool, tag = "8")]
+    pub earlier_format: bool,
+}
+/// The condition of a rule: a key under `when` of a policy document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PolicyCondition {
+    /// Not said.
+    Unspecified = 0,
+    /// `actor`: who asks.
+    Actor = 1,
+    /// `stage`: where the shipment stands.
+    Stage = 2,
+    /// `path`: what is asked for.
+    Path = 3,
+    /// `reason`: why.
+    Reason = 4,
+    /// `paid`: whether the order is paid.
+    Paid = 5,
+    /// `payment_method`: with what it is paid.
+    PaymentMethod = 6,
+    /// `age`: how long ago something was. A clock that has not started is outside every window.
+    Age = 7,
+    /// `value.at_least`: what the units carry.
+    ValueAtLeast = 8,
+    /// `value.less_than`: what the units carry.
+    ValueLessThan = 9,
+    /// `destination_country`: where the order goes.
+    DestinationCountry = 10,
+    /// `carrier.in_transit_cancel`: whether the carrier can bring back a parcel that is under way.
+    InTransitCancel = 11,
+    /// `carrier.partner_delivery`: whether the marketplace's partner delivers.
+    PartnerDelivery = 12,
+    /// `carrier.return_label`: whether there is a label for the way back.
+    ReturnLabel = 13,
+    /// `customs_flagged`: whether customs may take the shipment for commerce.
+    CustomsFlagged = 14,
+}
+impl PolicyCondition {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "POLICY_CONDITION_UNSPECIFIED",
+            Self::Actor => "POLICY_CONDITION_ACTOR",
+            Self::Stage => "POLICY_CONDITION_STAGE",
+            Self::Path => "POLICY_CONDITION_PATH",
+            Self::Reason => "POLICY_CONDITION_REASON",
+            Self::Paid => "POLICY_CONDITION_PAID",
+            Self::PaymentMethod => "POLICY_CONDITION_PAYMENT_METHOD",
+            Self::Age => "POLICY_CONDITION_AGE",
+            Self::ValueAtLeast => "POLICY_CONDITION_VALUE_AT_LEAST",
+            Self::ValueLessThan => "POLICY_CONDITION_VALUE_LESS_THAN",
+            Self::DestinationCountry => "POLICY_CONDITION_DESTINATION_COUNTRY",
+            Self::InTransitCancel => "POLICY_CONDITION_IN_TRANSIT_CANCEL",
+            Self::PartnerDelivery => "POLICY_CONDITION_PARTNER_DELIVERY",
+            Self::ReturnLabel => "POLICY_CONDITION_RETURN_LABEL",
+            Self::CustomsFlagged => "POLICY_CONDITION_CUSTOMS_FLAGGED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "POLICY_CONDITION_UNSPECIFIED" => Some(Self::Unspecified),
+            "POLICY_CONDITION_ACTOR" => Some(Self::Actor),
+            "POLICY_CONDITION_STAGE" => Some(Self::Stage),
+            "POLICY_CONDITION_PATH" => Some(Self::Path),
+            "POLICY_CONDITION_REASON" => Some(Self::Reason),
+            "POLICY_CONDITION_PAID" => Some(Self::Paid),
+            "POLICY_CONDITION_PAYMENT_METHOD" => Some(Self::PaymentMethod),
+            "POLICY_CONDITION_AGE" => Some(Self::Age),
+            "POLICY_CONDITION_VALUE_AT_LEAST" => Some(Self::ValueAtLeast),
+            "POLICY_CONDITION_VALUE_LESS_THAN" => Some(Self::ValueLessThan),
+            "POLICY_CONDITION_DESTINATION_COUNTRY" => Some(Self::DestinationCountry),
+            "POLICY_CONDITION_IN_TRANSIT_CANCEL" => Some(Self::InTransitCancel),
+            "POLICY_CONDITION_PARTNER_DELIVERY" => Some(Self::PartnerDelivery),
+            "POLICY_CONDITION_RETURN_LABEL" => Some(Self::ReturnLabel),
+            "POLICY_CONDITION_CUSTOMS_FLAGGED" => Some(Self::CustomsFlagged),
+            _ => None,
+        }
+    }
+}
 /// The reason why a call failed.
 ///
 /// Every error status carries google.rpc.ErrorInfo with domain "belay" and, as `reason`, the name of one of these values
@@ -11442,328 +11947,6 @@ impl PolicyState {
         }
     }
 }
-/// The facts that the rules of a policy look at, as they were at the decision.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PolicyQuestion {
-    /// Who asked: BUYER also where support acted on behalf of the buyer.
-    #[prost(enumeration = "Role", tag = "1")]
-    pub requester: i32,
-    /// Where the shipment stood.
-    #[prost(enumeration = "ShipmentStage", tag = "2")]
-    pub stage: i32,
-    /// The path that was asked about first.
-    #[prost(enumeration = "CancellationPath", tag = "3")]
-    pub path: i32,
-    /// The reason that was given. Empty: none.
-    #[prost(string, tag = "4")]
-    pub reason: ::prost::alloc::string::String,
-    /// Whether the order was paid.
-    #[prost(bool, tag = "5")]
-    pub paid: bool,
-    /// The methods of the payments that were authorised or captured.
-    #[prost(string, repeated, tag = "6")]
-    pub payment_methods: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How long ago the order was placed.
-    #[prost(message, optional, tag = "7")]
-    pub since_placed: ::core::option::Option<::prost_types::Duration>,
-    /// How long ago it was paid. Unset while unpaid.
-    #[prost(message, optional, tag = "8")]
-    pub since_paid: ::core::option::Option<::prost_types::Duration>,
-    /// How long ago the shipment was delivered. Unset where it was not.
-    #[prost(message, optional, tag = "9")]
-    pub since_delivered: ::core::option::Option<::prost_types::Duration>,
-    /// What the units carry: goods and tax, less discount.
-    #[prost(message, optional, tag = "10")]
-    pub value: ::core::option::Option<Money>,
-    /// Where the order goes: ISO 3166-1 alpha-2.
-    #[prost(string, tag = "11")]
-    pub destination_country: ::prost::alloc::string::String,
-    /// The carrier can bring back a parcel that is under way.
-    #[prost(bool, tag = "12")]
-    pub in_transit_cancel: bool,
-    /// The marketplace's partner delivers.
-    #[prost(bool, tag = "13")]
-    pub partner_delivery: bool,
-    /// There is a label for the way back.
-    #[prost(bool, tag = "14")]
-    pub return_label: bool,
-    /// Customs may take the shipment for commerce.
-    #[prost(bool, tag = "15")]
-    pub customs_flagged: bool,
-    /// How long the payment was still under verification. Unset where it was not.
-    #[prost(message, optional, tag = "16")]
-    pub verified_in: ::core::option::Option<::prost_types::Duration>,
-}
-/// The answer of a policy to one portion: of the paths that the request named, the first that is allowed; where none is,
-/// the denial of the first.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct PolicyAnswer {
-    /// Whether it is allowed. True with gates means: somebody must act first.
-    #[prost(bool, tag = "1")]
-    pub allowed: bool,
-    /// The path that the answer is about.
-    #[prost(enumeration = "CancellationPath", tag = "2")]
-    pub path: i32,
-    /// The rule that gave it. Empty where no rule matched.
-    #[prost(string, tag = "3")]
-    pub rule: ::prost::alloc::string::String,
-    /// The reason of a denial: the name of an ErrorReason, such as "SHIPPED". Empty when allowed.
-    #[prost(string, tag = "4")]
-    pub denied_reason: ::prost::alloc::string::String,
-    /// What the requester is told to do instead. Empty when allowed.
-    #[prost(enumeration = "NextAction", repeated, tag = "5")]
-    pub next_actions: ::prost::alloc::vec::Vec<i32>,
-    /// The gates that it waits for, in order, without respond_by.
-    #[prost(message, repeated, tag = "6")]
-    pub gates: ::prost::alloc::vec::Vec<GatePreview>,
-    /// What would go back to the buyer for these units, as of the decision: what the policy takes off the price, shipping
-    /// and label included, as RequestCancellation promises it. Zero of an order that was not paid, and when denied.
-    #[prost(message, optional, tag = "7")]
-    pub refund: ::core::option::Option<Money>,
-}
-/// The units of a case in one shipment.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct SimulatedPortion {
-    /// The shipment that they were taken from.
-    #[prost(string, tag = "1")]
-    pub shipment_id: ::prost::alloc::string::String,
-    /// The units.
-    #[prost(message, repeated, tag = "2")]
-    pub contents: ::prost::alloc::vec::Vec<LineQuantity>,
-    /// What was asked.
-    #[prost(message, optional, tag = "3")]
-    pub question: ::core::option::Option<PolicyQuestion>,
-    /// The answer on record.
-    #[prost(message, optional, tag = "4")]
-    pub recorded: ::core::option::Option<PolicyAnswer>,
-    /// The answer of the draft. Unset where the draft rejects the request for its reason, before any rule is asked.
-    #[prost(message, optional, tag = "5")]
-    pub draft: ::core::option::Option<PolicyAnswer>,
-}
-/// What came of a case as a whole, or would have come of it.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SimulatedOutcome {
-    /// Whether something of it is allowed. A request with REFUSE for ineligible units is so only where all of it is.
-    #[prost(bool, tag = "1")]
-    pub allowed: bool,
-    /// The reason why not: the name of an ErrorReason. Empty when allowed. Under the draft it is REASON_REQUIRED,
-    /// REASON_UNKNOWN, REASON_NOT_ALLOWED, NOTE_REQUIRED or EVIDENCE_REQUIRED where the draft's reasons do not take the
-    /// request as it was made; else the code of the first portion's denial.
-    #[prost(string, tag = "2")]
-    pub denied_reason: ::prost::alloc::string::String,
-    /// What would go back for all portions that are allowed.
-    #[prost(message, optional, tag = "3")]
-    pub refund: ::core::option::Option<Money>,
-    /// Whose fault it is by the reason. UNSPECIFIED when denied and where no reason was given.
-    #[prost(enumeration = "CancellationFault", tag = "4")]
-    pub fault: i32,
-    /// Whether it counts against the seller's quality.
-    #[prost(bool, tag = "5")]
-    pub counted: bool,
-}
-/// A case: what was decided together, on record and under the draft.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct SimulatedCase {
-    /// When it was decided.
-    #[prost(message, optional, tag = "1")]
-    pub decision_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The order.
-    #[prost(string, tag = "2")]
-    pub order_id: ::prost::alloc::string::String,
-    /// The cancellation that it is about. Empty for a request that was rejected.
-    #[prost(string, tag = "3")]
-    pub cancellation_id: ::prost::alloc::string::String,
-    /// Why the policy was asked.
-    #[prost(enumeration = "PolicyOccasion", tag = "4")]
-    pub occasion: i32,
-    /// The policy version that was asked.
-    #[prost(int32, tag = "5")]
-    pub policy_version: i32,
-    /// By shipment and, of what is home, by receipt.
-    #[prost(message, repeated, tag = "6")]
-    pub portions: ::prost::alloc::vec::Vec<SimulatedPortion>,
-    /// What came of it.
-    #[prost(message, optional, tag = "7")]
-    pub recorded: ::core::option::Option<SimulatedOutcome>,
-    /// What would have come of it under the draft.
-    #[prost(message, optional, tag = "8")]
-    pub draft: ::core::option::Option<SimulatedOutcome>,
-    /// Whether the draft makes a difference: to the outcome, or to path, denial, next actions, gates or refund terms of a
-    /// portion. A rule that is only called differently makes none.
-    #[prost(bool, tag = "9")]
-    pub differs: bool,
-}
-/// How far a simulation is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SimulationProgress {
-    /// Decisions that have been read.
-    #[prost(int64, tag = "1")]
-    pub decisions: i64,
-    /// The decision time of the last of them. Unset before the first.
-    #[prost(message, optional, tag = "2")]
-    pub decision_time: ::core::option::Option<::prost_types::Timestamp>,
-}
-/// Cases by their outcome on record and under the draft.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SimulatedTransitions {
-    /// Allowed on record and under the draft.
-    #[prost(int64, tag = "1")]
-    pub stay_allowed: i64,
-    /// Allowed on record and denied under the draft.
-    #[prost(int64, tag = "2")]
-    pub become_denied: i64,
-    /// Denied on record and allowed under the draft.
-    #[prost(int64, tag = "3")]
-    pub become_allowed: i64,
-    /// Denied on record and under the draft.
-    #[prost(int64, tag = "4")]
-    pub stay_denied: i64,
-}
-/// A sum of money on record and under the draft, both in one currency.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ComparedMoney {
-    /// Of the answers on record.
-    #[prost(message, optional, tag = "1")]
-    pub recorded: ::core::option::Option<Money>,
-    /// Of the answers of the draft.
-    #[prost(message, optional, tag = "2")]
-    pub draft: ::core::option::Option<Money>,
-}
-/// A count on record and under the draft.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ComparedCount {
-    /// Of the answers on record.
-    #[prost(int64, tag = "1")]
-    pub recorded: i64,
-    /// Of the answers of the draft.
-    #[prost(int64, tag = "2")]
-    pub draft: i64,
-}
-/// What was not replayed for one reason.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct NotReplayedCount {
-    /// The reason.
-    #[prost(enumeration = "NotReplayedReason", tag = "1")]
-    pub reason: i32,
-    /// How many decisions (EARLIER_FORMAT) or cases were left out for it.
-    #[prost(int64, tag = "2")]
-    pub count: i64,
-}
-/// The sum of a simulation, over all that was replayed and not only what was reported.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct SimulationSummary {
-    /// Decisions that were read. Decisions of which nothing matches the filters are among them.
-    #[prost(int64, tag = "1")]
-    pub decisions: i64,
-    /// Questions on record that were answered again.
-    #[prost(int64, tag = "2")]
-    pub questions: i64,
-    /// Requests, returns and resolutions.
-    #[prost(message, optional, tag = "3")]
-    pub cases: ::core::option::Option<SimulatedTransitions>,
-    /// Parts that were evaluated again. They are beside the cases: their money, and whether they count, is with the request.
-    #[prost(message, optional, tag = "4")]
-    pub reevaluations: ::core::option::Option<SimulatedTransitions>,
-    /// Cases and re-evaluations that differ.
-    #[prost(int64, tag = "5")]
-    pub differing: i64,
-    /// The refunds of all cases that are allowed, by currency. Currencies without any are left out.
-    #[prost(message, repeated, tag = "6")]
-    pub refunds: ::prost::alloc::vec::Vec<ComparedMoney>,
-    /// Cases that count against the seller's quality.
-    #[prost(message, optional, tag = "7")]
-    pub counted: ::core::option::Option<ComparedCount>,
-    /// What was left out, by reason. It is in no other sum.
-    #[prost(message, repeated, tag = "8")]
-    pub not_replayed: ::prost::alloc::vec::Vec<NotReplayedCount>,
-    /// Cases that were to be reported and were not, because there were more than case_count_max.
-    #[prost(int64, tag = "9")]
-    pub unreported_cases: i64,
-    /// The decision time at which the simulation stopped before its end: because of decision_count_max, or because the
-    /// server stops. Nothing of this instant or later was replayed: begin again with it as start_time, and add up. Unset
-    /// where all was replayed.
-    #[prost(message, optional, tag = "10")]
-    pub left_off_time: ::core::option::Option<::prost_types::Timestamp>,
-}
-/// The occasion on which a policy was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum PolicyOccasion {
-    /// Not said.
-    Unspecified = 0,
-    /// A caller requested a cancellation.
-    Request = 1,
-    /// A parcel came home without a cancellation, and the carrier cancelled.
-    Return = 2,
-    /// Support paid for goods that are home (REFUND_ANYWAY): as much as the policy gives for a parcel that comes home, and
-    /// all where it gives nothing. It is allowed under any policy.
-    Resolution = 3,
-    /// A part that waits was evaluated again, because its shipment had moved on or its last gate had passed.
-    Reevaluation = 4,
-}
-impl PolicyOccasion {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "POLICY_OCCASION_UNSPECIFIED",
-            Self::Request => "POLICY_OCCASION_REQUEST",
-            Self::Return => "POLICY_OCCASION_RETURN",
-            Self::Resolution => "POLICY_OCCASION_RESOLUTION",
-            Self::Reevaluation => "POLICY_OCCASION_REEVALUATION",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "POLICY_OCCASION_UNSPECIFIED" => Some(Self::Unspecified),
-            "POLICY_OCCASION_REQUEST" => Some(Self::Request),
-            "POLICY_OCCASION_RETURN" => Some(Self::Return),
-            "POLICY_OCCASION_RESOLUTION" => Some(Self::Resolution),
-            "POLICY_OCCASION_REEVALUATION" => Some(Self::Reevaluation),
-            _ => None,
-        }
-    }
-}
-/// The reason why something on record was not replayed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum NotReplayedReason {
-    /// Not said.
-    Unspecified = 0,
-    /// An earlier release recorded it, with less than it takes to ask again. Nothing is guessed in its place.
-    EarlierFormat = 1,
-    /// The policy allowed the request, and it was rejected for something else, such as LIMIT_REACHED.
-    RejectedOtherwise = 2,
-    /// The policy version that decided is newer than what this server knows. Seconds later it knows it.
-    VersionUnknown = 3,
-}
-impl NotReplayedReason {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "NOT_REPLAYED_REASON_UNSPECIFIED",
-            Self::EarlierFormat => "NOT_REPLAYED_REASON_EARLIER_FORMAT",
-            Self::RejectedOtherwise => "NOT_REPLAYED_REASON_REJECTED_OTHERWISE",
-            Self::VersionUnknown => "NOT_REPLAYED_REASON_VERSION_UNKNOWN",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "NOT_REPLAYED_REASON_UNSPECIFIED" => Some(Self::Unspecified),
-            "NOT_REPLAYED_REASON_EARLIER_FORMAT" => Some(Self::EarlierFormat),
-            "NOT_REPLAYED_REASON_REJECTED_OTHERWISE" => Some(Self::RejectedOtherwise),
-            "NOT_REPLAYED_REASON_VERSION_UNKNOWN" => Some(Self::VersionUnknown),
-            _ => None,
-        }
-    }
-}
 /// A request without fields.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListPresetsRequest {}
@@ -11854,6 +12037,51 @@ pub struct ActivatePolicyResponse {
     /// The version as it stands: SCHEDULED, or ACTIVE where it was so already.
     #[prost(message, optional, tag = "1")]
     pub policy: ::core::option::Option<Policy>,
+}
+/// Which decisions to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDecisionsRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// Only decisions on this order. Empty: on all.
+    #[prost(string, tag = "2")]
+    pub order_id: ::prost::alloc::string::String,
+    /// Only the decision of this request. Several callers may have used the same id. Empty: of all.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only of callers in this role; SYSTEM is what time decided alone. UNSPECIFIED: of all.
+    #[prost(enumeration = "Role", tag = "4")]
+    pub caller_role: i32,
+    /// Only of callers with this id, at most 64 characters. Empty: of all.
+    #[prost(string, tag = "5")]
+    pub caller_id: ::prost::alloc::string::String,
+    /// Only calls that were rejected.
+    #[prost(bool, tag = "6")]
+    pub rejected_only: bool,
+    /// Only decisions from this instant on.
+    #[prost(message, optional, tag = "7")]
+    pub start_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Only decisions before this instant.
+    #[prost(message, optional, tag = "8")]
+    pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How many at most: 1 to 1,000. 0 means 50. A page may hold fewer, and even none, where more follow: it ends before its
+    /// entries come to more than 1 MiB. One entry is always in it where one was found.
+    #[prost(int32, tag = "9")]
+    pub page_size: i32,
+    /// The next_page_token of the page before. Empty: the first page.
+    #[prost(string, tag = "10")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of decisions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDecisionsResponse {
+    /// The decisions, the latest first.
+    #[prost(message, repeated, tag = "1")]
+    pub decisions: ::prost::alloc::vec::Vec<PolicyDecision>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 /// What to simulate.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -12146,6 +12374,39 @@ pub mod policy_service_client {
                 .insert(GrpcMethod::new("belay.v1.PolicyService", "ActivatePolicy"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lists what policies were asked and answered, the latest first: every decision on a cancellation, rejections included,
+        /// with the rules that did not match, the conditions that kept them from it, and when time alone turns the answer. Only
+        /// decisions about orders that the caller sees are listed. An order that is not there has none.
+        ///
+        /// Decisions are on record as long as the server keeps them, by default 400 days. Requests that never reached the rules
+        /// are not on record, such as those with a reason that the policy does not know; previews are not either.
+        ///
+        /// Filters are looked for among some thousand decisions a call; so a page may be empty even where more follow. Fails with
+        /// PAGE_TOKEN_INVALID.
+        pub async fn list_decisions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDecisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDecisionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.PolicyService/ListDecisions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.PolicyService", "ListDecisions"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Simulates a draft: puts to it what the store's policies were really asked in a time range, and says what it would
         /// have answered otherwise, case by case and in sum. It changes nothing, and no order is read beyond its lines.
         /// Only decisions about orders that the caller sees are replayed.
@@ -12266,6 +12527,22 @@ pub mod policy_service_server {
             request: tonic::Request<super::ActivatePolicyRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ActivatePolicyResponse>,
+            tonic::Status,
+        >;
+        /// Lists what policies were asked and answered, the latest first: every decision on a cancellation, rejections included,
+        /// with the rules that did not match, the conditions that kept them from it, and when time alone turns the answer. Only
+        /// decisions about orders that the caller sees are listed. An order that is not there has none.
+        ///
+        /// Decisions are on record as long as the server keeps them, by default 400 days. Requests that never reached the rules
+        /// are not on record, such as those with a reason that the policy does not know; previews are not either.
+        ///
+        /// Filters are looked for among some thousand decisions a call; so a page may be empty even where more follow. Fails with
+        /// PAGE_TOKEN_INVALID.
+        async fn list_decisions(
+            &self,
+            request: tonic::Request<super::ListDecisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDecisionsResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the SimulatePolicy method.
@@ -12592,6 +12869,51 @@ pub mod policy_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ActivatePolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.PolicyService/ListDecisions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDecisionsSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::ListDecisionsRequest>
+                    for ListDecisionsSvc<T> {
+                        type Response = super::ListDecisionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDecisionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::list_decisions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDecisionsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::error_reason::ErrorReason;
 use crate::event::Event;
 use crate::money::Amounts;
 use crate::names::named_enum;
@@ -102,6 +103,9 @@ pub struct DecisionLog {
     /// Where there are evaluations on the occasion of a request.
     pub request: Option<RequestTerms>,
     pub evaluations: Vec<LoggedEvaluation>,
+    /// The reason for which the command was rejected, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<ErrorReason>,
 }
 
 /// The decision of a command: the order afterwards, its events, and the answer or the rejection.

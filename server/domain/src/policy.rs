@@ -2,10 +2,11 @@
 //! differs here and nowhere in code.
 //!
 //! `document` reads and checks a document, `question` is what a rule may look at, `evaluate` finds
-//! the first rule that matches, `calendar` counts working days.
+//! the first rule that matches, `explain` says why those before it do not.
 
 mod document;
 mod evaluate;
+mod explain;
 mod question;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use document::{limits, parse};
 pub use evaluate::{PolicyAnswer, Verdict};
+pub use explain::{PassedOver, Unmet};
 pub use question::{CarrierCapabilities, Question};
 
 use crate::actor::Role;
@@ -148,6 +150,26 @@ pub struct Condition {
     /// Whether the carrier has a return label for the destination.
     pub return_label: Option<bool>,
     pub customs_flagged: Option<bool>,
+}
+
+named_enum! {
+    /// The key of a condition: what a rule may look at.
+    pub enum ConditionKey {
+        Actor = "ACTOR",
+        Stage = "STAGE",
+        Path = "PATH",
+        Reason = "REASON",
+        Paid = "PAID",
+        PaymentMethod = "PAYMENT_METHOD",
+        Age = "AGE",
+        ValueAtLeast = "VALUE_AT_LEAST",
+        ValueLessThan = "VALUE_LESS_THAN",
+        DestinationCountry = "DESTINATION_COUNTRY",
+        InTransitCancel = "IN_TRANSIT_CANCEL",
+        PartnerDelivery = "PARTNER_DELIVERY",
+        ReturnLabel = "RETURN_LABEL",
+        CustomsFlagged = "CUSTOMS_FLAGGED",
+    }
 }
 
 /// `at_least ≤ time since the clock's start < less_than`: windows are half-open.

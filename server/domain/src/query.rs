@@ -2,12 +2,14 @@
 //! other store to hold its records against. All given fields of a filter must match.
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::actor::Role;
 use crate::cancellation::CancellationState;
 use crate::ids::{BuyerId, CarrierId, OrderKey, SellerId, Sku, StoreId, WarehouseId};
 use crate::incident::{IncidentKind, IncidentState};
 use crate::order::OrderState;
+use crate::records::{NewDecision, RequestKey};
 use crate::refund::RefundState;
 use crate::scope::{Scope, View};
 use crate::shipment::Stage;
@@ -96,6 +98,57 @@ pub struct IncidentFilter {
     pub order: Option<OrderKey>,
     pub state: Option<IncidentState>,
     pub kind: Option<IncidentKind>,
+}
+
+/// The filter of a list of decisions.
+#[derive(Debug, Clone)]
+pub struct DecisionFilter {
+    pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
+    pub order: Option<OrderKey>,
+    pub request_id: Option<Uuid>,
+    pub caller_role: Option<Role>,
+    pub caller_id: Option<String>,
+    pub rejected_only: bool,
+    pub start: Option<Timestamp>,
+    pub end: Option<Timestamp>,
+}
+
+impl DecisionFilter {
+    /// Whether an index leads to more than what matches.
+    pub fn is_selective(&self) -> bool {
+        self.request_id.is_some()
+            || self.caller_role.is_some()
+            || self.caller_id.is_some()
+            || self.rejected_only
+            || !self.scope.sees_every_order()
+    }
+
+    /// Whether a decision matches, on an order that who asks sees.
+    pub fn matches(&self, decision: &NewDecision) -> bool {
+        let at = decision.decision_time;
+        let (role, id) = decision.key.caller_parts();
+        decision.store == self.store
+            && self
+                .order
+                .is_none_or(|order| order == decision.key.order_key)
+            && self
+                .request_id
+                .is_none_or(|id| id == decision.key.request_id)
+            && self.caller_role.is_none_or(|wanted| wanted.name() == role)
+            && self.caller_id.as_ref().is_none_or(|wanted| wanted == id)
+            && !(self.rejected_only && decision.accepted)
+            && self.start.is_none_or(|start| start <= at)
+            && self.end.is_none_or(|end| at < end)
+    }
+}
+
+/// A place in the list of decisions, which goes from new to old.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecisionPlace {
+    pub time: Timestamp,
+    pub key: RequestKey,
 }
 
 /// The filter of a count of orders.

@@ -24,6 +24,11 @@ impl RequestKey {
             caller: format!("{}/{}", caller.role, caller.id),
         }
     }
+
+    /// The name of the caller's role, and its id.
+    pub fn caller_parts(&self) -> (&str, &str) {
+        self.caller.split_once('/').unwrap_or(("", &self.caller))
+    }
 }
 
 /// The stored outcome of a command.

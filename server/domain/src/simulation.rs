@@ -265,6 +265,27 @@ impl Simulation<'_> {
     }
 }
 
+/// What a policy answered to one question, as it is on record, with the refund that it came to.
+pub fn recorded_answer(
+    decision: &RecordedDecision<'_>,
+    evaluation: &LoggedEvaluation,
+    policy: Option<&Policy>,
+    asked: &AskedQuestion,
+) -> PathAnswer {
+    let refund = match (&asked.answer, policy) {
+        (Verdict::Allow { refund, .. }, Some(policy)) => {
+            refund_of(decision, evaluation, policy, &asked.question, *refund)
+        }
+        (Verdict::Allow { .. }, None) | (Verdict::Deny { .. }, _) => 0,
+    };
+    PathAnswer {
+        path: asked.question.path,
+        rule: asked.rule.clone(),
+        verdict: asked.answer.clone(),
+        refund,
+    }
+}
+
 fn recorded(
     decision: &RecordedDecision<'_>,
     evaluation: &LoggedEvaluation,

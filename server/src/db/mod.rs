@@ -33,6 +33,7 @@ pub mod carriers;
 pub mod chains;
 pub mod clock;
 pub mod consumers;
+pub mod decision_pages;
 pub mod decisions;
 pub mod delivery_instances;
 pub mod delivery_partitions;

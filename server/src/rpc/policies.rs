@@ -3,20 +3,24 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use belay_domain::query::DecisionPlace;
 use belay_domain::store::{PolicyHead, StoredPolicy};
 use belay_domain::{policy, presets};
 use belay_proto::v1 as pb;
 use belay_proto::v1::policy_service_server::PolicyService;
+use belay_wire::parse::decisions;
 use belay_wire::parse::simulation::simulate_policy;
 use belay_wire::parse::stores as parse;
 use belay_wire::render::administration as render;
+use belay_wire::render::decision::{self, decision as render_decision};
 use belay_wire::status::CallError;
 use futures_util::{Stream, TryStreamExt as _};
 use tonic::{Request, Status};
 
 use super::call::{MethodResult, answer, status};
 use crate::admin::policies::{self, PolicyView};
-use crate::{App, simulation};
+use crate::db::decisions::StoredDecision;
+use crate::{App, across_orders, simulation};
 
 #[derive(Debug)]
 pub(super) struct Policies {
@@ -139,6 +143,48 @@ impl PolicyService for Policies {
                 &policies::activate(&self.app, &call.caller.actor, asked).await?,
             ));
             Ok(pb::ActivatePolicyResponse { policy })
+        })
+        .await
+    }
+
+    async fn list_decisions(
+        &self,
+        request: Request<pb::ListDecisionsRequest>,
+    ) -> MethodResult<pb::ListDecisionsResponse> {
+        answer(async {
+            let (call, list) = self.app.read(request, decisions::list_decisions)?;
+            let config = self.app.config(&call, &list.store).await?;
+            let after = decisions::after(&list.page)?;
+            let limit = list.page.limit();
+            let found = across_orders::decisions(&self.app, &list.filter, after, limit).await?;
+            let show = |stored: &StoredDecision| {
+                let lines = found.lines.get(&stored.key.order_key);
+                Some(render_decision(
+                    &decision::StoredDecision {
+                        order: &stored.order,
+                        lines: lines.map_or(&[], Vec::as_slice),
+                        key: &stored.key,
+                        decision_time: stored.decision_time,
+                        accepted: stored.accepted,
+                        record: &stored.record,
+                    },
+                    &config.policies,
+                ))
+            };
+            let (decisions, next_page_token) = decisions::cut(
+                &list.page,
+                &found.decisions,
+                found.left_off,
+                show,
+                |stored| DecisionPlace {
+                    time: stored.decision_time,
+                    key: stored.key.clone(),
+                },
+            );
+            Ok(pb::ListDecisionsResponse {
+                decisions,
+                next_page_token,
+            })
         })
         .await
     }

@@ -273,7 +273,8 @@ impl Batch {
             payload: events::render(&order, &events, partition),
         });
         let is_stored = result.as_ref().err().is_none_or(Rejection::is_stored);
-        let decision = log.and_then(|log| {
+        let decision = log.and_then(|mut log| {
+            log.rejected = result.as_ref().err().map(Rejection::reason);
             Some(NewDecision {
                 key: command.decision_key(),
                 store: order.store.clone(),

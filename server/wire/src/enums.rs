@@ -13,6 +13,7 @@ use belay_domain::event::EventType;
 use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
 use belay_domain::order::OrderState;
 use belay_domain::payment::{PaymentFact, PaymentState};
+use belay_domain::policy::ConditionKey;
 use belay_domain::refund::{RefundKind, RefundState};
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
 use belay_domain::simulation::NotReplayed;
@@ -122,6 +123,10 @@ wire! {
     Outcome = BulkOutcome { Waiting, Completed, Pending, Rejected, Failed }
     Occasion = PolicyOccasion { Request, Return, Resolution, Reevaluation }
     NotReplayed = NotReplayedReason { EarlierFormat, RejectedOtherwise, VersionUnknown }
+    ConditionKey = PolicyCondition {
+        Actor, Stage, Path, Reason, Paid, PaymentMethod, Age, ValueAtLeast, ValueLessThan, DestinationCountry,
+        InTransitCancel, PartnerDelivery, ReturnLabel, CustomsFlagged,
+    }
     Weekday = Weekday { Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday }
 }
 
@@ -213,6 +218,7 @@ mod tests {
             Outcome = "BulkOutcome",
             Occasion = "PolicyOccasion",
             NotReplayed = "NotReplayedReason",
+            ConditionKey = "PolicyCondition",
         ];
         let set = prost_types::FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::pages::PageTokens;
 use crate::parse::{
-    Parsed, Reader, bulk, cancellations, events, fulfillment, inventory, orders, refunds, sellers,
-    simulation, stores,
+    Parsed, Reader, bulk, cancellations, decisions, events, fulfillment, inventory, orders,
+    refunds, sellers, simulation, stores,
 };
 use crate::quote;
 use crate::resume::{FilterHash, ResumeTokens};
@@ -112,6 +112,7 @@ parsers! {
         GetStoreRequest: stores::get_store,
         ListCarriersRequest: stores::list_carriers,
         ListPoliciesRequest: stores::list_policies,
+        ListDecisionsRequest: decisions::list_decisions,
         ListStoresRequest: stores::list_stores,
         ListWarehousesRequest: stores::list_warehouses,
         PutCarrierRequest: stores::put_carrier,

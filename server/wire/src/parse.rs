@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod bulk;
 pub mod cancellations;
 pub mod clock;
+pub mod decisions;
 mod envelope;
 pub mod events;
 pub mod fulfillment;

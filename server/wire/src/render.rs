@@ -4,6 +4,7 @@ pub mod administration;
 mod bulk;
 pub(crate) mod cancellation;
 mod consumer;
+pub mod decision;
 pub(crate) mod order;
 pub mod preview;
 pub mod quality;

@@ -32,6 +32,9 @@ macro_rules! walk {
 }
 pub(crate) use walk;
 
+/// The latest commands of a store whose decisions are looked at.
+const DECISIONS_LOOKED_AT: usize = 20;
+
 impl Run<'_> {
     pub(crate) fn page_size(&mut self) -> i32 {
         let size = self.random.number(1, 7);
@@ -324,6 +327,20 @@ impl Run<'_> {
                 version: 0,
             };
             _ = self.pair.ask(&ops, policy).await;
+            // By the ids that requests brought: those of deadlines are made by each server for itself.
+            let of_store = self.before.iter().rev();
+            let of_store = of_store.filter(|before| before.order.0 == store_id);
+            let request_ids = of_store.take(DECISIONS_LOOKED_AT);
+            let request_ids: Vec<String> = request_ids.map(|of| of.request_id.clone()).collect();
+            for request_id in request_ids {
+                let store_id = store_id.clone();
+                let decisions = pb::ListDecisionsRequest {
+                    store_id,
+                    request_id,
+                    ..Default::default()
+                };
+                _ = self.pair.ask(&ops, decisions).await;
+            }
             whole!(
                 ListOrdersRequest,
                 ListShipmentsRequest,

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::{AgeBound, Allow, Condition, Consequence, Deny, Policy, Question};
+use super::{AgeBound, Allow, Condition, ConditionKey, Consequence, Deny, Policy, Question};
 use crate::actor::Role;
 use crate::terms::{DenyCode, GateSpec, NextAction, RefundPlan};
 
@@ -111,43 +111,54 @@ impl From<&Consequence> for Verdict {
 
 impl Condition {
     pub fn matches(&self, question: &Question) -> bool {
+        let mut all = ConditionKey::ALL.iter();
+        all.all(|key| self.holds(*key, question))
+    }
+
+    /// Whether what stands under this key lets the question through.
+    pub(super) fn holds(&self, key: ConditionKey, question: &Question) -> bool {
         fn one_of<T: PartialEq>(accepted: &[T], asked: &T) -> bool {
             accepted.is_empty() || accepted.contains(asked)
         }
-        one_of(&self.actor, &question.actor)
-            && one_of(&self.stage, &question.stage)
-            && one_of(&self.path, &question.path)
-            && (self.reason.is_empty()
-                || question
-                    .reason
-                    .as_ref()
-                    .is_some_and(|reason| self.reason.contains(reason)))
-            && self.paid.is_none_or(|paid| paid == question.paid)
-            && (self.payment_method.is_empty()
-                || question
-                    .payment_methods
-                    .iter()
-                    .any(|method| self.payment_method.contains(method)))
-            && self.age.iter().all(|bound| bound.contains(question))
-            && self
-                .value_at_least
-                .is_none_or(|bound| question.value >= bound)
-            && self
-                .value_less_than
-                .is_none_or(|bound| question.value < bound)
-            && one_of(&self.destination_country, &question.destination_country)
-            && self
-                .in_transit_cancel
-                .is_none_or(|able| able == question.carrier.in_transit_cancel)
-            && self
-                .partner_delivery
-                .is_none_or(|partner| partner == question.carrier.partner_delivery)
-            && self
-                .return_label
-                .is_none_or(|label| label == question.carrier.return_label)
-            && self
-                .customs_flagged
-                .is_none_or(|flagged| flagged == question.customs_flagged)
+        fn equals(wanted: Option<bool>, is: bool) -> bool {
+            wanted.is_none_or(|wanted| wanted == is)
+        }
+        let carrier = question.carrier;
+        match key {
+            ConditionKey::Actor => one_of(&self.actor, &question.actor),
+            ConditionKey::Stage => one_of(&self.stage, &question.stage),
+            ConditionKey::Path => one_of(&self.path, &question.path),
+            ConditionKey::Reason => {
+                let asked = question.reason.as_ref();
+                self.reason.is_empty() || asked.is_some_and(|reason| self.reason.contains(reason))
+            }
+            ConditionKey::Paid => equals(self.paid, question.paid),
+            ConditionKey::PaymentMethod => {
+                let mut paid_with = question.payment_methods.iter();
+                self.payment_method.is_empty()
+                    || paid_with.any(|method| self.payment_method.contains(method))
+            }
+            ConditionKey::Age => self.age.iter().all(|bound| bound.contains(question)),
+            ConditionKey::ValueAtLeast => {
+                let bound = self.value_at_least;
+                bound.is_none_or(|bound| question.value >= bound)
+            }
+            ConditionKey::ValueLessThan => {
+                let bound = self.value_less_than;
+                bound.is_none_or(|bound| question.value < bound)
+            }
+            ConditionKey::DestinationCountry => {
+                one_of(&self.destination_country, &question.destination_country)
+            }
+            ConditionKey::InTransitCancel => {
+                equals(self.in_transit_cancel, carrier.in_transit_cancel)
+            }
+            ConditionKey::PartnerDelivery => {
+                equals(self.partner_delivery, carrier.partner_delivery)
+            }
+            ConditionKey::ReturnLabel => equals(self.return_label, carrier.return_label),
+            ConditionKey::CustomsFlagged => equals(self.customs_flagged, question.customs_flagged),
+        }
     }
 }
 

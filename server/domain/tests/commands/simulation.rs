@@ -63,6 +63,7 @@ pub(crate) fn check_same(case: &Case) {
         let log = DecisionLog {
             request: log.request.clone(),
             evaluations: of_version.cloned().collect(),
+            rejected: None,
         };
         let asked = case.store.policies.version(version).unwrap();
         let mut summary = Summary::default();

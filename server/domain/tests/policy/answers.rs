@@ -20,13 +20,23 @@ fn asked(change: impl FnOnce(&mut Question)) -> Question {
     question
 }
 
-/// Which of the questions the condition matches.
+/// Which of the questions the condition matches. Where it does not, it is told which key kept it from
+/// it, and what that wants.
 fn check(condition: Value, questions: &[(bool, Question)]) {
     let rules = json!([{"id": "the-rule", "when": condition, "allow": {"refund": "FULL"}}]);
     let policy = policy_with_rules(rules);
     for (is_match, question) in questions {
         let rule = policy.answer(question).rule;
         assert_eq!(rule.is_some(), *is_match, "{condition} and {question:#?}");
+        let passed_over = policy.passed_over(question);
+        assert_eq!(passed_over.is_empty(), *is_match);
+        for unmet in passed_over.iter().flat_map(|rule| &rule.unmet) {
+            let key = unmet.condition.name().to_lowercase();
+            let last = key.replace("value_", "");
+            let text = condition.to_string();
+            assert!(text.contains(&last), "{condition} has no {key}");
+            assert!(!unmet.wanted.is_empty(), "{condition} and {key}");
+        }
     }
 }
 
@@ -440,4 +450,40 @@ fn a_buyer_waits_until_the_payment_is_verified_and_nobody_else_does() {
             "{verified:#?}"
         );
     }
+}
+
+#[test]
+fn who_was_passed_over_is_told_with_what_was_wanted() {
+    let rules = json!([
+        {"id": "others", "when": {"actor": ["SELLER", "SUPPORT"], "stage": "READY"}, "allow": {"refund": "FULL"}},
+        {"id": "later", "when": {"age": {"clock": "PLACED", "at_least": "100h", "less_than": "200h"}}, "allow": {"refund": "FULL"}},
+        {"id": "rest", "when": {}, "deny": {"code": "SHIPPED"}}
+    ]);
+    let policy = policy_with_rules(rules);
+    let told = |question: &Question| {
+        let passed_over = policy.passed_over(question);
+        let told = passed_over.iter().flat_map(|rule| {
+            let unmet = rule.unmet.iter();
+            unmet.map(|of| format!("{}: {} {}", rule.rule, of.condition, of.wanted))
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(&question()),
+        [
+            "others: ACTOR SELLER, SUPPORT",
+            "others: STAGE READY",
+            "later: AGE PLACED at least 100h and less than 200h"
+        ]
+    );
+    assert_eq!(
+        told(&asked(|q| {
+            q.actor = Role::Seller;
+            q.stage = Stage::Ready;
+        })),
+        Vec::<String>::new()
+    );
+    // While the payment is verified no rule is asked.
+    let verified = asked(|q| q.verified_in = Some(hours(1)));
+    assert_eq!(told(&verified), Vec::<String>::new());
 }

@@ -237,6 +237,10 @@ const ROLES: &[(&str, &[Role])] = &[
         &[Support, Operator, Auditor],
     ),
     ("/belay.v1.PolicyService/ActivatePolicy", &[Operator]),
+    (
+        "/belay.v1.PolicyService/ListDecisions",
+        &[Support, Operator, Auditor],
+    ),
     ("/belay.v1.PolicyService/SimulatePolicy", &[Operator]),
     ("/belay.v1.EventService/WatchEvents", READERS),
     ("/belay.v1.EventService/ListEvents", READERS),

@@ -99,7 +99,7 @@ fn portion(order: &OrderId, currency: &str, portion: &CasePortion) -> pb::Simula
     }
 }
 
-fn question(question: &Question) -> pb::PolicyQuestion {
+pub(super) fn question(question: &Question) -> pb::PolicyQuestion {
     pb::PolicyQuestion {
         requester: question.actor.number(),
         stage: question.stage.number(),
@@ -120,7 +120,7 @@ fn question(question: &Question) -> pb::PolicyQuestion {
     }
 }
 
-fn answer(currency: &str, answer: &PathAnswer) -> pb::PolicyAnswer {
+pub(super) fn answer(currency: &str, answer: &PathAnswer) -> pb::PolicyAnswer {
     let told = pb::PolicyAnswer {
         path: answer.path.number(),
         rule: answer.rule.clone().unwrap_or_default(),
