@@ -2,5 +2,6 @@
 
 pub mod database;
 pub mod health;
+pub mod shell;
 pub mod tls;
 pub mod trust;

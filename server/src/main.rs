@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use belay_domain::projection::Projection;
+use belay_people::PeopleCommand;
 use belay_server::auth::failed_logins::{
     FAILURES_DEFAULT, FAILURES_MAX, FAILURES_MIN, FailedLogins,
 };
@@ -17,6 +18,7 @@ use belay_server::auth::{Authentication, Credentials};
 use belay_server::caller_limits::command_line::CallerArguments;
 use belay_server::command_line::database::DatabaseArguments;
 use belay_server::command_line::health::Health;
+use belay_server::command_line::shell;
 use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
 use belay_server::command_line::trust::{Believes, ProxyArguments};
 use belay_server::db::migrate::{self, MigrateError};
@@ -37,14 +39,14 @@ use belay_server::telemetry::logs::LogFormat;
 use belay_server::telemetry::{self, Telemetry};
 use belay_server::verify::Verify;
 use belay_server::{deliver, demo};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Orders and their cancellation, as a gRPC service on MySQL.
 #[derive(Debug, Parser)]
-#[command(name = "belay", version, disable_version_flag = true)]
+#[command(name = "belay", version)]
 struct Cli {
     #[command(subcommand)]
     command: Subcommands,
@@ -88,6 +90,18 @@ enum Subcommands {
     IdentityKey(IdentityKeyArguments),
     /// Print the version.
     Version,
+    #[command(flatten)]
+    People(PeopleCommand),
+    /// Print completions of the command line for a shell.
+    Completions {
+        /// The shell: bash, zsh, fish, elvish or powershell.
+        shell: shell::Shell,
+    },
+    /// Print the manual page of `belay`, or of one of its commands, as roff.
+    Man {
+        /// The command, such as `orders get`.
+        command: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -297,6 +311,10 @@ async fn main() -> ExitCode {
     if let Subcommands::Verify(asked) = &cli.command {
         return verify(&cli, asked).await;
     }
+    // What people ask for leaves no log and no trace of its own.
+    if let Subcommands::People(command) = cli.command {
+        return command.run().await;
+    }
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -392,7 +410,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Subcommands::DeadLetters(asked) => asked.run().await,
         // They have answered by their exit code before.
-        Subcommands::Verify(_) => Ok(()),
+        Subcommands::Verify(_) | Subcommands::People(_) => Ok(()),
+        Subcommands::Completions { shell } => shell::completions(Cli::command(), shell),
+        Subcommands::Man { command } => shell::man(Cli::command(), &command),
         Subcommands::Erase(asked) => asked.run().await,
         Subcommands::Grants(asked) => asked.run(),
         Subcommands::IdentityKey(asked) => asked.run().await,

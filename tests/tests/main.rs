@@ -42,6 +42,7 @@ mod lists;
 mod observed;
 mod orders;
 mod pairs;
+mod people;
 mod port;
 mod previews;
 mod projections;

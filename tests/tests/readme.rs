@@ -229,7 +229,10 @@ fn every_command_of_the_readme_does_what_is_shown() {
             shell
                 .args(["-c", &command])
                 .current_dir(&folder)
-                .env("BELAY_ADDRESS", format!("http://{}", t.address()));
+                .env("BELAY_ADDRESS", format!("http://{}", t.address()))
+                .env("BELAY_ENDPOINT", format!("http://{}", t.address()))
+                .env("BELAY_STORE", demo::STORE)
+                .env("BELAY_ROLE", "support");
             if shown.command.starts_with("belay ") || shown.command.contains("| belay ") {
                 shell.env("PATH", path_with_programs());
             }

@@ -1,0 +1,264 @@
+//! `belay orders` and `belay history`.
+
+use belay_client::Store;
+use belay_client::model::{Actor, Event, OrderState, PolicyDecision};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use crate::connection::Connection;
+use crate::failure::{Class, Failure};
+use crate::names::named;
+use crate::output::{Column, LIMIT_DEFAULT, Output, Paint, line, painted, taken, tell_more, value};
+use crate::text;
+
+#[derive(Debug, Args)]
+pub struct Orders {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: OrdersCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum OrdersCommand {
+    /// Show one order as it stands.
+    Get {
+        /// The order.
+        order: String,
+    },
+    /// List orders, the latest first.
+    List {
+        /// Only of this buyer.
+        #[arg(long)]
+        buyer: Option<String>,
+        /// Only of this seller.
+        #[arg(long)]
+        seller: Option<String>,
+        /// Only in this state, such as TO_SHIP.
+        #[arg(long, value_parser = order_state)]
+        state: Option<OrderState>,
+        /// Only with a line of this SKU.
+        #[arg(long)]
+        sku: Option<String>,
+        /// How many at most.
+        #[arg(long, default_value_t = LIMIT_DEFAULT)]
+        limit: u32,
+    },
+}
+
+pub(crate) const ORDERS: &[Column] = &[
+    ("ORDER", "order_id"),
+    ("STATE", "state"),
+    ("SHOWN AS", "display_state"),
+    ("CANCELLABLE", "cancellable_now"),
+    ("SELLER", "seller_id"),
+    ("TO", "destination.country_code"),
+    ("TOTAL", "totals.total"),
+    ("PLACED", "create_time"),
+];
+
+/// The parts of an order that have tables of their own, by the field that holds them.
+const PARTS: &[(&str, &[Column])] = &[
+    (
+        "lines",
+        &[
+            ("LINE", "line_id"),
+            ("SKU", "sku"),
+            ("TITLE", "title"),
+            ("QUANTITY", "quantity"),
+        ],
+    ),
+    (
+        "payments",
+        &[
+            ("PAYMENT", "payment_id"),
+            ("STATE", "state"),
+            ("METHOD", "method"),
+            ("CAPTURED", "captured"),
+        ],
+    ),
+    (
+        "shipments",
+        &[
+            ("SHIPMENT", "shipment_id"),
+            ("STAGE", "stage"),
+            ("WAREHOUSE", "warehouse_id"),
+            ("CARRIER", "carrier_id"),
+            ("FENCE", "fence"),
+            ("CONTENTS", "contents"),
+        ],
+    ),
+    ("cancellations", crate::lists::CANCELLATIONS),
+    ("refunds", crate::lists::REFUNDS),
+    ("incidents", crate::lists::INCIDENTS),
+];
+
+pub(crate) fn order_state(name: &str) -> Result<OrderState, String> {
+    const STATES: [OrderState; 8] = [
+        OrderState::AwaitingPayment,
+        OrderState::ClosedUnpaid,
+        OrderState::Cancelled,
+        OrderState::ToShip,
+        OrderState::Processing,
+        OrderState::PartlyShipped,
+        OrderState::Shipped,
+        OrderState::Delivered,
+    ];
+    named(name, &STATES)
+}
+
+impl Orders {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let store = self.connection.store()?;
+        let output = self.connection.output;
+        match self.command {
+            OrdersCommand::Get { order } => {
+                let order = store.get_order(order).await?;
+                if output.is_for_people() {
+                    show(output, value(&order)?)
+                } else {
+                    output.one(&order)
+                }
+            }
+            OrdersCommand::List {
+                buyer,
+                seller,
+                state,
+                sku,
+                limit,
+            } => {
+                let mut list = store.list_orders();
+                if let Some(buyer) = buyer {
+                    list = list.buyer_id(buyer);
+                }
+                if let Some(seller) = seller {
+                    list = list.seller_id(seller);
+                }
+                if let Some(state) = state {
+                    list = list.state(state);
+                }
+                if let Some(sku) = sku {
+                    list = list.sku(sku);
+                }
+                let (orders, has_more) = taken(list.stream(), limit).await?;
+                output.many(ORDERS, &orders)?;
+                if has_more {
+                    tell_more(limit);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// An order for people: what it is, and a table for each of its parts.
+fn show(output: Output, mut order: Value) -> Result<(), Failure> {
+    let Some(fields) = order.as_object_mut() else {
+        return Err(Failure::new(Class::Internal, "an order is no object"));
+    };
+    let parts = PARTS
+        .iter()
+        .map(|(name, columns)| (*name, *columns, fields.remove(*name)));
+    let parts: Vec<_> = parts.collect();
+    output.one(&order)?;
+    for (name, columns, part) in parts {
+        let entries = part.as_ref().and_then(Value::as_array);
+        if let Some(entries) = entries.filter(|entries| !entries.is_empty()) {
+            line("")?;
+            line(&painted(Paint::Dim, name))?;
+            output.many(columns, entries)?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Args)]
+pub struct History {
+    #[command(flatten)]
+    connection: Connection,
+    /// The order.
+    order: String,
+}
+
+impl History {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let store = self.connection.store()?;
+        let mut events = store.list_order_history(self.order.as_str()).stream();
+        if !self.connection.output.is_for_people() {
+            let mut all = Vec::new();
+            while let Some(event) = events.try_next().await? {
+                all.push(event);
+            }
+            return self.connection.output.many(&[], &all);
+        }
+        // What was rejected has changed nothing, and so is no event.
+        let mut rejected = rejections(&store, &self.order).await?;
+        while let Some(event) = events.try_next().await? {
+            let is_before = |of: &PolicyDecision| of.decision_time < event.event_time;
+            while let Some(decision) = rejected.pop_if(|of| is_before(of)) {
+                line(&told_rejection(&decision))?;
+            }
+            line(&told(&event)?)?;
+        }
+        while let Some(decision) = rejected.pop() {
+            line(&told_rejection(&decision))?;
+        }
+        Ok(())
+    }
+}
+
+/// The rejected decisions on an order, the earliest last; none where the caller may not list them.
+async fn rejections(store: &Store, order: &str) -> Result<Vec<PolicyDecision>, Failure> {
+    let list = store.list_decisions().order_id(order).rejected_only();
+    let mut decisions = list.stream();
+    let mut rejected = Vec::new();
+    loop {
+        match decisions.try_next().await.map_err(Failure::from) {
+            Ok(Some(decision)) => rejected.push(decision),
+            Ok(None) => return Ok(rejected),
+            Err(failure) if failure.class == Class::NotAllowed => return Ok(Vec::new()),
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+fn told_rejection(decision: &PolicyDecision) -> String {
+    let at = text::instant(decision.decision_time);
+    let reason = decision.rejected_reason.as_ref();
+    let reason = reason.map(ToString::to_string).unwrap_or_default();
+    let request = format!(
+        "by {}, request {}",
+        told_actor(&decision.caller),
+        decision.request_id
+    );
+    let request = painted(Paint::Dim, &request);
+    let rejected = painted(Paint::Bad, &format!("{:<23}", "rejected"));
+    format!("{at}  {rejected} {reason}  {request}")
+}
+
+fn told_actor(actor: &Actor) -> String {
+    match &actor.id {
+        Some(id) => format!("{} {id}", actor.role),
+        None => actor.role.to_string(),
+    }
+}
+
+/// An event in one line: when, what, the facts, by whom and by which rule.
+pub(crate) fn told(event: &Event) -> Result<String, Failure> {
+    let detail = value(&event.detail)?;
+    // A detail stands under the name of its kind, which the type of the event says already.
+    let facts = detail.as_object().and_then(|kinds| kinds.values().next());
+    let facts = facts.map(text::text).unwrap_or_default();
+    let mut by = told_actor(&event.actor);
+    if let Some(other) = &event.on_behalf_of {
+        by = format!("{by} for {}", told_actor(other));
+    }
+    let rule = event.rule.as_ref();
+    let rule = rule
+        .map(|rule| format!(", rule {rule}"))
+        .unwrap_or_default();
+    let (at, what) = (text::instant(event.event_time), &event.event_type);
+    let by = painted(Paint::Dim, &format!("by {by}{rule}"));
+    let line = format!("{at}  {:<23} {facts}  {by}", what.to_string());
+    Ok(line.trim_end().to_owned())
+}
