@@ -1,7 +1,9 @@
 //! Groups of arguments that several commands of the binary take, and the rules between them.
 
+pub mod address;
 pub mod database;
 pub mod health;
 pub mod shell;
 pub mod tls;
 pub mod trust;
+pub mod variables;

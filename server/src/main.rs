@@ -16,11 +16,13 @@ use belay_server::auth::jwt::arguments::JwtArguments;
 use belay_server::auth::key_file::{self, KeyFile};
 use belay_server::auth::{Authentication, Credentials};
 use belay_server::caller_limits::command_line::CallerArguments;
+use belay_server::command_line::address::address;
 use belay_server::command_line::database::DatabaseArguments;
 use belay_server::command_line::health::Health;
 use belay_server::command_line::shell;
 use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
 use belay_server::command_line::trust::{Believes, ProxyArguments};
+use belay_server::command_line::variables;
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
 use belay_server::deliver::command_line::{DeadLetters, Deliver};
@@ -115,7 +117,7 @@ struct Migrate {
 #[derive(Debug, Args)]
 struct Listen {
     /// Where to listen for gRPC.
-    #[arg(long, env = "BELAY_GRPC_ADDRESS", default_value = "127.0.0.1:50051")]
+    #[arg(long, env = "BELAY_GRPC_ADDRESS", default_value = "127.0.0.1:50051", value_parser = address)]
     grpc_address: SocketAddr,
     /// Batches in flight at once. Two suit two cores; more pay when commits are slow.
     #[arg(long, env = "BELAY_LANES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -133,7 +135,7 @@ struct Listen {
     callers: CallerArguments,
     /// Where to listen for those who run the server, in HTTP: GET /metrics, /livez and /readyz. Off
     /// where it is not given. Whoever reaches it may ask.
-    #[arg(long, env = "BELAY_ADMIN_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "BELAY_ADMIN_LISTEN", value_name = "ADDRESS", value_parser = address)]
     admin_listen: Option<SocketAddr>,
     /// One of so many successful reads has a line in the log: 1 logs all, 0 none. Writes and
     /// rejections always have one.
@@ -186,7 +188,8 @@ struct Serve {
     #[arg(
         long,
         env = "BELAY_ADMINISTRATION_GRPC_ADDRESS",
-        value_name = "ADDRESS"
+        value_name = "ADDRESS",
+        value_parser = address
     )]
     administration_grpc_address: Option<SocketAddr>,
     /// Whether anybody may ask which methods and messages there are. `dev` always answers.
@@ -347,6 +350,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let telemetry = process.telemetry();
     match cli.command {
         Subcommands::Serve(serve) => {
+            variables::tell_unknown(&Cli::command());
             let audit = AuditLog::start(&serve.listen.audit_log)?;
             let tls = serve.tls.settings()?;
             let mut settings = settings(

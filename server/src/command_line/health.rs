@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::address::address;
 use anyhow::Context as _;
 use clap::Args;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
@@ -18,7 +19,7 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 /// The arguments of `belay health`.
 #[derive(Debug, Args)]
 pub struct Health {
-    #[arg(long, env = "BELAY_GRPC_ADDRESS", default_value = "127.0.0.1:50051")]
+    #[arg(long, env = "BELAY_GRPC_ADDRESS", default_value = "127.0.0.1:50051", value_parser = address)]
     grpc_address: SocketAddr,
     /// Ask by TLS; the machine's roots say whose certificates are good.
     #[arg(long)]
