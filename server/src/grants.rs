@@ -50,6 +50,18 @@ impl GrantSet {
         }
     }
 
+    /// The privileges that it gives, table by table.
+    pub fn of_tables(self) -> Vec<(Vec<&'static str>, &'static str)> {
+        let lines = self.template().lines();
+        let granted = lines.filter_map(|line| line.strip_prefix("GRANT ")?.split_once(" ON "));
+        let table = |of: &'static str| of.split('`').nth(3);
+        let rows = granted.filter_map(|(privileges, of)| {
+            let privileges = privileges.split(", ").collect();
+            Some((privileges, table(of)?))
+        });
+        rows.collect()
+    }
+
     /// The statements for this account on this database.
     pub fn sql(self, database: &DatabaseName, account: &Account) -> String {
         let template = self.template().replace("{database}", &database.0);

@@ -20,6 +20,7 @@ pub mod command_line;
 pub mod db;
 pub mod deliver;
 pub mod demo;
+pub mod doctor;
 pub mod drain;
 pub mod engine;
 pub mod erase;

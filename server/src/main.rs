@@ -26,6 +26,7 @@ use belay_server::command_line::variables;
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
 use belay_server::deliver::command_line::{DeadLetters, Deliver};
+use belay_server::doctor::Doctor;
 use belay_server::erase::Erase;
 use belay_server::grants::Grants;
 use belay_server::identity_command::IdentityKeyArguments;
@@ -90,6 +91,9 @@ enum Subcommands {
     Grants(Grants),
     /// Show the identity key that is in the database, move it out, or go over to another one.
     IdentityKey(IdentityKeyArguments),
+    /// Say whether the database and the account are fit for `serve`, and what mends it where they are not: exit
+    /// code 1 where one cannot serve.
+    Doctor(Doctor),
     /// Print the version.
     Version,
     #[command(flatten)]
@@ -314,6 +318,9 @@ async fn main() -> ExitCode {
     if let Subcommands::Verify(asked) = &cli.command {
         return verify(&cli, asked).await;
     }
+    if let Subcommands::Doctor(asked) = &cli.command {
+        return asked.run().await;
+    }
     // What people ask for leaves no log and no trace of its own.
     if let Subcommands::People(command) = cli.command {
         return command.run().await;
@@ -414,7 +421,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Subcommands::DeadLetters(asked) => asked.run().await,
         // They have answered by their exit code before.
-        Subcommands::Verify(_) | Subcommands::People(_) => Ok(()),
+        Subcommands::Verify(_) | Subcommands::Doctor(_) | Subcommands::People(_) => Ok(()),
         Subcommands::Completions { shell } => shell::completions(Cli::command(), shell),
         Subcommands::Man { command } => shell::man(Cli::command(), &command),
         Subcommands::Erase(asked) => asked.run().await,

@@ -23,6 +23,7 @@ mod decisions;
 mod deliver;
 mod denials;
 mod differential;
+mod doctor;
 mod engine;
 mod erasure;
 mod fairness;

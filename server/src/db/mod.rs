@@ -31,6 +31,7 @@ pub mod bulk_orders;
 pub mod cancellations;
 pub mod carriers;
 pub mod chains;
+pub mod checkup;
 pub mod clock;
 pub mod consumers;
 pub mod decision_pages;

@@ -444,3 +444,34 @@ async fn garbage_is_refused(t: &TestServer, of_orders: &str) {
         .await;
     }
 }
+
+#[test]
+fn decisions_are_asked_for_by_ids_and_instants() {
+    let rows: Vec<Row<pb::ListDecisionsRequest>> = vec![
+        ("store_id", |r| r.store_id.clear()),
+        ("order_id", |r| r.order_id = "a b".into()),
+        ("request_id", |r| r.request_id = "1".into()),
+        ("caller_role", |r| r.caller_role = 99),
+        ("caller_id", |r| r.caller_id = "a b".into()),
+        ("start_time.nanos", |r| r.start_time = time(0, -1)),
+        ("end_time", |r| r.end_time = time(-1, 0)),
+        ("page_size", |r| r.page_size = 1_001),
+    ];
+    run(async |t| {
+        let right = pb::ListDecisionsRequest {
+            store_id: SHOP.to_owned(),
+            page_size: 1_000,
+            ..Default::default()
+        };
+        let method = "PolicyService/ListDecisions";
+        each_is_an_invalid_field(t, "support", method, &right, &rows).await;
+        let _: pb::ListDecisionsResponse =
+            is_taken(&t.raw(), "support", method, right.clone()).await;
+        let token = pb::ListDecisionsRequest {
+            page_token: "00".into(),
+            ..right
+        };
+        let invalid = (Code::InvalidArgument, "PAGE_TOKEN_INVALID");
+        is_refused(t, "support", method, token, invalid.0, invalid.1).await;
+    });
+}
