@@ -156,6 +156,7 @@ impl PolicyService for Policies {
             let config = self.app.config(&call, &list.store).await?;
             let after = decisions::after(&list.page)?;
             let limit = list.page.limit();
+            let _turn = self.app.page_turn(&call).await?;
             let found = across_orders::decisions(&self.app, &list.filter, after, limit).await?;
             let show = |stored: &StoredDecision| {
                 let lines = found.lines.get(&stored.key.order_key);
