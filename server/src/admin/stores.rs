@@ -177,8 +177,12 @@ pub(crate) async fn update(
         ..wanted
     };
     let mut conn = app.pools.reads.checkout().await?;
-    let write = stores::update(&mut conn, &stored, store.version).await;
-    conn.finish_with(write).map_err(write_failure)?;
+    let write = async {
+        transaction::begin_write(&mut conn).await?;
+        stores::update(&mut conn, &stored, store.version).await
+    }
+    .await;
+    transaction::end(conn, write).await.map_err(write_failure)?;
     refresh(app, id).await;
     Ok(StoreView {
         store: stored,
