@@ -31,6 +31,7 @@ use self::tail::Tail;
 pub use self::watch::{Delivery, Messages, WatchError};
 use crate::db::events::StoredEvents;
 use crate::db::pool::Pool;
+use crate::db::snapshot::checkout_of_primary;
 use crate::db::{DbError, events, feed};
 
 /// Between two looks of the tail for what other servers have committed.
@@ -133,7 +134,7 @@ impl Feed {
 
     /// The ends of the partitions as they are now.
     pub async fn ends(&self) -> Result<Vec<PartitionEnds>, DbError> {
-        let mut conn = self.0.pool.checkout_of_primary().await?;
+        let mut conn = checkout_of_primary(&self.0.pool).await?;
         let ends = feed::ends(&mut conn).await;
         conn.finish_with(ends)
     }
@@ -187,7 +188,7 @@ impl Feed {
         limit: u16,
         form: Form,
     ) -> Result<Vec<FeedRow>, FeedError> {
-        let mut conn = self.0.pool.checkout_of_primary().await?;
+        let mut conn = checkout_of_primary(&self.0.pool).await?;
         let rows = feed::rows_after(&mut conn, after, limit).await;
         let rows = conn.finish_with(rows)?;
         let rows: Vec<FeedRow> = rows
@@ -213,7 +214,7 @@ impl Feed {
         bytes_max: usize,
     ) -> Result<Vec<Piece>, FeedError> {
         let mut pieces = Pieces::behind(partition, position, bytes_max);
-        let mut conn = self.0.pool.checkout_of_primary().await?;
+        let mut conn = checkout_of_primary(&self.0.pool).await?;
         let take = |row| pieces.push(&row);
         let read = feed::each_row_after(&mut conn, (partition, position), limit, take).await;
         // Where rows could not be read some may be left: such a connection is closed.
@@ -230,7 +231,7 @@ impl Feed {
         (partition, position): (u16, u64),
         limit: u16,
     ) -> Result<Vec<FeedRow>, FeedError> {
-        let mut conn = self.0.pool.checkout_of_primary().await?;
+        let mut conn = checkout_of_primary(&self.0.pool).await?;
         let read = async {
             // First: what is committed meanwhile lies behind it.
             let ends = feed::ends(&mut conn).await?;

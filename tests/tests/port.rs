@@ -539,11 +539,12 @@ fn an_old_connection_takes_no_more_calls_and_loses_none() {
         })
         .await;
         // What is open goes on: it ends with the server's word and not before.
-        let stopped = tokio::spawn(service.stop());
-        let word = timeout(HANG, body.data()).await.expect("a word or an end");
-        assert!(word.is_none_or(|word| word.is_ok()));
-        drop((body, connection));
-        stopped.await.expect("it stops");
+        let last = async move {
+            let word = timeout(HANG, body.data()).await.expect("a word or an end");
+            assert!(word.is_none_or(|word| word.is_ok()));
+            drop((body, connection));
+        };
+        tokio::join!(service.stop(), last);
 
         // Beyond the grace nothing is open any more.
         let service = start(seconds, Duration::ZERO).await;

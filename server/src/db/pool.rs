@@ -23,7 +23,6 @@ use super::Conn;
 use super::address::Address;
 use super::error::{DbError, ErrorKind};
 use super::spans::StatementSpans;
-use super::transaction;
 use crate::outage::Notes;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
@@ -230,16 +229,6 @@ impl Pool {
         };
         self.notes.note("a connection", &error);
         Err(error)
-    }
-
-    /// [`Self::checkout`] of a connection to a server that takes writes, for reads that need no
-    /// snapshot.
-    pub async fn checkout_of_primary(&self) -> Result<Checkout, DbError> {
-        let mut conn = self.checkout().await?;
-        match transaction::check_takes_writes(&mut conn).await {
-            Ok(()) => Ok(conn),
-            Err(error) => conn.finish_with(Err(error)),
-        }
     }
 
     /// Somebody has waited for a connection in vain.

@@ -6,6 +6,15 @@ use super::error::{DbError, ErrorKind};
 use super::pool::{Checkout, Pool};
 use super::{Conn, transaction};
 
+/// A connection to a database that takes writes, for reads that need no snapshot.
+pub async fn checkout_of_primary(pool: &Pool) -> Result<Checkout, DbError> {
+    let mut conn = pool.checkout().await?;
+    match transaction::check_takes_writes(&mut conn).await {
+        Ok(()) => Ok(conn),
+        Err(error) => conn.finish_with(Err(error)),
+    }
+}
+
 /// A connection on which all statements see the same moment. If it is dropped before its end, the
 /// connection is closed.
 #[derive(Debug)]

@@ -125,16 +125,11 @@ async fn switch(from: &mut Member, to: &mut Member, forwarder: &Forwarder) {
 }
 
 /// Places an order at one server and reads it at the other, until told to stop.
-async fn place_and_read(
-    write: Store,
-    read: Store,
-    placed: Arc<AtomicUsize>,
-    stop: Arc<AtomicBool>,
-) {
+async fn place_and_read(write: &Store, read: &Store, placed: &AtomicUsize, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let order_id = format!("O-{}", RequestId::mint());
         until("the order is placed", async || {
-            match new_order(&write, &order_id).await {
+            match new_order(write, &order_id).await {
                 Ok(_) => Some(()),
                 Err(error) => {
                     let kind = belay_client::Error::from(error).kind();
@@ -190,33 +185,29 @@ async fn whoever_was_told_of_a_write_reads_it_after_a_switch_of_the_primary() {
     let (left, right) = (serve().await, serve().await);
     left.create_shop().await;
 
-    let (placed, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-    let mut load = JoinSet::new();
-    for (write, read) in [(&left, &right), (&right, &left)] {
-        let store = |service: &Service| storefront(&literal(service.address()));
-        let (write, read) = (store(write), store(read));
-        load.spawn(place_and_read(write, read, placed.clone(), stop.clone()));
-    }
-    for turn in 0..SWITCHES {
-        let wanted = placed.load(Ordering::Relaxed) + ORDERS;
-        until("orders go on", async || {
-            // A task that has failed says why.
-            if let Some(ended) = load.try_join_next() {
-                ended.expect("the load goes on");
+    let (placed, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let store = |service: &Service| storefront(&literal(service.address()));
+    let (to_left, to_right) = (store(&left), store(&right));
+    let switches = async {
+        for turn in 0..SWITCHES {
+            let wanted = placed.load(Ordering::Relaxed) + ORDERS;
+            until("orders go on", async || {
+                (placed.load(Ordering::Relaxed) >= wanted).then_some(())
+            })
+            .await;
+            if turn % 2 == 0 {
+                switch(&mut one, &mut two, &forwarder).await;
+            } else {
+                switch(&mut two, &mut one, &forwarder).await;
             }
-            (placed.load(Ordering::Relaxed) >= wanted).then_some(())
-        })
-        .await;
-        if turn % 2 == 0 {
-            switch(&mut one, &mut two, &forwarder).await;
-        } else {
-            switch(&mut two, &mut one, &forwarder).await;
         }
-    }
-    stop.store(true, Ordering::Relaxed);
-    while let Some(ended) = load.join_next().await {
-        ended.expect("nothing old was read");
-    }
+        stop.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(
+        place_and_read(&to_left, &to_right, &placed, &stop),
+        place_and_read(&to_right, &to_left, &placed, &stop),
+        switches
+    );
     eprintln!("{} orders", placed.load(Ordering::Relaxed));
     left.stop().await;
     right.stop().await;
