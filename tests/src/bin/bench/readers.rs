@@ -27,6 +27,8 @@ use crate::{Bench, say};
 const WRITERS: usize = 64;
 /// Orders that the readers read, and lines of each.
 const LARGE_ORDERS: usize = 45;
+/// What their ids begin with. They are for the readers alone, and no caller has placed them.
+pub(crate) const LARGE_ORDER: &str = "LARGE-";
 const LINES: usize = 200;
 const BUYER: &str = "u-wholesale";
 /// As many as a list takes.
@@ -130,7 +132,7 @@ async fn place_large_orders(channel: Channel) -> anyhow::Result<()> {
         };
         let create = v1::CreateOrderRequest {
             store_id: STORE.to_owned(),
-            order_id: format!("LARGE-{order}"),
+            order_id: format!("{LARGE_ORDER}{order}"),
             buyer: Some(v1::Buyer {
                 id: BUYER.to_owned(),
                 ..Default::default()
