@@ -218,7 +218,7 @@ async fn a_statement_that_is_killed_is_told() {
     let kill = async {
         let mut root = root().await;
         let sleeping = format!(
-            "SELECT id FROM information_schema.processlist WHERE id = {id} AND state = 'User sleep'"
+            "SELECT id FROM performance_schema.processlist WHERE id = {id} AND state = 'User sleep'"
         );
         while diesel::sql_query(&sleeping)
             .load::<Id>(&mut root)

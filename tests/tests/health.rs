@@ -190,7 +190,7 @@ async fn a_database_that_takes_no_writes_is_not_serving() {
         somebody.query_drop(no_writes).await.unwrap();
         until("the server does not serve", async || {
             // It may have gone by itself.
-            let sessions = "SELECT id FROM information_schema.processlist WHERE db = 'belay' AND id <> CONNECTION_ID()";
+            let sessions = "SELECT id FROM performance_schema.processlist WHERE db = 'belay' AND id <> CONNECTION_ID()";
             for id in somebody.query::<u64, _>(sessions).await.unwrap() {
                 let _ = somebody.query_drop(format!("KILL {id}")).await;
             }
