@@ -16,7 +16,7 @@ use super::Conn;
 use super::columns::{Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::bulk_orders;
-use super::statement::{self, in_arrays, upsert_rows};
+use super::statement::{self, upsert_rows};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = bulk_orders, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -126,12 +126,12 @@ pub async fn add(
     });
     let rows: Vec<OrderRow> = waiting.collect();
     let mut added = 0;
-    in_arrays!(rows.as_slice(), |rows| {
+    for rows in statement::chunks(&rows) {
         added += diesel::insert_or_ignore_into(bulk_orders::table)
             .values(rows)
             .execute(conn)
-            .await?
-    });
+            .await?;
+    }
     Ok(u32::try_from(added).unwrap_or(u32::MAX))
 }
 

@@ -14,6 +14,7 @@ mod cancellation_parts;
 mod cancellation_units;
 mod columns;
 mod gates;
+mod literals;
 pub mod order_lines;
 mod pages;
 mod payments;

@@ -2,7 +2,8 @@
 //!
 //! diesel prepares, executes and closes anything that holds a list of any length, once for every
 //! use. The fragments here avoid that where it is cheap: a list of keys is filled up to a power of
-//! two by repeating its last key, so that a few statements serve all lengths and stay prepared.
+//! two by repeating its last key, so that a few statements serve all lengths and stay prepared; many
+//! rows go as text (`literals`).
 
 use belay_domain::ids::OrderKey;
 use diesel::expression::{
@@ -17,9 +18,9 @@ use diesel_async::RunQueryDsl;
 use super::Conn;
 use super::error::DbError;
 
-/// Most rows that one statement writes. No table has more than 32 columns, so the placeholders stay
+/// Most rows that one statement writes. No table has more than 33 columns, so the placeholders stay
 /// below MySQL's 65,535.
-pub(crate) const ROWS_MAX: usize = 2_000;
+pub(crate) const ROWS_MAX: usize = 1_985;
 /// Most bytes of rows that one statement writes, unless a single row is longer: a quarter of the
 /// smallest default of `max_allowed_packet`, which is MariaDB's 16 MiB.
 pub(crate) const ROWS_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -46,6 +47,11 @@ pub(crate) fn chunks<R: Row>(rows: &[R]) -> impl Iterator<Item = &[R]> {
         rest = left;
         (!chunk.is_empty()).then_some(chunk)
     })
+}
+
+/// The row that is alone. An array's length is part of its type, so its statement stays prepared.
+pub(crate) fn only<R>(rows: &[R]) -> Option<&[R; 1]> {
+    rows.try_into().ok()
 }
 
 /// `column IN (keys)`.
@@ -177,33 +183,21 @@ pub(crate) async fn delete_generations(
         .await?)
 }
 
-/// Does `$each` with rows in arrays of 128, 64, … 2, 1. diesel takes a list to be another statement
-/// each time and prepares it anew, which costs more than it does: a description of every
-/// placeholder goes over the wire. An array's length is part of its type, so these few statements
-/// stay prepared.
-macro_rules! in_arrays {
-    ($rows:expr, |$array:ident| $each:expr) => {
-        for mut rest in $crate::db::statement::chunks($rows) {
-            $crate::db::statement::in_arrays!(@of [128, 64, 32, 16, 8, 4, 2, 1], rest, |$array| $each);
-        }
-    };
-    (@of [$($length:literal),+], $rest:ident, |$array:ident| $each:expr) => {$(
-        while let Some(($array, tail)) = $rest.split_first_chunk::<$length>() {
-            $each;
-            $rest = tail;
-        }
-    )+};
-}
-
-/// Inserts rows, many with a statement.
+/// Inserts rows, many with a statement: one alone by a statement that stays prepared, more of them as
+/// text.
 macro_rules! insert_rows {
     ($conn:expr, $table:ident, $rows:expr) => {
-        $crate::db::statement::in_arrays!($rows, |rows| {
-            diesel::insert_into($table::table)
-                .values(rows)
-                .execute($conn)
-                .await?
-        })
+        for rows in $crate::db::statement::chunks($rows) {
+            if let Some(one) = $crate::db::statement::only(rows) {
+                diesel::insert_into($table::table)
+                    .values(one)
+                    .execute($conn)
+                    .await?;
+            } else {
+                let insert = diesel::insert_into($table::table).values(rows);
+                $crate::db::literals::execute($conn, &insert).await?;
+            }
+        }
     };
 }
 
@@ -212,10 +206,16 @@ macro_rules! insert_rows {
 macro_rules! upsert_rows {
     ($conn:expr, $table:ident, $rows:expr, [$($column:ident),+ $(,)?]) => {{
         const COLUMNS: &[&str] = &[$(<$table::$column as diesel::Column>::NAME),+];
-        $crate::db::statement::in_arrays!($rows, |rows| {
-            let insert = diesel::insert_into($table::table).values(rows);
-            $crate::db::statement::Upsert { insert, columns: COLUMNS }.execute($conn).await?
-        });
+        for rows in $crate::db::statement::chunks($rows) {
+            if let Some(one) = $crate::db::statement::only(rows) {
+                let insert = diesel::insert_into($table::table).values(one);
+                $crate::db::statement::Upsert { insert, columns: COLUMNS }.execute($conn).await?;
+            } else {
+                let insert = diesel::insert_into($table::table).values(rows);
+                let upsert = $crate::db::statement::Upsert { insert, columns: COLUMNS };
+                $crate::db::literals::execute($conn, &upsert).await?;
+            }
+        }
     }};
 }
 
@@ -240,7 +240,7 @@ macro_rules! rows_of_orders {
     }};
 }
 
-pub(crate) use {in_arrays, insert_rows, rows_of_orders, upsert_rows};
+pub(crate) use {insert_rows, rows_of_orders, upsert_rows};
 
 #[cfg(test)]
 mod tests {
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(lengths(&[Long(ROWS_BYTES_MAX + 1), Long(1)]), [1, 1]);
         let many: Vec<Long> = (0..ROWS_MAX * 2 + 1).map(|_| Long(1)).collect();
         assert_eq!(lengths(&many), [ROWS_MAX, ROWS_MAX, 1]);
-        const { assert!(ROWS_MAX * 32 <= 65_535) };
+        const { assert!(ROWS_MAX * 33 <= 65_535) };
     }
 
     #[test]

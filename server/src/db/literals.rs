@@ -1,0 +1,194 @@
+//! Statements of many rows as text, with their values in it.
+//!
+//! A placeholder costs the database more than its value does: it is described, bound, and written back
+//! into the statement's text for the log. A thousand of them in one INSERT were 40 % of its CPU. A
+//! statement of one row stays prepared.
+//!
+//! Nothing is escaped here, for how depends on the session. What is not plain is written in hex.
+
+use diesel::mysql::{Mysql, MysqlQueryBuilder, MysqlType};
+use diesel::query_builder::bind_collector::RawBytesBindCollector;
+use diesel::query_builder::{QueryBuilder, QueryFragment};
+use diesel_async::SimpleAsyncConnection;
+
+use super::Conn;
+use super::error::DbError;
+
+/// Executes it as text.
+pub(crate) async fn execute<Q>(conn: &mut Conn, statement: &Q) -> Result<(), DbError>
+where
+    Q: QueryFragment<Mysql> + ?Sized,
+{
+    let text = text(statement)?;
+    Ok(conn.batch_execute(&text).await?)
+}
+
+/// The statement with its values in place of their marks. Statements of ours have no question mark
+/// but those.
+pub(crate) fn text<Q>(statement: &Q) -> Result<String, DbError>
+where
+    Q: QueryFragment<Mysql> + ?Sized,
+{
+    let mut builder = MysqlQueryBuilder::new();
+    statement.to_sql(&mut builder, &Mysql)?;
+    let marked = builder.finish();
+    let mut values = RawBytesBindCollector::<Mysql>::new();
+    statement.collect_binds(&mut values, &mut (), &Mysql)?;
+    let bytes: usize = values.binds.iter().flatten().map(Vec::len).sum();
+    let mut text = String::with_capacity(marked.len() + 2 * bytes + 8 * values.binds.len());
+    let mut pieces = marked.split('?');
+    text.push_str(pieces.next().unwrap_or_default());
+    let mut count = 0;
+    for (piece, (value, kind)) in pieces.zip(values.binds.iter().zip(&values.metadata)) {
+        match value {
+            Some(value) => push(&mut text, value, *kind)?,
+            None => text.push_str("NULL"),
+        }
+        text.push_str(piece);
+        count += 1;
+    }
+    if count == values.binds.len() && count == marked.matches('?').count() {
+        Ok(text)
+    } else {
+        Err(DbError::Corrupt(format!(
+            "a statement has {} values and {} marks",
+            values.binds.len(),
+            marked.matches('?').count()
+        )))
+    }
+}
+
+/// A value as diesel serialized it for the wire.
+fn push(text: &mut String, value: &[u8], kind: MysqlType) -> Result<(), DbError> {
+    let wrong = || DbError::Corrupt(format!("a {kind:?} of {} bytes", value.len()));
+    match kind {
+        MysqlType::Tiny | MysqlType::Short | MysqlType::Long | MysqlType::LongLong => {
+            text.push_str(&signed(value).ok_or_else(wrong)?.to_string());
+        }
+        MysqlType::UnsignedTiny
+        | MysqlType::UnsignedShort
+        | MysqlType::UnsignedLong
+        | MysqlType::UnsignedLongLong => {
+            text.push_str(&unsigned(value).ok_or_else(wrong)?.to_string());
+        }
+        MysqlType::DateTime => push_time(text, value).ok_or_else(wrong)?,
+        MysqlType::String if value.iter().all(|byte| is_plain(*byte)) => {
+            text.push('\'');
+            text.extend(value.iter().map(|byte| char::from(*byte)));
+            text.push('\'');
+        }
+        MysqlType::String => push_hex(text, "_utf8mb4 x'", value),
+        MysqlType::Blob => push_hex(text, "x'", value),
+        // No column of ours is one.
+        MysqlType::Float
+        | MysqlType::Double
+        | MysqlType::Numeric
+        | MysqlType::Time
+        | MysqlType::Date
+        | MysqlType::Timestamp
+        | MysqlType::Bit
+        | MysqlType::Set
+        | MysqlType::Enum => return Err(wrong()),
+        // diesel may come to know more.
+        _ => return Err(wrong()),
+    }
+    Ok(())
+}
+
+/// Its own length counts: diesel writes a BOOL, a type of one byte, in four.
+fn signed(value: &[u8]) -> Option<i64> {
+    Some(match value.len() {
+        1 => i8::from_le_bytes(value.try_into().ok()?).into(),
+        2 => i16::from_le_bytes(value.try_into().ok()?).into(),
+        4 => i32::from_le_bytes(value.try_into().ok()?).into(),
+        8 => i64::from_le_bytes(value.try_into().ok()?),
+        _ => return None,
+    })
+}
+
+fn unsigned(value: &[u8]) -> Option<u64> {
+    Some(match value.len() {
+        1 => u8::from_le_bytes(value.try_into().ok()?).into(),
+        2 => u16::from_le_bytes(value.try_into().ok()?).into(),
+        4 => u32::from_le_bytes(value.try_into().ok()?).into(),
+        8 => u64::from_le_bytes(value.try_into().ok()?),
+        _ => return None,
+    })
+}
+
+/// Means itself between quotes, in every mode of a session.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'\'' && byte != b'\\'
+}
+
+fn push_hex(text: &mut String, begin: &str, value: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    text.push_str(begin);
+    for byte in value {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text.push('\'');
+}
+
+/// Year, month, day, hour, minute and second as 32 bits, then the microseconds: a `MYSQL_TIME`.
+fn push_time(text: &mut String, value: &[u8]) -> Option<()> {
+    use std::fmt::Write as _;
+    let part = |at: usize| -> Option<u32> {
+        Some(u32::from_ne_bytes(value.get(at..at + 4)?.try_into().ok()?))
+    };
+    let micros = u64::from_ne_bytes(value.get(24..32)?.try_into().ok()?);
+    let (year, month, day) = (part(0)?, part(4)?, part(8)?);
+    let (hour, minute, second) = (part(12)?, part(16)?, part(20)?);
+    write!(
+        text,
+        "'{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}'"
+    )
+    .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::prelude::*;
+
+    use super::*;
+    use crate::db::columns::{At, Bytes};
+    use crate::db::schema::{incidents, orders};
+
+    #[test]
+    fn a_value_stands_where_its_mark_was() {
+        let time = At("2026-03-01T10:00:00.000123Z".parse().unwrap());
+        let insert = diesel::insert_into(orders::table).values((
+            orders::order_key.eq(Bytes([0x0f; 16])),
+            orders::order_id.eq("what? \"A-1\""),
+            orders::shard_partition.eq(7_u16),
+            orders::version.eq(u64::MAX),
+            orders::shipping.eq(-5_i64),
+            orders::pay_by.eq(time),
+            orders::pay_by_moved.eq(true),
+            orders::paid_time.eq(None::<At>),
+        ));
+        assert_eq!(
+            text(&insert).unwrap(),
+            "INSERT INTO `orders` (`order_key`, `order_id`, `shard_partition`, `version`, `shipping`, `pay_by`, \
+             `pay_by_moved`, `paid_time`) VALUES (x'0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f', 'what? \"A-1\"', 7, \
+             18446744073709551615, -5, '2026-03-01 10:00:00.000123', 1, NULL)"
+        );
+    }
+
+    #[test]
+    fn what_is_not_plain_is_hex() {
+        for (note, literal) in [
+            ("", "''"),
+            ("it's", "_utf8mb4 x'69742773'"),
+            ("\\", "_utf8mb4 x'5c'"),
+            ("a\nb", "_utf8mb4 x'610a62'"),
+            ("ü", "_utf8mb4 x'c3bc'"),
+            ("~ {}[]\"`;--#/*", "'~ {}[]\"`;--#/*'"),
+        ] {
+            let insert = diesel::insert_into(incidents::table).values(incidents::note.eq(note));
+            let expected = format!("INSERT INTO `incidents` (`note`) VALUES ({literal})");
+            assert_eq!(text(&insert).unwrap(), expected);
+        }
+    }
+}
