@@ -1,6 +1,6 @@
 //! Reads of single orders, many a snapshot.
 //!
-//! A read is a dozen round trips, whether of one order or of a hundred. While readers are at work,
+//! A read is a few round trips, whether of one order or of a hundred. While readers are at work,
 //! those who ask gather; when one is free it takes all who wait, up to a batch, and reads their
 //! orders from one moment. An idle service adds no wait, and there is no linger timer.
 //!
@@ -327,8 +327,7 @@ impl Reader {
         &self,
         asks: Vec<About>,
         tell: oneshot::Sender<Early>,
-    ) -> impl Future<Output = Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), ReadError>> + use<>
-    {
+    ) -> impl Future<Output = Result<Read, ReadError>> + use<> {
         let reader = self.clone();
         let read = tokio::time::timeout(READ_MAX, async move { reader.snapshot(asks, tell).await });
         let read = self.tasks.spawn(read.in_current_span());
@@ -348,7 +347,10 @@ impl Reader {
         &self,
         asks: Vec<About>,
         tell: oneshot::Sender<Early>,
-    ) -> Result<(HashMap<OrderKey, Arc<Order>>, Timestamp), DbError> {
+    ) -> Result<Read, DbError> {
+        if let Some(read) = self.at_once(&asks).await? {
+            return Ok(read);
+        }
         let mut conn = Snapshot::begin(&self.pool).await?;
         let read = async {
             let now = self.clock.now(&mut conn).await?;
@@ -371,6 +373,34 @@ impl Reader {
         }
         .await;
         conn.end(read).await
+    }
+}
+
+/// What was read, and the moment of it.
+type Read = (HashMap<OrderKey, Arc<Order>>, Timestamp);
+
+impl Reader {
+    /// By one statement, where nobody is asked for first and no table needs to be looked at.
+    async fn at_once(&self, asks: &[About]) -> Result<Option<Read>, DbError> {
+        if asks.iter().any(About::needs_outline) {
+            return Ok(None);
+        }
+        let keys = keys_of(asks.iter());
+        let mut conn = self.pool.checkout().await?;
+        let read = async {
+            let Some((orders, now)) = aggregate::read_at_once(&mut conn, &keys).await? else {
+                return Ok(None);
+            };
+            let now = match self.clock {
+                Clock::Database => now,
+                clock @ Clock::Manual => clock.now(&mut conn).await?,
+            };
+            let orders = orders.into_iter();
+            let shared = orders.map(|(key, order)| (key, Arc::new(order)));
+            Ok(Some((shared.collect(), now)))
+        };
+        let read = read.await;
+        conn.finish_with(read)
     }
 }
 

@@ -1,14 +1,15 @@
 //! What must hold of every order in the database, whatever a test did: the invariants M1 to M5, S1
 //! to S3 and F1 of the domain, that goods which left are accounted for, that history tells how
-//! everything stands, and that its chains are whole.
+//! everything stands, that its chains are whole, and that documents say what tables say.
 //!
 //! They are found out again here, from the rows alone and without the domain's code, so that a
 //! mistake in it cannot hide itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use belay_domain::ids::OrderKey;
 use belay_proto::v1 as pb;
-use belay_server::db::{pool, settings};
+use belay_server::db::{aggregate, pool, settings};
 use belay_server::identity_keys::IdentityKeys;
 use belay_server::verify::{Anchor, verify};
 use prost::Message;
@@ -42,7 +43,27 @@ pub async fn violations(database: &Database) -> Vec<String> {
         .collect();
     found.extend(history::contradictions(database, &events).await);
     dispatched_and_cancelled(database, events, &mut found).await;
+    found.extend(documents(database).await);
     found.extend(chains(database).await);
+    found
+}
+
+/// The document of an order says what its tables say.
+async fn documents(database: &Database) -> Vec<String> {
+    let keys: Vec<(Vec<u8>,)> = database.rows("SELECT order_key FROM orders", ()).await;
+    let mut conn = pool::connect(&database.url()).await.expect("MySQL answers");
+    let mut found = Vec::new();
+    // One by one: an order that cannot be read must not hide the others.
+    for (key,) in keys {
+        let key = OrderKey(key.try_into().expect("a key of 16 bytes"));
+        match aggregate::contradicted(&mut conn, &[key]).await {
+            Ok(contradicted) if contradicted.is_empty() => {}
+            Ok(_) => found.push(format!(
+                "D1: {key:?}: its document is not what its tables say"
+            )),
+            Err(error) => found.push(format!("D1: {error}")),
+        }
+    }
     found
 }
 

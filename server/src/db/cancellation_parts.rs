@@ -15,16 +15,18 @@ use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use super::Conn;
-use super::columns::{At, Bytes, Json, Name, both};
+use super::columns::{self, At, Bytes, Json, Name, both};
 use super::error::DbError;
 use super::schema::cancellation_parts;
 use super::statement::{self, rows_of_orders, upsert_rows};
 
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = cancellation_parts, check_for_backend(Mysql), treat_none_as_default_value = false)]
 pub(super) struct PartRow {
+    #[serde(skip, default = "columns::no_key")]
     pub(super) order_key: Bytes<16>,
     pub(super) cancellation_number: u32,
     /// From 1, in the order in which the cancellation has them.
@@ -50,9 +52,13 @@ pub(super) struct PartRow {
     receive_time: Option<At>,
     effects: Json<Vec<Effect>>,
     /// Whose parcel it is about, for the lists; with `create_time` of the cancellation.
+    #[serde(skip)]
     store_id: Option<Name<StoreId>>,
+    #[serde(skip)]
     warehouse_id: Option<Name<WarehouseId>>,
+    #[serde(skip)]
     carrier_id: Option<Name<CarrierId>>,
+    #[serde(skip)]
     create_time: Option<At>,
 }
 

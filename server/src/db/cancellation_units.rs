@@ -6,17 +6,19 @@ use belay_domain::units::{UnitRange, UnitSet};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use super::Conn;
-use super::columns::Bytes;
+use super::columns::{self, Bytes};
 use super::error::DbError;
 use super::schema::cancellation_units;
 use super::shipment_units::changed_ranges;
 use super::statement::{self, rows_of_orders, upsert_rows};
 
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = cancellation_units, check_for_backend(Mysql), treat_none_as_default_value = false)]
 pub(super) struct CancellationUnitsRow {
+    #[serde(skip, default = "columns::no_key")]
     pub(super) order_key: Bytes<16>,
     pub(super) cancellation_number: u32,
     pub(super) part_number: u32,

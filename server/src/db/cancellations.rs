@@ -13,9 +13,10 @@ use belay_domain::terms::{Effect, Fault, NextAction};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use super::Conn;
-use super::columns::{At, Bytes, Json, Name};
+use super::columns::{self, At, Bytes, Json, Name};
 use super::error::DbError;
 use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::cancellations;
@@ -23,15 +24,18 @@ use super::statement::{self, rows_of_orders, upsert_rows};
 
 /// `state`, `outcome` and `close_reason` are what the parts say; they are written for the lists and
 /// not read back.
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = cancellations, check_for_backend(Mysql), treat_none_as_default_value = false)]
 pub(super) struct CancellationRow {
+    #[serde(skip, default = "columns::no_key")]
     pub(super) order_key: Bytes<16>,
     pub(super) number: u32,
     store_id: Name<StoreId>,
     seller_id: Name<SellerId>,
     state: Name<CancellationState>,
+    #[serde(skip)]
     outcome: Option<Name<CancellationOutcome>>,
+    #[serde(skip)]
     close_reason: Option<Name<ErrorReason>>,
     /// Empty where none was given.
     reason: String,

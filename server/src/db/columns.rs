@@ -1,6 +1,8 @@
 //! Columns: how values of the domain are written and read back. What a column holds and the domain
 //! does not know is an error of the read, never a default.
 
+mod packed;
+
 use std::fmt::Debug;
 use std::io::Write;
 
@@ -41,6 +43,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+pub(super) use self::packed::no_key;
 use super::error::DbError;
 
 /// A key, an id or a hash: `BINARY(N)`.
@@ -111,6 +114,24 @@ pub(crate) fn both<A, B>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Datetime)]
 pub(crate) struct At(pub(crate) Timestamp);
+
+impl At {
+    /// As SQL writes it.
+    pub(crate) fn text(&self) -> String {
+        let utc = Offset::UTC.to_datetime(self.0);
+        let (date, time) = (utc.date(), utc.time());
+        format!(
+            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}",
+            date.year(),
+            date.month(),
+            date.day(),
+            time.hour(),
+            time.minute(),
+            time.second(),
+            time.subsec_nanosecond() / 1_000
+        )
+    }
+}
 
 impl ToSql<Datetime, Mysql> for At {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Mysql>) -> serialize::Result {

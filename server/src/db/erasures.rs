@@ -29,7 +29,7 @@ const BLANKED: &[Blanked] = &[
     Blanked {
         table: "orders",
         set: "`buyer_id` = '#', `buyer_email_hash` = NULL, `buyer_username_hash` = NULL, \
-              `create_fingerprint` = REPEAT(CHAR(0), 32)",
+              `create_fingerprint` = REPEAT(CHAR(0), 32), `document` = NULL",
     },
     Blanked {
         table: "cancellations",

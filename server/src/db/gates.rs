@@ -9,17 +9,19 @@ use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 use super::Conn;
 use super::cancellation_parts::Parcel;
-use super::columns::{At, Bytes, Json, Name};
+use super::columns::{self, At, Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::gates;
 use super::statement::{self, rows_of_orders, upsert_rows};
 
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = gates, check_for_backend(Mysql), treat_none_as_default_value = false)]
 pub(super) struct GateRow {
+    #[serde(skip, default = "columns::no_key")]
     pub(super) order_key: Bytes<16>,
     pub(super) cancellation_number: u32,
     pub(super) part_number: u32,
@@ -39,12 +41,18 @@ pub(super) struct GateRow {
     remind_at: Option<At>,
     answer: Option<Json<GateAnswer>>,
     /// What the lists need of the order, the shipment and the cancellation.
+    #[serde(skip)]
     store_id: Option<Name<StoreId>>,
+    #[serde(skip)]
     seller_id: Option<Name<SellerId>>,
+    #[serde(skip)]
     warehouse_id: Option<Name<WarehouseId>>,
+    #[serde(skip)]
     carrier_id: Option<Name<CarrierId>>,
+    #[serde(skip)]
     create_time: Option<At>,
     /// The party that the gate waits for while it is open.
+    #[serde(skip)]
     awaiting: Option<Name<Role>>,
     /// In whose place support is asked.
     instead_of: Option<Name<GateKind>>,

@@ -9,17 +9,19 @@ use belay_domain::scope::View;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use super::Conn;
-use super::columns::{At, Bytes, Name, both};
+use super::columns::{self, At, Bytes, Name, both};
 use super::error::DbError;
 use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::incidents;
 use super::statement::{self, rows_of_orders, upsert_rows};
 
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = incidents, check_for_backend(Mysql), treat_none_as_default_value = false)]
 pub(super) struct IncidentRow {
+    #[serde(skip, default = "columns::no_key")]
     pub(super) order_key: Bytes<16>,
     number: u32,
     store_id: Name<StoreId>,

@@ -7,16 +7,18 @@ use belay_domain::order::{Line, Order};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use super::Conn;
-use super::columns::{At, Bytes, Name};
+use super::columns::{self, At, Bytes, Name};
 use super::error::DbError;
 use super::schema::order_lines;
 use super::statement::{self, rows_of_orders, upsert_rows};
 
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = order_lines, check_for_backend(Mysql), treat_none_as_default_value = false)]
 pub(super) struct LineRow {
+    #[serde(skip, default = "columns::no_key")]
     pub(super) order_key: Bytes<16>,
     number: u32,
     sku: Name<Sku>,
@@ -26,7 +28,9 @@ pub(super) struct LineRow {
     discount: i64,
     tax: i64,
     /// The order's, for the list by SKU; as is `create_time`.
+    #[serde(skip)]
     store_id: Option<Name<StoreId>>,
+    #[serde(skip)]
     create_time: Option<At>,
 }
 

@@ -23,6 +23,7 @@ use super::statement::{KEYS_MAX, insert_rows, one_of, rows_of_orders};
 
 pub use self::due::{DueOrder, due};
 pub use self::list::{BulkQuery, ids};
+pub(super) use self::lock::read_timed;
 pub use self::lock::{LockedOrder, OnLocked, free_of, lock};
 pub(super) use self::row::OrderRow;
 pub(super) use self::update::update;

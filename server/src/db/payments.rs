@@ -7,16 +7,18 @@ use belay_domain::payment::{
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use super::Conn;
-use super::columns::{At, Bytes, Json, Name};
+use super::columns::{self, At, Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::payments;
 use super::statement::{self, rows_of_orders, upsert_rows};
 
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = payments, check_for_backend(Mysql), treat_none_as_default_value = false)]
 pub(super) struct PaymentRow {
+    #[serde(skip, default = "columns::no_key")]
     pub(super) order_key: Bytes<16>,
     number: u32,
     provider_payment_id: Name<ExternalId>,

@@ -35,6 +35,7 @@ diesel::table! {
         incident_count -> Unsigned<Integer>,
         verified_at -> Nullable<Datetime>,
         lapse_time -> Nullable<Datetime>,
+        document -> Nullable<Binary>,
     }
 }
 

@@ -8,16 +8,18 @@ use belay_domain::units::{UnitRange, UnitSet};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use super::Conn;
-use super::columns::Bytes;
+use super::columns::{self, Bytes};
 use super::error::DbError;
 use super::schema::shipment_units;
 use super::statement::{self, rows_of_orders, upsert_rows};
 
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = shipment_units, check_for_backend(Mysql), treat_none_as_default_value = false)]
 pub(super) struct ShipmentUnitsRow {
+    #[serde(skip, default = "columns::no_key")]
     pub(super) order_key: Bytes<16>,
     pub(super) shipment_number: u32,
     line_number: u32,

@@ -12,17 +12,19 @@ use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use super::Conn;
-use super::columns::{At, Bytes, Json, Name, both};
+use super::columns::{self, At, Bytes, Json, Name, both};
 use super::error::DbError;
 use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::shipments;
 use super::statement::{self, rows_of_orders, upsert_rows};
 
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = shipments, check_for_backend(Mysql), treat_none_as_default_value = false)]
 pub(super) struct ShipmentRow {
+    #[serde(skip, default = "columns::no_key")]
     pub(super) order_key: Bytes<16>,
     pub(super) number: u32,
     store_id: Name<StoreId>,

@@ -14,7 +14,7 @@ use super::error::kind_of;
 use crate::telemetry::traces::{self, SPANS};
 
 /// Bytes of a statement that are looked at: enough for its first table.
-const SQL_BYTES_MAX: usize = 1_024;
+const SQL_BYTES_MAX: usize = 2_048;
 
 /// The spans of one connection, which runs one statement at a time.
 pub(super) struct StatementSpans {
@@ -175,7 +175,7 @@ mod tests {
                 Some("orders"),
             ),
             (
-                "UPDATE `orders` SET `version` = ?",
+                "UPDATE JSON_TABLE(?, '$[*]' COLUMNS (state VARCHAR(32) PATH '$[0]')) AS changes STRAIGHT_JOIN `orders` ON",
                 "UPDATE",
                 Some("orders"),
             ),

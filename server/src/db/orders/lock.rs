@@ -47,7 +47,8 @@ pub async fn lock(
     debug_assert!(keys.is_sorted(), "locks are taken in one order");
     let mut locked = Vec::with_capacity(keys.len());
     for keys in keys.chunks(KEYS_MAX) {
-        let rows: Vec<(OrderRow, At)> = LockOrders { keys, on_locked }.load(conn).await?;
+        let on_locked = Some(on_locked);
+        let rows: Vec<(OrderRow, At)> = SelectOrders { keys, on_locked }.load(conn).await?;
         locked.extend(rows.into_iter().map(|(row, at)| LockedOrder {
             order_key: row.key(),
             partition: row.shard_partition,
@@ -58,24 +59,40 @@ pub async fn lock(
     Ok(locked)
 }
 
-/// `SELECT … FOR UPDATE` by primary key. The index is forced: on a small table the optimizer would
-/// rather scan it all and so meet the locks of orders that it was not asked for.
-#[derive(Debug, Clone, Copy)]
-struct LockOrders<'a> {
-    keys: &'a [OrderKey],
-    on_locked: OnLocked,
+/// The rows of these orders as they are, without a lock, each with the database's time. Up to
+/// `KEYS_MAX` of them are of one moment.
+pub(crate) async fn read_timed(
+    conn: &mut Conn,
+    keys: &[OrderKey],
+) -> Result<Vec<(OrderRow, At)>, DbError> {
+    let mut read = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS_MAX) {
+        let on_locked = None;
+        let rows: Vec<(OrderRow, At)> = SelectOrders { keys, on_locked }.load(conn).await?;
+        read.extend(rows);
+    }
+    Ok(read)
 }
 
-impl Query for LockOrders<'_> {
+/// `SELECT` by primary key, or `SELECT … FOR UPDATE`. The index is forced: on a small table the optimizer would
+/// rather scan it all and so meet the locks of orders that it was not asked for.
+#[derive(Debug, Clone, Copy)]
+struct SelectOrders<'a> {
+    keys: &'a [OrderKey],
+    /// None takes no lock.
+    on_locked: Option<OnLocked>,
+}
+
+impl Query for SelectOrders<'_> {
     type SqlType = (orders::SqlType, Datetime);
 }
 
-impl QueryId for LockOrders<'_> {
+impl QueryId for SelectOrders<'_> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl QueryFragment<Mysql> for LockOrders<'_> {
+impl QueryFragment<Mysql> for SelectOrders<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
         out.push_sql("SELECT ");
         orders::all_columns.walk_ast(out.reborrow())?;
@@ -84,8 +101,9 @@ impl QueryFragment<Mysql> for LockOrders<'_> {
         out.push_sql(" FROM `orders` FORCE INDEX (PRIMARY) WHERE `orders`.`order_key`");
         push_keys(&mut out, self.keys)?;
         out.push_sql(match self.on_locked {
-            OnLocked::Fail => " FOR UPDATE NOWAIT",
-            OnLocked::Wait => " FOR UPDATE",
+            Some(OnLocked::Fail) => " FOR UPDATE NOWAIT",
+            Some(OnLocked::Wait) => " FOR UPDATE",
+            None => "",
         });
         Ok(())
     }
@@ -122,15 +140,15 @@ mod tests {
     #[test]
     fn a_lock_names_its_index_and_says_how_to_wait() {
         let keys = [OrderKey([1; 16]), OrderKey([2; 16]), OrderKey([3; 16])];
-        let lock = sql(&LockOrders {
+        let lock = sql(&SelectOrders {
             keys: &keys,
-            on_locked: OnLocked::Fail,
+            on_locked: Some(OnLocked::Fail),
         });
         let end = "FROM `orders` FORCE INDEX (PRIMARY) WHERE `orders`.`order_key` IN (?, ?, ?, ?) FOR UPDATE NOWAIT";
         assert!(lock.ends_with(end), "{lock}");
-        let lock = sql(&LockOrders {
+        let lock = sql(&SelectOrders {
             keys: &keys[..1],
-            on_locked: OnLocked::Wait,
+            on_locked: Some(OnLocked::Wait),
         });
         assert!(
             lock.ends_with("WHERE `orders`.`order_key` = ? FOR UPDATE"),

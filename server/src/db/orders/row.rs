@@ -46,15 +46,19 @@ pub(crate) struct OrderRow {
     pub(crate) incident_count: u32,
     pub(crate) verified_at: Option<At>,
     pub(crate) lapse_time: Option<At>,
+    /// The children, where it is up to date: `aggregate` says how.
+    pub(crate) document: Option<Vec<u8>>,
 }
 
 impl statement::Row for OrderRow {
     fn bytes(&self) -> usize {
-        512 + self.region.len() + self.city.len()
+        let document = self.document.as_ref().map_or(0, Vec::len);
+        512 + self.region.len() + self.city.len() + document
     }
 }
 
 impl OrderRow {
+    /// Without a document.
     pub(crate) fn of(order: &Order, partition: u16) -> Result<Self, DbError> {
         let count = |children: usize| {
             u32::try_from(children)
@@ -93,6 +97,7 @@ impl OrderRow {
             incident_count: count(order.incidents.len())?,
             verified_at: order.verified_at.map(At),
             lapse_time: order.lapse_time.map(At),
+            document: None,
         })
     }
 

@@ -92,7 +92,7 @@ impl Templates {
 
         let about = last_command(conn, cancelled, Purpose::Cancel).await?;
         let key = || (cancelled.key().0,);
-        let order_change = "SELECT state, update_time, next_due, cancellation_count, refund_count FROM orders \
+        let order_change = "SELECT state, update_time, next_due, cancellation_count, refund_count, document FROM orders \
                             WHERE order_key = ?";
         let shipment_change = "SELECT stage, fence, update_time FROM shipments WHERE order_key = ?";
         Ok(Self {
@@ -337,7 +337,7 @@ impl Prepared {
             inserts.push(conn.prep(rows.insert(table, 1)).await?);
         }
         let update_order = "UPDATE orders SET version = version + 1, state = ?, update_time = ?, next_due = ?, \
-                            cancellation_count = ?, refund_count = ? WHERE order_key = ? AND version = ?";
+                            cancellation_count = ?, refund_count = ?, document = ? WHERE order_key = ? AND version = ?";
         Ok(Self {
             lock: conn.prep(LOCK_ORDER).await?,
             request: conn
