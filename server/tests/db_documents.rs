@@ -28,13 +28,17 @@ async fn document(conn: &mut Conn) -> Option<Vec<u8>> {
 
 async fn insert(conn: &mut Conn, order: &Order) {
     transaction::begin_write(conn).await.unwrap();
-    aggregate::insert(conn, &[(order, 3)]).await.unwrap();
+    crate::common::insert_orders(conn, &[(order, 3)])
+        .await
+        .unwrap();
     transaction::commit(conn).await.unwrap();
 }
 
 async fn update(conn: &mut Conn, before: &Order, after: &Order) {
     transaction::begin_write(conn).await.unwrap();
-    aggregate::update(conn, &[(before, after)]).await.unwrap();
+    crate::common::update_orders(conn, &[(before, after)])
+        .await
+        .unwrap();
     transaction::commit(conn).await.unwrap();
 }
 

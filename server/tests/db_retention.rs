@@ -46,7 +46,7 @@ async fn decided(conn: &mut Conn, times: &[Timestamp]) {
             answer: vec![1],
             create_time: *at,
         };
-        requests::insert(conn, &[new]).await.unwrap();
+        crate::common::insert_requests(conn, &[new]).await.unwrap();
         let new = NewDecision {
             key: request(number),
             store: store(),
@@ -55,7 +55,7 @@ async fn decided(conn: &mut Conn, times: &[Timestamp]) {
             accepted: true,
             record: "[]".to_owned(),
         };
-        decisions::insert(conn, &[new]).await.unwrap();
+        crate::common::insert_decisions(conn, &[new]).await.unwrap();
     }
 }
 
@@ -268,7 +268,7 @@ async fn what_is_appended_does_not_wait_for_who_prunes() {
         answer: vec![1],
         create_time: EPOCH,
     };
-    requests::insert(&mut writer, std::slice::from_ref(&new))
+    crate::common::insert_requests(&mut writer, std::slice::from_ref(&new))
         .await
         .unwrap();
     // The wait that there would be shows with a row that is being deleted.
@@ -276,7 +276,9 @@ async fn what_is_appended_does_not_wait_for_who_prunes() {
         key: request(1),
         ..new
     };
-    let waited = requests::insert(&mut writer, &[taken]).await.unwrap_err();
+    let waited = crate::common::insert_requests(&mut writer, &[taken])
+        .await
+        .unwrap_err();
     assert_eq!(waited.kind(), ErrorKind::LockWait);
     transaction::rollback(&mut mover).await.unwrap();
 }

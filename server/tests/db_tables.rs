@@ -21,8 +21,8 @@ use belay_domain::shipment::Stage;
 use belay_domain::store::{Activation, Carrier, DaysOff, NewPolicy, Store, Warehouse};
 use belay_server::db::orders::DueOrder;
 use belay_server::db::{
-    self, Conn, ErrorKind, StoreRecord as _, aggregate, clock, decisions, events, feed, orders,
-    policies, refunds, requests, stores, transaction,
+    self, Conn, ErrorKind, StoreRecord as _, clock, events, feed, orders, policies, refunds,
+    requests, stores, transaction,
 };
 use common::{TestDatabase, chain_key, eventful, order, refund, store, time};
 use jiff::SignedDuration;
@@ -53,7 +53,9 @@ async fn a_request_is_found_by_order_id_and_caller() {
         new(request(1, 7, "SUPPORT:ann"), 2),
         new(request(2, 7, "a"), 3),
     ];
-    requests::insert(&mut conn, &stored).await.unwrap();
+    crate::common::insert_requests(&mut conn, &stored)
+        .await
+        .unwrap();
     let asked = [
         request(1, 7, "STOREFRONT:web"),
         request(1, 7, "SUPPORT:ann"),
@@ -66,7 +68,9 @@ async fn a_request_is_found_by_order_id_and_caller() {
     assert_eq!(found[&asked[1]].fingerprint, [2; 32]);
     assert_eq!(found[&asked[1]].answer, [2, 0, 255]);
     assert!(requests::find(&mut conn, &[]).await.unwrap().is_empty());
-    let again = requests::insert(&mut conn, &stored[..1]).await.unwrap_err();
+    let again = crate::common::insert_requests(&mut conn, &stored[..1])
+        .await
+        .unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Duplicate);
 
     let decision = |key: &RequestKey| NewDecision {
@@ -77,7 +81,7 @@ async fn a_request_is_found_by_order_id_and_caller() {
         accepted: false,
         record: "[]".to_owned(),
     };
-    decisions::insert(&mut conn, &[decision(&asked[0]), decision(&asked[1])])
+    crate::common::insert_decisions(&mut conn, &[decision(&asked[0]), decision(&asked[1])])
         .await
         .unwrap();
 }
@@ -215,7 +219,7 @@ async fn ten_orders(conn: &mut Conn) -> Vec<Order> {
         order
     };
     let orders: Vec<Order> = (0..10).map(placed).collect();
-    aggregate::insert(
+    crate::common::insert_orders(
         conn,
         &orders.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
     )
@@ -484,7 +488,9 @@ async fn the_most_urgent_refunds_are_claimed_first_and_leases_are_respected() {
         ],
         ..order("a", 1)
     };
-    aggregate::insert(&mut conn, &[(&order, 0)]).await.unwrap();
+    crate::common::insert_orders(&mut conn, &[(&order, 0)])
+        .await
+        .unwrap();
     let mut numbers = async |store: &StoreId, limit| {
         let found = refunds::claimable(&mut conn, store, &Scope::EVERYTHING, now, limit)
             .await
@@ -520,7 +526,7 @@ async fn due_orders_come_page_by_page() {
         ..order("later", 1)
     };
     placed.push((later, 2));
-    aggregate::insert(
+    crate::common::insert_orders(
         &mut conn,
         &placed
             .iter()

@@ -10,7 +10,7 @@ use belay_domain::commands::Identity;
 use belay_domain::ids::{OrderKey, SellerId, WarehouseId};
 use belay_domain::scope::{IdFilter, Scope};
 use belay_server::db::clock::Clock;
-use belay_server::db::{Conn, Pool, aggregate};
+use belay_server::db::{Conn, Pool};
 use belay_server::reads::{OrderRead, READ_QUEUE_MAX, ReadError, Reads, Sight};
 use belay_server::telemetry::Telemetry;
 use common::{TestDatabase, eventful, order};
@@ -29,7 +29,7 @@ async fn with_orders(count: usize) -> (TestDatabase, Vec<OrderKey>, Pool, Reads)
         .map(|number| eventful(&format!("a-{number}")))
         .collect();
     let mut conn = database.connect().await;
-    aggregate::insert(
+    crate::common::insert_orders(
         &mut conn,
         &orders.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
     )

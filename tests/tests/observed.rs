@@ -181,27 +181,39 @@ fn a_collector_receives_a_span_for_each_call_and_for_the_work_behind_it() {
             .iter()
             .map(|span| span["name"].as_str().unwrap())
             .collect();
+        // What a batch writes goes in one message.
+        let writes = "INSERT orders; INSERT order_lines; INSERT shipments; INSERT shipment_units";
         for name in [
             "BEGIN",
             "SELECT orders",
-            "INSERT orders",
-            "INSERT order_lines",
+            writes,
+            "SELECT partition_heads",
+            "INSERT events; UPDATE partition_heads",
             "COMMIT",
         ] {
             assert!(names.contains(name), "{name} is not in {names:?}");
         }
-        let insert = statements
-            .iter()
-            .find(|span| span["name"] == "INSERT orders");
-        let insert = insert.expect("just seen");
-        assert_eq!(insert["kind"], "SPAN_KIND_CLIENT");
+        let named = |name: &str| {
+            let statement = statements.iter().find(|span| span["name"] == name);
+            statement.expect("just seen").clone()
+        };
+        let select = named("SELECT orders");
+        assert_eq!(select["kind"], "SPAN_KIND_CLIENT");
         assert_eq!(
-            insert["attributes"],
+            select["attributes"],
             json!({
                 "db.system.name": "mysql",
-                "db.operation.name": "INSERT",
+                "db.operation.name": "SELECT",
                 "db.collection.name": "orders",
-                "db.query.summary": "INSERT orders",
+                "db.query.summary": "SELECT orders",
+            })
+        );
+        assert_eq!(
+            named(writes)["attributes"],
+            json!({
+                "db.system.name": "mysql",
+                "db.operation.name": "BATCH",
+                "db.query.summary": writes,
             })
         );
 

@@ -1,10 +1,11 @@
 //! Whole orders: put together from their documents or their tables, and what changed of them written
 //! back to both.
 //!
-//! `load_children`, `insert` and `update` run inside the engine's transaction and under the lock of
-//! the orders' rows. `read` runs inside a snapshot: the tables of an order are read one after the
+//! `load_children` runs inside the engine's transaction and under the lock of the orders' rows, and so
+//! do the statements of `insert` and `update`. `read` runs inside a snapshot: the tables of an order are read one after the
 //! other and must all be of one moment.
 
+mod changes;
 mod document;
 mod rows;
 
@@ -14,11 +15,13 @@ use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
 use jiff::Timestamp;
 
+use self::changes::Changes;
 use self::rows::Rows;
 use super::Conn;
 use super::error::DbError;
 use super::orders::{self, LockedOrder, OrderRow};
 use super::statement::KEYS_MAX;
+use super::writes::{Changed, Writes};
 
 pub use self::document::DOCUMENT_BYTES_MAX;
 
@@ -60,33 +63,37 @@ pub async fn read_at_once(
     Ok(Some((orders, now)))
 }
 
-/// Writes new orders into these partitions. An order that exists already makes it fail with kind
-/// `Duplicate`; nothing tells which one it was.
-pub async fn insert(conn: &mut Conn, new: &[(&Order, u16)]) -> Result<(), DbError> {
-    let mut rows = Vec::with_capacity(new.len());
-    let mut children = Rows::default();
+/// Writes new orders into these partitions. An order that exists already makes the statements fail with
+/// kind `Duplicate`; nothing tells which one it was.
+pub fn insert(writes: &mut Writes, new: &[(&Order, u16)]) -> Result<(), DbError> {
+    let mut rows = Changed::default();
+    let mut children = Changes::default();
     for (order, partition) in new {
-        rows.push(written(order, *partition)?);
+        rows.push(None, written(order, *partition)?);
         children.add(None, order)?;
     }
-    orders::insert(conn, &rows).await?;
-    children.write(conn).await
+    orders::write(writes, &rows)?;
+    children.write(writes)
 }
 
 /// Writes what differs between `before`, as it was loaded, and `after`. An order that is no longer
-/// at the version of `before` makes it fail with kind `VersionConflict`, and the transaction must
-/// be rolled back.
-pub async fn update(conn: &mut Conn, changed: &[(&Order, &Order)]) -> Result<(), DbError> {
+/// at the version of `before` makes the statements fail with kind `VersionConflict`.
+pub fn update(writes: &mut Writes, changed: &[(&Order, &Order)]) -> Result<(), DbError> {
     // The partition is not among what may change.
     const ANY: u16 = 0;
-    let mut rows = Vec::with_capacity(changed.len());
-    let mut children = Rows::default();
+    let mut rows = Changed::default();
+    let mut children = Changes::default();
     for (before, after) in changed {
-        rows.push((OrderRow::of(before, ANY)?, written(after, ANY)?));
+        let before_row = OrderRow {
+            // Whatever it is: it is written anew, or taken away.
+            document: Some(Vec::new()),
+            ..OrderRow::of(before, ANY)?
+        };
+        rows.push(Some(before_row), written(after, ANY)?);
         children.add(Some(before), after)?;
     }
-    orders::update(conn, &rows).await?;
-    children.write(conn).await
+    orders::write(writes, &rows)?;
+    children.write(writes)
 }
 
 /// Those of these orders whose document is not what their tables say. For those who check: whoever

@@ -21,7 +21,8 @@ use super::Conn;
 use super::columns::{self, At, Bytes, Json, Name, both};
 use super::error::DbError;
 use super::schema::cancellation_parts;
-use super::statement::{self, rows_of_orders, upsert_rows};
+use super::statement::{self, rows_of_orders};
+use super::writes::{Changed, Writes, change_rows};
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = cancellation_parts, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -150,33 +151,28 @@ pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<PartR
     Ok(rows_of_orders!(conn, cancellation_parts, PartRow, keys))
 }
 
-pub(super) async fn write(conn: &mut Conn, rows: &[PartRow]) -> Result<(), DbError> {
-    upsert_rows!(
-        conn,
-        cancellation_parts,
-        rows,
-        [
-            shipment_number,
-            path,
-            state,
-            rule,
-            plan,
-            refused_reason,
-            next_actions,
-            refund_goods,
-            refund_tax,
-            refund_shipping,
-            refund_excess,
-            outbound_shipping,
-            return_shipping,
-            deducted_outbound_shipping,
-            deducted_return_shipping,
-            deducted_by_schedule,
-            label,
-            receipt_condition,
-            receive_time,
-            effects
-        ]
-    );
+pub(super) fn write(writes: &mut Writes, rows: &Changed<PartRow>) -> Result<(), DbError> {
+    change_rows!(writes, cancellation_parts, rows, [order_key, cancellation_number, part_number] => [
+        shipment_number,
+        path,
+        state,
+        rule,
+        plan,
+        refused_reason,
+        next_actions,
+        refund_goods,
+        refund_tax,
+        refund_shipping,
+        refund_excess,
+        outbound_shipping,
+        return_shipping,
+        deducted_outbound_shipping,
+        deducted_return_shipping,
+        deducted_by_schedule,
+        label,
+        receipt_condition,
+        receive_time,
+        effects
+    ]);
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use belay_domain::ids::OrderKey;
 use belay_domain::units::{UnitRange, UnitSet};
+use diesel::Column as _;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -13,7 +14,8 @@ use super::columns::{self, Bytes};
 use super::error::DbError;
 use super::schema::cancellation_units;
 use super::shipment_units::changed_ranges;
-use super::statement::{self, rows_of_orders, upsert_rows};
+use super::statement::{self, Upsert, rows_of_orders};
+use super::writes::Writes;
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = cancellation_units, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -72,7 +74,14 @@ pub(super) async fn read(
     ))
 }
 
-pub(super) async fn write(conn: &mut Conn, rows: &[CancellationUnitsRow]) -> Result<(), DbError> {
-    upsert_rows!(conn, cancellation_units, rows, [unit_count]);
+/// A range may have been there before and have a row of count 0, so it is not known whether it is new.
+pub(super) fn write(writes: &mut Writes, rows: &[CancellationUnitsRow]) -> Result<(), DbError> {
+    for rows in statement::chunks(rows) {
+        let upsert = Upsert {
+            insert: diesel::insert_into(cancellation_units::table).values(rows),
+            columns: &[cancellation_units::unit_count::NAME],
+        };
+        writes.insert("cancellation_units", &upsert)?;
+    }
     Ok(())
 }

@@ -20,7 +20,8 @@ use super::columns::{self, At, Bytes, Json, Name};
 use super::error::DbError;
 use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::cancellations;
-use super::statement::{self, rows_of_orders, upsert_rows};
+use super::statement::{self, rows_of_orders};
+use super::writes::{Changed, Writes, change_rows};
 
 /// `state`, `outcome` and `close_reason` are what the parts say; they are written for the lists and
 /// not read back.
@@ -126,30 +127,25 @@ pub(super) async fn read(
     Ok(rows_of_orders!(conn, cancellations, CancellationRow, keys))
 }
 
-pub(super) async fn write(conn: &mut Conn, rows: &[CancellationRow]) -> Result<(), DbError> {
-    upsert_rows!(
-        conn,
-        cancellations,
-        rows,
-        [
-            state,
-            outcome,
-            close_reason,
-            reason,
-            fault,
-            note,
-            evidence,
-            counted,
-            effects,
-            requester_role,
-            requester_id,
-            submitted_by_role,
-            submitted_by_id,
-            policy_version,
-            close_time,
-            next_actions
-        ]
-    );
+pub(super) fn write(writes: &mut Writes, rows: &Changed<CancellationRow>) -> Result<(), DbError> {
+    change_rows!(writes, cancellations, rows, [order_key, number] => [
+        state,
+        outcome,
+        close_reason,
+        reason,
+        fault,
+        note,
+        evidence,
+        counted,
+        effects,
+        requester_role,
+        requester_id,
+        submitted_by_role,
+        submitted_by_id,
+        policy_version,
+        close_time,
+        next_actions
+    ]);
     Ok(())
 }
 

@@ -115,24 +115,6 @@ pub(crate) fn both<A, B>(
 #[diesel(sql_type = Datetime)]
 pub(crate) struct At(pub(crate) Timestamp);
 
-impl At {
-    /// As SQL writes it.
-    pub(crate) fn text(&self) -> String {
-        let utc = Offset::UTC.to_datetime(self.0);
-        let (date, time) = (utc.date(), utc.time());
-        format!(
-            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}",
-            date.year(),
-            date.month(),
-            date.day(),
-            time.hour(),
-            time.minute(),
-            time.second(),
-            time.subsec_nanosecond() / 1_000
-        )
-    }
-}
-
 impl ToSql<Datetime, Mysql> for At {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Mysql>) -> serialize::Result {
         let utc = Offset::UTC.to_datetime(self.0);

@@ -18,7 +18,8 @@ use super::columns::{At, Bytes, Name};
 use super::error::DbError;
 use super::schema::decisions;
 use super::scope::walk_in_scope;
-use super::statement::{self, insert_rows};
+use super::statement;
+use super::writes::Writes;
 
 /// How they are deleted: no command reads them, so nothing counts but their age, even where the
 /// cancellation that they are about is still open.
@@ -47,7 +48,7 @@ impl statement::Row for DecisionRow {
     }
 }
 
-pub async fn insert(conn: &mut Conn, new: &[NewDecision]) -> Result<(), DbError> {
+pub fn insert(writes: &mut Writes, new: &[NewDecision]) -> Result<(), DbError> {
     let row = |new| {
         let NewDecision {
             key,
@@ -69,7 +70,10 @@ pub async fn insert(conn: &mut Conn, new: &[NewDecision]) -> Result<(), DbError>
         }
     };
     let rows: Vec<DecisionRow> = new.iter().map(row).collect();
-    insert_rows!(conn, decisions, rows.as_slice());
+    for rows in statement::chunks(&rows) {
+        let insert = diesel::insert_into(decisions::table).values(rows);
+        writes.insert("decisions", &insert)?;
+    }
     Ok(())
 }
 

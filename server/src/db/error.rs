@@ -132,6 +132,8 @@ pub enum DbError {
     TimedOut { waited_ms: u128 },
     #[error("{matched} of {expected} rows were at the version that was loaded")]
     VersionConflict { expected: usize, matched: usize },
+    #[error("an UPDATE did not find all rows that it was made for: somebody else has changed one")]
+    Overtaken,
     #[error("the tables contradict themselves: {0}")]
     Corrupt(String),
 }
@@ -142,7 +144,7 @@ impl DbError {
             DbError::Database { kind, .. } | DbError::Connect { kind, .. } => *kind,
             DbError::PoolExhausted { .. } => ErrorKind::Unavailable,
             DbError::TimedOut { .. } => ErrorKind::ConnectionLost,
-            DbError::VersionConflict { .. } => ErrorKind::VersionConflict,
+            DbError::VersionConflict { .. } | DbError::Overtaken => ErrorKind::VersionConflict,
             DbError::Corrupt(_) => ErrorKind::Corrupt,
         }
     }

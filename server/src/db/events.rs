@@ -21,7 +21,8 @@ use jiff::Timestamp;
 use super::columns::{At, Bytes};
 use super::error::DbError;
 use super::schema::events;
-use super::statement::{self, insert_rows};
+use super::statement;
+use super::writes::Writes;
 use super::{Conn, partition_heads};
 
 /// A row of the log.
@@ -69,7 +70,8 @@ pub async fn append(
         .collect();
     let partitions: BTreeSet<u16> = new.iter().map(|events| events.partition).collect();
     let partitions: Vec<u16> = partitions.into_iter().collect();
-    let mut heads = partition_heads::lock(conn, &partitions).await?;
+    let known = partition_heads::lock(conn, &partitions).await?;
+    let mut heads = known.clone();
     let mut rows = Vec::with_capacity(new.len());
     for (events, payload) in new.iter().zip(digests) {
         let head = heads.get_mut(&events.partition).ok_or_else(|| {
@@ -99,8 +101,13 @@ pub async fn append(
             chain: Bytes(state.mark().0),
         });
     }
-    insert_rows!(conn, events, rows.as_slice());
-    partition_heads::advance(conn, &heads).await?;
+    let mut writes = Writes::default();
+    for rows in statement::chunks(&rows) {
+        let insert = diesel::insert_into(events::table).values(rows);
+        writes.insert("events", &insert)?;
+    }
+    partition_heads::advance(&mut writes, &known, &heads)?;
+    writes.send(conn).await?;
     Ok(rows.into_iter().map(|row| row.position).collect())
 }
 

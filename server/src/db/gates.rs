@@ -16,7 +16,8 @@ use super::cancellation_parts::Parcel;
 use super::columns::{self, At, Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::gates;
-use super::statement::{self, rows_of_orders, upsert_rows};
+use super::statement::{self, rows_of_orders};
+use super::writes::{Changed, Writes, change_rows};
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = gates, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -139,28 +140,23 @@ pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<GateR
     Ok(rows_of_orders!(conn, gates, GateRow, keys))
 }
 
-pub(super) async fn write(conn: &mut Conn, rows: &[GateRow]) -> Result<(), DbError> {
-    upsert_rows!(
-        conn,
-        gates,
-        rows,
-        [
-            kind,
-            state,
-            on_timeout,
-            on_dispatch,
-            on_lost,
-            open_time,
-            respond_by,
-            close_time,
-            respond_within,
-            remind_before_micros,
-            escalate_within,
-            remind_at,
-            answer,
-            awaiting,
-            instead_of
-        ]
-    );
+pub(super) fn write(writes: &mut Writes, rows: &Changed<GateRow>) -> Result<(), DbError> {
+    change_rows!(writes, gates, rows, [order_key, cancellation_number, part_number, gate_number] => [
+        kind,
+        state,
+        on_timeout,
+        on_dispatch,
+        on_lost,
+        open_time,
+        respond_by,
+        close_time,
+        respond_within,
+        remind_before_micros,
+        escalate_within,
+        remind_at,
+        answer,
+        awaiting,
+        instead_of
+    ]);
     Ok(())
 }

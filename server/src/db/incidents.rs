@@ -16,7 +16,8 @@ use super::columns::{self, At, Bytes, Name, both};
 use super::error::DbError;
 use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::incidents;
-use super::statement::{self, rows_of_orders, upsert_rows};
+use super::statement::{self, rows_of_orders};
+use super::writes::{Changed, Writes, change_rows};
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = incidents, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -96,26 +97,21 @@ pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<Incid
     Ok(rows_of_orders!(conn, incidents, IncidentRow, keys))
 }
 
-pub(super) async fn write(conn: &mut Conn, rows: &[IncidentRow]) -> Result<(), DbError> {
-    upsert_rows!(
-        conn,
-        incidents,
-        rows,
-        [
-            kind,
-            state,
-            shipment_number,
-            refund_number,
-            resolve_time,
-            cancellation_number,
-            resolution,
-            resolved_by_role,
-            resolved_by_id,
-            note,
-            payment_number,
-            amount
-        ]
-    );
+pub(super) fn write(writes: &mut Writes, rows: &Changed<IncidentRow>) -> Result<(), DbError> {
+    change_rows!(writes, incidents, rows, [order_key, number] => [
+        kind,
+        state,
+        shipment_number,
+        refund_number,
+        resolve_time,
+        cancellation_number,
+        resolution,
+        resolved_by_role,
+        resolved_by_id,
+        note,
+        payment_number,
+        amount
+    ]);
     Ok(())
 }
 

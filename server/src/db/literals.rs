@@ -29,33 +29,110 @@ pub(crate) fn text<Q>(statement: &Q) -> Result<String, DbError>
 where
     Q: QueryFragment<Mysql> + ?Sized,
 {
-    let mut builder = MysqlQueryBuilder::new();
-    statement.to_sql(&mut builder, &Mysql)?;
-    let marked = builder.finish();
-    let mut values = RawBytesBindCollector::<Mysql>::new();
-    statement.collect_binds(&mut values, &mut (), &Mysql)?;
-    let bytes: usize = values.binds.iter().flatten().map(Vec::len).sum();
-    let mut text = String::with_capacity(marked.len() + 2 * bytes + 8 * values.binds.len());
+    let marked = marked(statement)?;
+    let values = values(statement)?;
+    let bytes: usize = values.iter().map(String::len).sum();
+    let mut text = String::with_capacity(marked.len() + bytes);
     let mut pieces = marked.split('?');
     text.push_str(pieces.next().unwrap_or_default());
     let mut count = 0;
-    for (piece, (value, kind)) in pieces.zip(values.binds.iter().zip(&values.metadata)) {
-        match value {
-            Some(value) => push(&mut text, value, *kind)?,
-            None => text.push_str("NULL"),
-        }
+    for (piece, value) in pieces.zip(&values) {
+        text.push_str(value);
         text.push_str(piece);
         count += 1;
     }
-    if count == values.binds.len() && count == marked.matches('?').count() {
+    if count == values.len() && count == marked.matches('?').count() {
         Ok(text)
     } else {
         Err(DbError::Corrupt(format!(
             "a statement has {} values and {} marks",
-            values.binds.len(),
+            values.len(),
             marked.matches('?').count()
         )))
     }
+}
+
+/// Rows of a table, cell by cell, as they would stand in the text of a statement.
+#[derive(Debug)]
+pub(crate) struct Cells {
+    columns: Vec<String>,
+    cells: Vec<String>,
+}
+
+impl Cells {
+    pub(crate) fn rows(&self) -> usize {
+        self.cells.len() / self.columns.len()
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column == name)
+    }
+
+    /// One column of these rows.
+    pub(crate) fn of(&self, rows: &[usize], column: usize) -> Vec<&str> {
+        rows.iter().map(|row| self.cell(*row, column)).collect()
+    }
+
+    pub(crate) fn cell(&self, row: usize, column: usize) -> &str {
+        &self.cells[row * self.columns.len() + column]
+    }
+}
+
+/// The rows that an INSERT would write. It names its columns, and no row leaves one out.
+pub(crate) fn cells<Q>(insert: &Q) -> Result<Cells, DbError>
+where
+    Q: QueryFragment<Mysql> + ?Sized,
+{
+    let marked = marked(insert)?;
+    let names = marked
+        .split_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'));
+    let names = names.map(|(names, _)| names).unwrap_or_default();
+    let columns: Vec<String> = names
+        .split(", ")
+        .map(|name| name.trim_matches('`').to_owned())
+        .collect();
+    let cells = values(insert)?;
+    if cells.len().is_multiple_of(columns.len()) {
+        Ok(Cells { columns, cells })
+    } else {
+        Err(DbError::Corrupt(format!(
+            "{} values are no rows of {names}",
+            cells.len()
+        )))
+    }
+}
+
+/// The statement with its marks.
+fn marked<Q>(statement: &Q) -> Result<String, DbError>
+where
+    Q: QueryFragment<Mysql> + ?Sized,
+{
+    let mut builder = MysqlQueryBuilder::new();
+    statement.to_sql(&mut builder, &Mysql)?;
+    Ok(builder.finish())
+}
+
+/// The values of a statement, in the order of their marks.
+fn values<Q>(statement: &Q) -> Result<Vec<String>, DbError>
+where
+    Q: QueryFragment<Mysql> + ?Sized,
+{
+    let mut bound = RawBytesBindCollector::<Mysql>::new();
+    statement.collect_binds(&mut bound, &mut (), &Mysql)?;
+    let bound = bound.binds.iter().zip(&bound.metadata);
+    bound
+        .map(|(value, kind)| literal(value.as_deref(), *kind))
+        .collect()
+}
+
+fn literal(value: Option<&[u8]>, kind: MysqlType) -> Result<String, DbError> {
+    let Some(value) = value else {
+        return Ok("NULL".to_owned());
+    };
+    let mut text = String::with_capacity(2 * value.len() + 16);
+    push(&mut text, value, kind)?;
+    Ok(text)
 }
 
 /// A value as diesel serialized it for the wire.

@@ -74,6 +74,7 @@ pub mod stores;
 pub mod summaries;
 pub mod transaction;
 pub mod warehouses;
+pub mod writes;
 
 use std::future::Future;
 use std::time::Duration;

@@ -13,7 +13,8 @@ use super::Conn;
 use super::columns::{self, At, Bytes, Name};
 use super::error::DbError;
 use super::schema::order_lines;
-use super::statement::{self, rows_of_orders, upsert_rows};
+use super::statement::{self, rows_of_orders};
+use super::writes::{Changed, Writes, change_rows};
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = order_lines, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -86,12 +87,7 @@ pub async fn of_orders(
     Ok(lines)
 }
 
-pub(super) async fn write(conn: &mut Conn, rows: &[LineRow]) -> Result<(), DbError> {
-    upsert_rows!(
-        conn,
-        order_lines,
-        rows,
-        [sku, title, quantity, goods, discount, tax]
-    );
+pub(super) fn write(writes: &mut Writes, rows: &Changed<LineRow>) -> Result<(), DbError> {
+    change_rows!(writes, order_lines, rows, [order_key, number] => [sku, title, quantity, goods, discount, tax]);
     Ok(())
 }

@@ -7,7 +7,7 @@ mod due;
 mod list;
 mod lock;
 mod row;
-mod update;
+mod write;
 
 use std::collections::HashMap;
 
@@ -19,14 +19,14 @@ use super::Conn;
 use super::columns::Bytes;
 use super::error::DbError;
 use super::schema::orders;
-use super::statement::{KEYS_MAX, insert_rows, one_of, rows_of_orders};
+use super::statement::{KEYS_MAX, one_of, rows_of_orders};
 
 pub use self::due::{DueOrder, due};
 pub use self::list::{BulkQuery, ids};
 pub(super) use self::lock::read_timed;
 pub use self::lock::{LockedOrder, OnLocked, free_of, lock};
 pub(super) use self::row::OrderRow;
-pub(super) use self::update::update;
+pub(super) use self::write::write;
 
 /// Which of these orders exist.
 pub async fn existing(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OrderKey>, DbError> {
@@ -87,9 +87,4 @@ pub async fn records(
 /// The rows as they are, without a lock.
 pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OrderRow>, DbError> {
     Ok(rows_of_orders!(conn, orders, OrderRow, keys))
-}
-
-pub(super) async fn insert(conn: &mut Conn, rows: &[OrderRow]) -> Result<(), DbError> {
-    insert_rows!(conn, orders, rows);
-    Ok(())
 }

@@ -16,7 +16,8 @@ use super::Conn;
 use super::columns::Bytes;
 use super::error::DbError;
 use super::schema::partition_heads;
-use super::statement::padded;
+use super::statement::{self, padded};
+use super::writes::{Changed, Writes, change_rows};
 
 /// The head of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,20 @@ pub struct Head {
 }
 
 type Row = (u16, u64, Option<Bytes<32>>);
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = partition_heads, treat_none_as_default_value = false)]
+struct HeadRow {
+    shard_partition: u16,
+    head: u64,
+    chain: Option<Bytes<32>>,
+}
+
+impl statement::Row for HeadRow {
+    fn bytes(&self) -> usize {
+        128
+    }
+}
 
 fn head((partition, position, chain): Row) -> (u16, Head) {
     let chain = chain.map(|bytes| State(bytes.0));
@@ -82,17 +97,24 @@ pub(super) async fn lock(
     Ok(rows.into_iter().map(head).collect())
 }
 
-/// Writes what [`lock`] gave.
-pub(super) async fn advance(conn: &mut Conn, heads: &BTreeMap<u16, Head>) -> Result<(), DbError> {
-    let taken: Vec<(u16, u64, Option<[u8; 32]>)> = heads
-        .iter()
-        .map(|(partition, head)| (*partition, head.position, head.chain.map(|state| state.0)))
-        .collect();
-    if taken.is_empty() {
-        return Ok(());
-    }
-    let matched = AdvanceHeads { taken: &taken }.execute(conn).await?;
-    DbError::unless_all_matched(matched, taken.len())
+/// Writes heads as they are after what [`lock`] gave.
+pub(super) fn advance(
+    writes: &mut Writes,
+    before: &BTreeMap<u16, Head>,
+    after: &BTreeMap<u16, Head>,
+) -> Result<(), DbError> {
+    let row = |(partition, head): (&u16, &Head)| HeadRow {
+        shard_partition: *partition,
+        head: head.position,
+        chain: head.chain.map(|state| Bytes(state.0)),
+    };
+    let heads = Changed {
+        new: Vec::new(),
+        before: before.iter().map(row).collect(),
+        after: after.iter().map(row).collect(),
+    };
+    change_rows!(writes, partition_heads, heads, [shard_partition] => [head, chain]);
+    Ok(())
 }
 
 /// One locking read for several partitions, in their order.
@@ -120,46 +142,6 @@ impl QueryFragment<Mysql> for LockHeads<'_> {
             separator = ", ";
         }
         out.push_sql(") ORDER BY `shard_partition` FOR UPDATE");
-        Ok(())
-    }
-}
-
-/// One UPDATE for several partitions.
-#[derive(Debug, Clone, Copy)]
-struct AdvanceHeads<'a> {
-    taken: &'a [(u16, u64, Option<[u8; 32]>)],
-}
-
-impl QueryId for AdvanceHeads<'_> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl QueryFragment<Mysql> for AdvanceHeads<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
-        out.push_sql(
-            "UPDATE `partition_heads` FORCE INDEX (PRIMARY) SET `head` = CASE `shard_partition`",
-        );
-        for (partition, position, _) in padded(self.taken) {
-            out.push_sql(" WHEN ");
-            out.push_bind_param::<Unsigned<SmallInt>, _>(partition)?;
-            out.push_sql(" THEN ");
-            out.push_bind_param::<Unsigned<BigInt>, _>(position)?;
-        }
-        out.push_sql(" END, `chain` = CASE `shard_partition`");
-        for (partition, _, chain) in padded(self.taken) {
-            out.push_sql(" WHEN ");
-            out.push_bind_param::<Unsigned<SmallInt>, _>(partition)?;
-            out.push_sql(" THEN ");
-            out.push_bind_param::<Nullable<Binary>, _>(chain)?;
-        }
-        let mut separator = " END WHERE `shard_partition` IN (";
-        for (partition, _, _) in padded(self.taken) {
-            out.push_sql(separator);
-            out.push_bind_param::<Unsigned<SmallInt>, _>(partition)?;
-            separator = ", ";
-        }
-        out.push_sql(")");
         Ok(())
     }
 }

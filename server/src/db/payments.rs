@@ -13,7 +13,8 @@ use super::Conn;
 use super::columns::{self, At, Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::payments;
-use super::statement::{self, rows_of_orders, upsert_rows};
+use super::statement::{self, rows_of_orders};
+use super::writes::{Changed, Writes, change_rows};
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = payments, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -144,26 +145,21 @@ pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<Payme
     Ok(rows_of_orders!(conn, payments, PaymentRow, keys))
 }
 
-pub(super) async fn write(conn: &mut Conn, rows: &[PaymentRow]) -> Result<(), DbError> {
-    upsert_rows!(
-        conn,
-        payments,
-        rows,
-        [
-            provider_payment_id,
-            method,
-            state,
-            authorized,
-            captured,
-            returned_outside,
-            update_time,
-            capture_time,
-            provider_event_ids,
-            held,
-            unconfirmed,
-            disputed,
-            facts
-        ]
-    );
+pub(super) fn write(writes: &mut Writes, rows: &Changed<PaymentRow>) -> Result<(), DbError> {
+    change_rows!(writes, payments, rows, [order_key, number] => [
+        provider_payment_id,
+        method,
+        state,
+        authorized,
+        captured,
+        returned_outside,
+        update_time,
+        capture_time,
+        provider_event_ids,
+        held,
+        unconfirmed,
+        disputed,
+        facts
+    ]);
     Ok(())
 }

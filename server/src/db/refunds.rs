@@ -20,7 +20,8 @@ use super::error::DbError;
 use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::refunds;
 use super::scope::in_scope;
-use super::statement::{self, rows_of_orders, upsert_rows};
+use super::statement::{self, rows_of_orders};
+use super::writes::{Changed, Writes, change_rows};
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = refunds, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -124,33 +125,28 @@ pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<Refun
     Ok(rows_of_orders!(conn, refunds, RefundRow, keys))
 }
 
-pub(super) async fn write(conn: &mut Conn, rows: &[RefundRow]) -> Result<(), DbError> {
-    upsert_rows!(
-        conn,
-        refunds,
-        rows,
-        [
-            payment_number,
-            cancellation_number,
-            kind,
-            state,
-            goods,
-            tax,
-            shipping,
-            excess,
-            due_by,
-            worker_id,
-            lease_until,
-            provider_refund_id,
-            failure_code,
-            update_time,
-            settle_time,
-            overdue_at,
-            overdue,
-            retry_of,
-            settled_amount
-        ]
-    );
+pub(super) fn write(writes: &mut Writes, rows: &Changed<RefundRow>) -> Result<(), DbError> {
+    change_rows!(writes, refunds, rows, [order_key, number] => [
+        payment_number,
+        cancellation_number,
+        kind,
+        state,
+        goods,
+        tax,
+        shipping,
+        excess,
+        due_by,
+        worker_id,
+        lease_until,
+        provider_refund_id,
+        failure_code,
+        update_time,
+        settle_time,
+        overdue_at,
+        overdue,
+        retry_of,
+        settled_amount
+    ]);
     Ok(())
 }
 

@@ -19,7 +19,8 @@ use super::aged::Aged;
 use super::columns::{At, Bytes};
 use super::error::DbError;
 use super::schema::requests;
-use super::statement::{self, KEYS_MAX, insert_rows, padded};
+use super::statement::{self, KEYS_MAX, padded};
+use super::writes::Writes;
 
 /// How they are deleted.
 pub const AGED: Aged = Aged {
@@ -78,7 +79,7 @@ pub async fn find(
     Ok(found)
 }
 
-pub async fn insert(conn: &mut Conn, new: &[NewRequest]) -> Result<(), DbError> {
+pub fn insert(writes: &mut Writes, new: &[NewRequest]) -> Result<(), DbError> {
     let row = |new| {
         let NewRequest {
             key,
@@ -96,7 +97,10 @@ pub async fn insert(conn: &mut Conn, new: &[NewRequest]) -> Result<(), DbError> 
         }
     };
     let rows: Vec<RequestRow> = new.iter().map(row).collect();
-    insert_rows!(conn, requests, rows.as_slice());
+    for rows in statement::chunks(&rows) {
+        let insert = diesel::insert_into(requests::table).values(rows);
+        writes.insert("requests", &insert)?;
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 use belay_domain::ids::OrderKey;
 use belay_domain::units::{UnitRange, UnitSet};
+use diesel::Column as _;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -14,7 +15,8 @@ use super::Conn;
 use super::columns::{self, Bytes};
 use super::error::DbError;
 use super::schema::shipment_units;
-use super::statement::{self, rows_of_orders, upsert_rows};
+use super::statement::{self, Upsert, rows_of_orders};
+use super::writes::Writes;
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = shipment_units, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -96,8 +98,15 @@ pub(super) async fn read(
     ))
 }
 
-pub(super) async fn write(conn: &mut Conn, rows: &[ShipmentUnitsRow]) -> Result<(), DbError> {
-    upsert_rows!(conn, shipment_units, rows, [unit_count]);
+/// A range may have been there before and have a row of count 0, so it is not known whether it is new.
+pub(super) fn write(writes: &mut Writes, rows: &[ShipmentUnitsRow]) -> Result<(), DbError> {
+    for rows in statement::chunks(rows) {
+        let upsert = Upsert {
+            insert: diesel::insert_into(shipment_units::table).values(rows),
+            columns: &[shipment_units::unit_count::NAME],
+        };
+        writes.insert("shipment_units", &upsert)?;
+    }
     Ok(())
 }
 

@@ -19,7 +19,8 @@ use super::columns::{self, At, Bytes, Json, Name, both};
 use super::error::DbError;
 use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::shipments;
-use super::statement::{self, rows_of_orders, upsert_rows};
+use super::statement::{self, rows_of_orders};
+use super::writes::{Changed, Writes, change_rows};
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = shipments, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -155,35 +156,30 @@ pub(super) async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<Shipm
     Ok(rows_of_orders!(conn, shipments, ShipmentRow, keys))
 }
 
-pub(super) async fn write(conn: &mut Conn, rows: &[ShipmentRow]) -> Result<(), DbError> {
-    upsert_rows!(
-        conn,
-        shipments,
-        rows,
-        [
-            warehouse_id,
-            carrier_id,
-            stage,
-            fence,
-            shipping,
-            shipping_tax,
-            tracking_number,
-            update_time,
-            dispatch_time,
-            deliver_time,
-            last_tracking_time,
-            carrier_event_ids,
-            prepare_by,
-            preparation_overdue,
-            hold,
-            intercept_state,
-            intercept_request_time,
-            intercept_update_time,
-            customs_flag,
-            split_from,
-            whereabouts
-        ]
-    );
+pub(super) fn write(writes: &mut Writes, rows: &Changed<ShipmentRow>) -> Result<(), DbError> {
+    change_rows!(writes, shipments, rows, [order_key, number] => [
+        warehouse_id,
+        carrier_id,
+        stage,
+        fence,
+        shipping,
+        shipping_tax,
+        tracking_number,
+        update_time,
+        dispatch_time,
+        deliver_time,
+        last_tracking_time,
+        carrier_event_ids,
+        prepare_by,
+        preparation_overdue,
+        hold,
+        intercept_state,
+        intercept_request_time,
+        intercept_update_time,
+        customs_flag,
+        split_from,
+        whereabouts
+    ]);
     Ok(())
 }
 

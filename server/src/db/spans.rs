@@ -16,6 +16,9 @@ use crate::telemetry::traces::{self, SPANS};
 /// Bytes of a statement that are looked at: enough for its first table.
 const SQL_BYTES_MAX: usize = 2_048;
 
+/// Longest summary, in characters: the most that the conventions of OpenTelemetry recommend.
+const SUMMARY_LENGTH_MAX: usize = 255;
+
 /// The spans of one connection, which runs one statement at a time.
 pub(super) struct StatementSpans {
     open: Span,
@@ -43,56 +46,70 @@ impl Instrumentation for StatementSpans {
     }
 }
 
-/// The kind of a statement.
+/// The kind of a statement, or of several in one message.
 #[derive(Debug, PartialEq, Eq)]
 struct StatementKind {
     operation: String,
     table: Option<String>,
+    /// Operation and table, of each statement.
+    summary: String,
 }
 
 impl StatementKind {
     fn of(sql: &str) -> Self {
+        // What goes in one message says itself what it is, as `writes` puts it.
+        if let Some(batch) = sql.strip_prefix("/* ") {
+            let batch = batch.split(" */").next().unwrap_or_default();
+            return match batch.split_once(' ') {
+                Some((operation, table)) if !batch.contains(';') => {
+                    Self::new(operation.to_owned(), Some(table.to_owned()))
+                }
+                Some(_) | None => Self {
+                    operation: "BATCH".to_owned(),
+                    table: None,
+                    summary: batch.chars().take(SUMMARY_LENGTH_MAX).collect(),
+                },
+            };
+        }
         // A snapshot is begun by two statements at once.
         if sql.starts_with("SET TRANSACTION") {
-            return Self {
-                operation: "START TRANSACTION".to_owned(),
-                table: None,
-            };
+            return Self::new("START TRANSACTION".to_owned(), None);
         }
         let words = sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         let mut words = words.filter(|word| !word.is_empty());
         let operation = words.next().unwrap_or("UNKNOWN").to_ascii_uppercase();
         let has_table = ["SELECT", "INSERT", "UPDATE", "DELETE"].contains(&operation.as_str());
-        // diesel quotes names and begins with one of the table's columns or with the table.
-        let quoted = sql.split('`').nth(1).map(str::to_owned);
-        let named = || {
-            let mut words = words.skip_while(|word| !["FROM", "INTO"].contains(word));
-            words.nth(1).map(str::to_owned)
-        };
-        Self {
-            table: quoted.or_else(named).filter(|_| has_table),
-            operation,
-        }
+        let mut behind = words.skip_while(|word| !["FROM", "INTO"].contains(word));
+        let named = behind.nth(1).filter(|_| operation != "UPDATE");
+        // An UPDATE begins with its table, and diesel quotes names.
+        let quoted = || sql.split('`').nth(1);
+        let table = named.or_else(quoted).filter(|_| has_table);
+        let table = table.map(str::to_owned);
+        Self::new(operation, table)
     }
 
-    fn summary(&self) -> String {
-        match &self.table {
-            Some(table) => format!("{} {table}", self.operation),
-            None => self.operation.clone(),
+    fn new(operation: String, table: Option<String>) -> Self {
+        let summary = match &table {
+            Some(table) => format!("{operation} {table}"),
+            None => operation.clone(),
+        };
+        Self {
+            operation,
+            table,
+            summary,
         }
     }
 
     fn span(&self) -> Span {
-        let summary = self.summary();
         tracing::info_span!(
             target: SPANS,
             "statement",
-            otel.name = summary,
+            otel.name = self.summary,
             otel.kind = "client",
             { attribute::DB_SYSTEM_NAME } = "mysql",
             { attribute::DB_OPERATION_NAME } = self.operation,
             { attribute::DB_COLLECTION_NAME } = self.table,
-            { attribute::DB_QUERY_SUMMARY } = summary,
+            { attribute::DB_QUERY_SUMMARY } = self.summary,
         )
     }
 }
@@ -137,7 +154,9 @@ mod tests {
     use crate::db::schema::orders;
 
     fn kind(sql: &str) -> (String, Option<String>) {
-        let StatementKind { operation, table } = StatementKind::of(sql);
+        let StatementKind {
+            operation, table, ..
+        } = StatementKind::of(sql);
         (operation, table)
     }
 
@@ -165,6 +184,11 @@ mod tests {
                 Some("orders"),
             ),
             (
+                "SELECT `head` FROM `partition_heads` FORCE INDEX (PRIMARY)",
+                "SELECT",
+                Some("partition_heads"),
+            ),
+            (
                 "INSERT INTO `events` (`partition_id`) VALUES (?)",
                 "INSERT",
                 Some("events"),
@@ -175,9 +199,14 @@ mod tests {
                 Some("orders"),
             ),
             (
-                "UPDATE JSON_TABLE(?, '$[*]' COLUMNS (state VARCHAR(32) PATH '$[0]')) AS changes STRAIGHT_JOIN `orders` ON",
+                "/* UPDATE orders */ UPDATE `orders` FORCE INDEX (PRIMARY) SET `version` = 2",
                 "UPDATE",
                 Some("orders"),
+            ),
+            (
+                "/* INSERT orders; INSERT order_lines */ INSERT INTO `orders`",
+                "BATCH",
+                None,
             ),
             (
                 "DELETE FROM `policy_activations`",
@@ -206,7 +235,7 @@ mod tests {
             beginning(&query)
         );
         assert_eq!(
-            StatementKind::of(&beginning(&query)).summary(),
+            StatementKind::of(&beginning(&query)).summary,
             "SELECT orders"
         );
         // Outside any call nothing is begun.

@@ -15,7 +15,8 @@ use super::Conn;
 use super::columns::{Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::stock_holdings;
-use super::statement::{self, KEYS_MAX, upsert_rows};
+use super::statement::{self, KEYS_MAX};
+use super::writes::{Changed, Writes, change_rows};
 
 /// Whose holdings they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,11 +97,15 @@ pub async fn load(
     Ok(found)
 }
 
-/// Writes holdings, each by its order, shipment and SKU.
-pub async fn put(conn: &mut Conn, generation: u32, holdings: &[Held]) -> Result<(), DbError> {
-    let row = |held: &Held| {
+/// Writes holdings, each with what it was where it is there already.
+pub async fn put(
+    conn: &mut Conn,
+    generation: u32,
+    holdings: &[(Option<Holding>, Held)],
+) -> Result<(), DbError> {
+    let row = |held: &Held, holding: &Holding| {
         let (shipment, sku) = held.place.clone();
-        let (holder, holding) = (&held.holder, &held.holding);
+        let holder = &held.holder;
         HoldingRow {
             generation,
             order_key: OrderKey::of(&holder.store, &holder.order).into(),
@@ -118,14 +123,17 @@ pub async fn put(conn: &mut Conn, generation: u32, holdings: &[Held]) -> Result<
             zeroed_by: Json(holding.zeroed_by.clone()),
         }
     };
-    let rows: Vec<HoldingRow> = holdings.iter().map(row).collect();
-    upsert_rows!(
-        conn,
-        stock_holdings,
-        rows.as_slice(),
-        [stage, units, live, reserved, is_open, zeroed_by]
+    let mut rows = Changed::default();
+    for (before, held) in holdings {
+        let before = before.as_ref().map(|before| row(held, before));
+        rows.push(before, row(held, &held.holding));
+    }
+    let mut writes = Writes::default();
+    change_rows!(
+        writes, stock_holdings, rows,
+        [generation, order_key, shipment, sku] => [stage, units, live, reserved, is_open, zeroed_by]
     );
-    Ok(())
+    writes.send(conn).await
 }
 
 /// So many open holdings of a SKU behind a place, of these sellers' orders.

@@ -19,6 +19,7 @@ use crate::db::decisions;
 use crate::db::events::{self, StoredEvents};
 use crate::db::orders::{self, OnLocked};
 use crate::db::requests;
+use crate::db::writes::Writes;
 
 pub(super) type Outcome = Result<Reply, EngineError>;
 
@@ -105,7 +106,7 @@ fn decide(batch: &mut Batch, job: &Job, submitted: &Submitted<'_>) -> Outcome {
     }
 }
 
-/// Writes what changed, many rows a statement. The heads of the partitions are locked last, for they
+/// Writes what changed, many rows a statement, and all statements in one message. The heads of the partitions are locked last, for they
 /// are what batches of other servers wait for.
 async fn write(
     connection: &mut AsyncMysqlConnection,
@@ -122,18 +123,12 @@ async fn write(
     }
     created.sort_by_key(|(order, _)| order.key());
     changed.sort_by_key(|(_, order)| order.key());
-    if !created.is_empty() {
-        aggregate::insert(connection, &created).await?;
-    }
-    if !changed.is_empty() {
-        aggregate::update(connection, &changed).await?;
-    }
-    if !batch.new_decisions.is_empty() {
-        decisions::insert(connection, &batch.new_decisions).await?;
-    }
-    if !batch.new_requests.is_empty() {
-        requests::insert(connection, &batch.new_requests).await?;
-    }
+    let mut writes = Writes::default();
+    aggregate::insert(&mut writes, &created)?;
+    aggregate::update(&mut writes, &changed)?;
+    decisions::insert(&mut writes, &batch.new_decisions)?;
+    requests::insert(&mut writes, &batch.new_requests)?;
+    writes.send(connection).await?;
     if batch.new_events.is_empty() {
         return Ok(Vec::new());
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::ids::OrderKey;
 use belay_domain::projection::Projection;
-use belay_domain::stock::{Entry, EntryKind, OrderHoldings, Stock, StockKey, StoredEntry};
+use belay_domain::stock::{Entry, EntryKind, Holding, OrderHoldings, Stock, StockKey, StoredEntry};
 use belay_wire::events::order_news;
 
 use super::{DELETED_MAX, ProjectionError, TELLINGS_MAX};
@@ -59,22 +59,23 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// The holdings that are no longer as they were.
+/// The holdings that are no longer as they were, each with what it was.
 fn changed(
     before: &BTreeMap<OrderKey, OrderHoldings>,
     after: &BTreeMap<OrderKey, OrderHoldings>,
     holders: &BTreeMap<OrderKey, Holder>,
-) -> Vec<Held> {
+) -> Vec<(Option<Holding>, Held)> {
     let mut changed = Vec::new();
     for (key, holder) in holders {
         for (place, holding) in after.get(key).into_iter().flat_map(|after| &after.0) {
             let was = before.get(key).and_then(|before| before.0.get(place));
             if was != Some(holding) {
-                changed.push(Held {
+                let held = Held {
                     holder: holder.clone(),
                     place: place.clone(),
                     holding: holding.clone(),
-                });
+                };
+                changed.push((was.cloned(), held));
             }
         }
     }

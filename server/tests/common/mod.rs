@@ -18,6 +18,7 @@ use belay_domain::payment::{
     Balance, Payment, PaymentFact, PaymentState, RecordedFact, ReportedAmount,
 };
 use belay_domain::period::Period;
+use belay_domain::records::{NewDecision, NewRequest};
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::shipment::{
     Accepted, CustomsFlag, Hold, Intercept, InterceptState, Scan, Shipment, Stage, TrackingFact,
@@ -29,7 +30,8 @@ use belay_domain::terms::{
 };
 use belay_domain::units::{LineQuantity, UnitRange, UnitSet};
 use belay_server::db::pool::{self, Pool, PoolSettings};
-use belay_server::db::{Conn, migrate};
+use belay_server::db::writes::Writes;
+use belay_server::db::{Conn, DbError, aggregate, decisions, migrate, requests};
 use diesel::QueryableByName;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use jiff::{SignedDuration, Timestamp};
@@ -42,6 +44,33 @@ pub(crate) const HANG: Duration = Duration::from_secs(180);
 /// Of the chains of the feed.
 pub(crate) fn chain_key() -> ChainKey {
     ChainKey::of(&[7; 32])
+}
+
+pub(crate) async fn insert_orders(conn: &mut Conn, new: &[(&Order, u16)]) -> Result<(), DbError> {
+    let mut writes = Writes::default();
+    aggregate::insert(&mut writes, new)?;
+    writes.send(conn).await
+}
+
+pub(crate) async fn update_orders(
+    conn: &mut Conn,
+    changed: &[(&Order, &Order)],
+) -> Result<(), DbError> {
+    let mut writes = Writes::default();
+    aggregate::update(&mut writes, changed)?;
+    writes.send(conn).await
+}
+
+pub(crate) async fn insert_requests(conn: &mut Conn, new: &[NewRequest]) -> Result<(), DbError> {
+    let mut writes = Writes::default();
+    requests::insert(&mut writes, new)?;
+    writes.send(conn).await
+}
+
+pub(crate) async fn insert_decisions(conn: &mut Conn, new: &[NewDecision]) -> Result<(), DbError> {
+    let mut writes = Writes::default();
+    decisions::insert(&mut writes, new)?;
+    writes.send(conn).await
 }
 
 /// A database that one test has to itself; it is dropped with this.

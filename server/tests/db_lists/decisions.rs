@@ -4,7 +4,7 @@ use belay_domain::ids::StoreId;
 use belay_domain::records::{NewDecision, RequestKey};
 use belay_domain::scope::Scope;
 use belay_server::db::decisions::{self, DecisionRange, StoredDecision};
-use belay_server::db::{Conn, aggregate, order_lines};
+use belay_server::db::{Conn, order_lines};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -59,7 +59,9 @@ async fn decisions_are_read_by_time_page_by_page_and_none_twice() {
     let mut conn = database.connect().await;
     let orders: Vec<_> = (0..ORDERS).map(|n| order(&format!("A-{n}"), 2)).collect();
     let placed: Vec<_> = orders.iter().map(|order| (order, 0)).collect();
-    aggregate::insert(&mut conn, &placed).await.unwrap();
+    crate::common::insert_orders(&mut conn, &placed)
+        .await
+        .unwrap();
     let decision =
         |store: StoreId, instant: u32, order: usize, id: u128, caller: &str| NewDecision {
             key: RequestKey {
@@ -89,7 +91,9 @@ async fn decisions_are_read_by_time_page_by_page_and_none_twice() {
             ));
         }
     }
-    decisions::insert(&mut conn, &new).await.unwrap();
+    crate::common::insert_decisions(&mut conn, &new)
+        .await
+        .unwrap();
 
     let of_an_instant = ORDERS as usize * 2;
     let (found, _) = all(&mut conn, 0, INSTANTS).await;

@@ -14,7 +14,7 @@ use belay_domain::refund::RefundState;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
 use belay_domain::terms::GateKind;
-use belay_server::db::{self, aggregate};
+use belay_server::db;
 use diesel_async::SimpleAsyncConnection;
 use jiff::SignedDuration;
 
@@ -115,7 +115,7 @@ async fn orders_are_found_by_any_combination_of_filters() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     let all = orders_of_all_sorts();
-    aggregate::insert(
+    crate::common::insert_orders(
         &mut conn,
         &all.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
     )
@@ -166,7 +166,7 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     let all = orders_of_all_sorts();
-    aggregate::insert(
+    crate::common::insert_orders(
         &mut conn,
         &all.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
     )
@@ -234,7 +234,7 @@ async fn cancellations_are_found_by_any_combination_of_filters() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     let all = orders_of_all_sorts();
-    aggregate::insert(
+    crate::common::insert_orders(
         &mut conn,
         &all.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
     )
@@ -319,7 +319,7 @@ async fn rows_of_the_release_before_are_filled() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     let all = orders_of_all_sorts();
-    aggregate::insert(
+    crate::common::insert_orders(
         &mut conn,
         &all.iter().map(|order| (order, 0)).collect::<Vec<_>>(),
     )

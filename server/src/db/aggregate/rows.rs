@@ -10,8 +10,9 @@ use belay_domain::shipment::Shipment;
 use belay_domain::units::UnitSet;
 use serde::{Deserialize, Serialize};
 
+use super::changes::Changes;
 use crate::db::Conn;
-use crate::db::cancellation_parts::{self, Parcel, PartRow};
+use crate::db::cancellation_parts::{self, PartRow};
 use crate::db::cancellation_units::{self, CancellationUnitsRow};
 use crate::db::cancellations::{self, CancellationRow};
 use crate::db::columns::Bytes;
@@ -25,7 +26,7 @@ use crate::db::refunds::{self, RefundRow};
 use crate::db::shipment_units::{self, ShipmentUnitsRow};
 use crate::db::shipments::{self, ShipmentRow};
 
-/// Rows of the child tables: of one order, or those to write of all orders of a batch.
+/// All rows of an order in its child tables.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rows {
     lines: Vec<LineRow>,
@@ -43,102 +44,20 @@ pub(super) struct Rows {
 impl Rows {
     /// All rows of an order.
     pub(super) fn of(order: &Order) -> Result<Self, DbError> {
-        let mut rows = Self::default();
-        rows.add(None, order)?;
-        Ok(rows)
-    }
-
-    /// The rows that turn `before` into `after`.
-    pub(super) fn add(&mut self, before: Option<&Order>, after: &Order) -> Result<(), DbError> {
-        let key = after.key();
-        let nothing = UnitSet::default();
-        for (_, line) in changed(before.map(|order| &order.lines), &after.lines, key)? {
-            self.lines.push(LineRow::of(key, after, line));
-        }
-        for (_, payment) in changed(before.map(|order| &order.payments), &after.payments, key)? {
-            self.payments.push(PaymentRow::of(key, payment));
-        }
-        for (old, shipment) in changed(before.map(|order| &order.shipments), &after.shipments, key)?
-        {
-            self.shipments.push(ShipmentRow::of(key, after, shipment));
-            let old = old.map_or(&nothing, |old| &old.units);
-            self.shipment_units.extend(ShipmentUnitsRow::changes(
-                key,
-                shipment.number,
-                old,
-                &shipment.units,
-            ));
-        }
-        for (old, cancellation) in changed(
-            before.map(|order| &order.cancellations),
-            &after.cancellations,
-            key,
-        )? {
-            self.cancellations
-                .push(CancellationRow::of(key, after, cancellation));
-            self.add_parts(key, after, old, cancellation)?;
-        }
-        for (_, refund) in changed(before.map(|order| &order.refunds), &after.refunds, key)? {
-            self.refunds.push(RefundRow::of(key, after, refund));
-        }
-        for (_, incident) in changed(before.map(|order| &order.incidents), &after.incidents, key)? {
-            self.incidents.push(IncidentRow::of(key, after, incident));
-        }
-        Ok(())
-    }
-
-    fn add_parts(
-        &mut self,
-        key: OrderKey,
-        order: &Order,
-        before: Option<&Cancellation>,
-        after: &Cancellation,
-    ) -> Result<(), DbError> {
-        let nothing = UnitSet::default();
-        let numbered_parts = (1_u32..).zip(&after.parts);
-        let old_parts = before.map(|cancellation| &cancellation.parts);
-        for (old, (number, part)) in
-            changed_numbered(old_parts, numbered_parts, after.parts.len(), key)?
-        {
-            let shipment = order.shipment(part.shipment);
-            let shipment = shipment
-                .ok_or_else(|| DbError::Corrupt(format!("{key:?}: a part of no shipment")))?;
-            let parcel = Parcel {
-                order,
-                cancellation: after,
-                shipment,
-            };
-            self.parts.push(PartRow::of(key, parcel, number, part));
-            let id = (after.number, number);
-            let old_units = old.map_or(&nothing, |old| &old.units);
-            self.cancellation_units
-                .extend(CancellationUnitsRow::changes(
-                    key,
-                    id,
-                    old_units,
-                    &part.units,
-                ));
-            let old_gates = old.map(|part| &part.gates);
-            for (_, (at, gate)) in
-                changed_numbered(old_gates, (1_u32..).zip(&part.gates), part.gates.len(), key)?
-            {
-                self.gates.push(GateRow::of(key, parcel, number, at, gate)?);
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) async fn write(&self, conn: &mut Conn) -> Result<(), DbError> {
-        order_lines::write(conn, &self.lines).await?;
-        payments::write(conn, &self.payments).await?;
-        shipments::write(conn, &self.shipments).await?;
-        shipment_units::write(conn, &self.shipment_units).await?;
-        cancellations::write(conn, &self.cancellations).await?;
-        cancellation_parts::write(conn, &self.parts).await?;
-        cancellation_units::write(conn, &self.cancellation_units).await?;
-        gates::write(conn, &self.gates).await?;
-        refunds::write(conn, &self.refunds).await?;
-        incidents::write(conn, &self.incidents).await
+        let mut changes = Changes::default();
+        changes.add(None, order)?;
+        Ok(Self {
+            lines: changes.lines.new,
+            payments: changes.payments.new,
+            shipments: changes.shipments.new,
+            shipment_units: changes.shipment_units,
+            cancellations: changes.cancellations.new,
+            parts: changes.parts.new,
+            cancellation_units: changes.cancellation_units,
+            gates: changes.gates.new,
+            refunds: changes.refunds.new,
+            incidents: changes.incidents.new,
+        })
     }
 
     /// Reads only the tables that hold something for one of these orders, and there only for those
@@ -288,33 +207,4 @@ fn cancellations(
         Ok(row.into_cancellation(parts?))
     };
     rows.into_iter().map(cancellation).collect()
-}
-
-/// The children that are new or differ, each with what it was. Children stay where they are in
-/// their list for ever.
-fn changed<'a, T: PartialEq>(
-    before: Option<&'a Vec<T>>,
-    after: &'a [T],
-    key: OrderKey,
-) -> Result<impl Iterator<Item = (Option<&'a T>, &'a T)>, DbError> {
-    let numbered = changed_numbered(before, (1_u32..).zip(after), after.len(), key)?;
-    Ok(numbered.map(|(old, (_, new))| (old, new)))
-}
-
-fn changed_numbered<'a, T: PartialEq>(
-    before: Option<&'a Vec<T>>,
-    after: impl Iterator<Item = (u32, &'a T)>,
-    after_count: usize,
-    key: OrderKey,
-) -> Result<impl Iterator<Item = (Option<&'a T>, (u32, &'a T))>, DbError> {
-    let before: &[T] = before.map_or(&[], Vec::as_slice);
-    if before.len() > after_count {
-        return Err(DbError::Corrupt(format!(
-            "{key:?}: something that belongs to the order was removed"
-        )));
-    }
-    let before = before.iter().map(Some).chain(std::iter::repeat(None));
-    Ok(before
-        .zip(after)
-        .filter(|(old, (_, new))| *old != Some(*new)))
 }

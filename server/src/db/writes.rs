@@ -1,0 +1,459 @@
+//! What a transaction writes, as the text of its statements. They go to the server in one message, for
+//! a lone command would else wait for a round trip of each table.
+//!
+//! What is new is inserted, what is known is updated, and each UPDATE says how many rows it must find:
+//! the statement behind it fails where it found others. An upsert would try to insert first, which is
+//! half of its cost. One UPDATE of many rows names only the columns that change, and each value that
+//! most rows get only once.
+
+use diesel::mysql::Mysql;
+use diesel::query_builder::QueryFragment;
+use diesel::result::Error as DieselError;
+use diesel_async::SimpleAsyncConnection as _;
+
+use super::Conn;
+use super::error::DbError;
+use super::literals::{self, Cells};
+use super::statement::Row;
+
+/// Most rows of one UPDATE: the server walks the list of values for each row.
+pub(crate) const CHANGES_MAX: usize = 64;
+/// Most bytes of statements that go in one message, unless one of them is longer; half of the smallest
+/// default of `max_allowed_packet`, which is MariaDB's 16 MiB.
+const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Statements that have not been sent yet.
+#[derive(Debug, Default)]
+pub struct Writes {
+    statements: Vec<Statement>,
+}
+
+#[derive(Debug)]
+struct Statement {
+    /// Such as `INSERT orders`.
+    summary: String,
+    text: String,
+}
+
+/// Rows of one table: new ones, and ones that are there already.
+#[derive(Debug)]
+pub(crate) struct Changed<R> {
+    pub(crate) new: Vec<R>,
+    /// As they are, and in the same order as they will be.
+    pub(crate) before: Vec<R>,
+    pub(crate) after: Vec<R>,
+}
+
+impl<R> Default for Changed<R> {
+    fn default() -> Self {
+        Self {
+            new: Vec::new(),
+            before: Vec::new(),
+            after: Vec::new(),
+        }
+    }
+}
+
+impl<R> Changed<R> {
+    pub(crate) fn push(&mut self, before: Option<R>, after: R) {
+        match before {
+            Some(before) => {
+                self.before.push(before);
+                self.after.push(after);
+            }
+            None => self.new.push(after),
+        }
+    }
+}
+
+impl<R: Row> Changed<R> {
+    /// The rows that are there already, in such numbers as one UPDATE takes.
+    pub(crate) fn updates(&self) -> impl Iterator<Item = (&[R], &[R])> {
+        let mut from = 0;
+        let chunks = self.after.chunks(CHANGES_MAX);
+        let chunks = chunks.flat_map(super::statement::chunks);
+        chunks.map(move |after| {
+            let before = &self.before[from..from + after.len()];
+            from += after.len();
+            (before, after)
+        })
+    }
+}
+
+/// Which rows an UPDATE is about, and what it may change of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns {
+    /// The primary key.
+    pub(crate) key: &'static [&'static str],
+    /// What the row must have besides, so that it is found.
+    pub(crate) guard: &'static [&'static str],
+    pub(crate) changing: &'static [&'static str],
+}
+
+impl Writes {
+    /// An INSERT of these rows.
+    pub(crate) fn insert<Q>(&mut self, table: &str, insert: &Q) -> Result<(), DbError>
+    where
+        Q: QueryFragment<Mysql> + ?Sized,
+    {
+        self.statements.push(Statement {
+            summary: format!("INSERT {table}"),
+            text: literals::text(insert)?,
+        });
+        Ok(())
+    }
+
+    /// The UPDATE that turns rows into others; the INSERTs are those which would write them.
+    pub(crate) fn update<Q>(
+        &mut self,
+        table: &str,
+        columns: Columns,
+        (before, after): (&Q, &Q),
+    ) -> Result<(), DbError>
+    where
+        Q: QueryFragment<Mysql> + ?Sized,
+    {
+        let (before, after) = (literals::cells(before)?, literals::cells(after)?);
+        if let Some(text) = update_text(table, columns, &before, &after)? {
+            self.statements.push(Statement {
+                summary: format!("UPDATE {table}"),
+                text,
+            });
+        }
+        Ok(())
+    }
+
+    /// Executes them in their order. It fails with `VersionConflict` where an UPDATE found other rows than
+    /// it had to; then, as after any error, the transaction must be rolled back.
+    pub async fn send(self, conn: &mut Conn) -> Result<(), DbError> {
+        for message in messages(&self.statements) {
+            conn.batch_execute(&message).await.map_err(as_conflict)?;
+        }
+        Ok(())
+    }
+}
+
+/// The statements in messages, each with a comment that says what is in it.
+fn messages(statements: &[Statement]) -> Vec<String> {
+    let mut messages = Vec::new();
+    let mut rest = statements;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|statement| {
+            bytes += statement.text.len();
+            bytes <= MESSAGE_BYTES_MAX
+        });
+        let (now, later) = rest.split_at(fits.count().max(1));
+        let mut summaries: Vec<&str> = now.iter().map(|s| s.summary.as_str()).collect();
+        summaries.dedup();
+        let texts: Vec<&str> = now.iter().map(|s| s.text.as_str()).collect();
+        messages.push(format!(
+            "/* {} */ {}",
+            summaries.join("; "),
+            texts.join("; ")
+        ));
+        rest = later;
+    }
+    messages
+}
+
+/// None where nothing changes.
+fn update_text(
+    table: &str,
+    columns: Columns,
+    before: &Cells,
+    after: &Cells,
+) -> Result<Option<String>, DbError> {
+    let column = |name: &str| {
+        let at = after.column(name);
+        at.ok_or_else(|| DbError::Corrupt(format!("{table} has no column {name}")))
+    };
+    let changing: Result<Vec<usize>, DbError> =
+        columns.changing.iter().map(|c| column(c)).collect();
+    let changing = changing?;
+    let differs = |row: &usize| {
+        let mut changing = changing.iter();
+        changing.any(|at| before.cell(*row, *at) != after.cell(*row, *at))
+    };
+    let rows: Vec<usize> = (0..after.rows()).filter(differs).collect();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let (before, after) = (|at| before.of(&rows, at), |at| after.of(&rows, at));
+    let mut keys = Vec::with_capacity(columns.key.len());
+    for name in columns.key {
+        let at = column(name)?;
+        let values = after(at);
+        if values != before(at) {
+            return Err(DbError::Corrupt(format!("{name} of {table} has changed")));
+        }
+        keys.push((*name, values));
+    }
+    let matches = Matches::of(keys);
+    let mut sets = Vec::new();
+    for (name, at) in columns.changing.iter().zip(changing) {
+        let values = after(at);
+        if values != before(at) {
+            sets.push(format!("`{name}` = {}", matches.chosen(&values)));
+        }
+    }
+    let mut found = matches.all();
+    for guard in columns.guard {
+        let values = before(column(guard)?);
+        found.push_str(&format!(" AND `{guard}` = {}", matches.chosen(&values)));
+    }
+    // The index is forced: on a small table the optimizer would rather scan it all, and so meet the
+    // locks of rows that it was not asked for.
+    let (sets, count) = (sets.join(", "), rows.len());
+    Ok(Some(format!(
+        "UPDATE `{table}` FORCE INDEX (PRIMARY) SET {sets} WHERE {found}; \
+         DO IF(ROW_COUNT() = {count}, 0, (SELECT 1 UNION SELECT 2))"
+    )))
+}
+
+/// How the rows of an UPDATE are told apart.
+struct Matches<'a> {
+    /// What all have in common.
+    common: Vec<String>,
+    /// The columns in which they differ, with the value of each row.
+    apart: Vec<(&'static str, Vec<&'a str>)>,
+}
+
+impl<'a> Matches<'a> {
+    fn of(keys: Vec<(&'static str, Vec<&'a str>)>) -> Self {
+        let is_common = |(_, values): &(&str, Vec<&str>)| values.windows(2).all(|w| w[0] == w[1]);
+        let (common, apart): (Vec<_>, Vec<_>) = keys.into_iter().partition(is_common);
+        let common = common.into_iter().filter_map(|(name, values)| {
+            let value = values.into_iter().next()?;
+            Some(format!("`{name}` = {value}"))
+        });
+        Self {
+            common: common.collect(),
+            apart,
+        }
+    }
+
+    /// The condition that all rows meet and no other.
+    fn all(&self) -> String {
+        let mut conditions = self.common.clone();
+        match self.apart.as_slice() {
+            [] => {}
+            [(name, values)] => conditions.push(format!("`{name}` IN ({})", values.join(", "))),
+            // No list of tuples: MariaDB makes no ranges of one.
+            [(_, values), ..] => {
+                let rows: Vec<String> = (0..values.len())
+                    .map(|row| format!("({})", self.one(row)))
+                    .collect();
+                conditions.push(format!("({})", rows.join(" OR ")));
+            }
+        }
+        conditions.join(" AND ")
+    }
+
+    /// The condition that one row alone meets of all.
+    fn one(&self, row: usize) -> String {
+        let conditions: Vec<String> = self
+            .apart
+            .iter()
+            .map(|(name, values)| format!("`{name}` = {}", values[row]))
+            .collect();
+        conditions.join(" AND ")
+    }
+
+    /// The expression that is each row's own of these values.
+    fn chosen(&self, values: &[&str]) -> String {
+        let common = most_common(values);
+        let others = || (0..values.len()).filter(|row| values[*row] != common);
+        if others().next().is_none() {
+            return common.to_owned();
+        }
+        let mut text = "CASE".to_owned();
+        if let [(name, keys)] = self.apart.as_slice() {
+            text.push_str(&format!(" `{name}`"));
+            for row in others() {
+                text.push_str(&format!(" WHEN {} THEN {}", keys[row], values[row]));
+            }
+        } else {
+            for row in others() {
+                text.push_str(&format!(" WHEN {} THEN {}", self.one(row), values[row]));
+            }
+        }
+        text.push_str(&format!(" ELSE {common} END"));
+        text
+    }
+}
+
+/// The value that most rows have; of several such the first.
+fn most_common<'a>(values: &[&'a str]) -> &'a str {
+    let mut best = ("", 0);
+    for value in values {
+        let count = values.iter().filter(|other| *other == value).count();
+        if count > best.1 {
+            best = (value, count);
+        }
+    }
+    best.0
+}
+
+/// How the server says that an UPDATE has not found its rows.
+const TWO_ROWS: &str = "Subquery returns more than 1 row"; // 1242
+
+fn as_conflict(source: DieselError) -> DbError {
+    if let DieselError::DatabaseError(_, information) = &source
+        && information.message() == TWO_ROWS
+    {
+        return DbError::Overtaken;
+    }
+    source.into()
+}
+
+/// Inserts the rows that are new, and updates the columns named of those that are not.
+macro_rules! change_rows {
+    (
+        $writes:expr, $table:ident, $changed:expr,
+        [$($key:ident),+] $(if $guard:ident)? => [$($column:ident),+ $(,)?]
+    ) => {{
+        const TABLE: &str = stringify!($table);
+        const COLUMNS: $crate::db::writes::Columns = $crate::db::writes::Columns {
+            key: &[$(<$table::$key as diesel::Column>::NAME),+],
+            guard: &[$(<$table::$guard as diesel::Column>::NAME)?],
+            changing: &[$(<$table::$column as diesel::Column>::NAME),+],
+        };
+        for rows in $crate::db::statement::chunks(&$changed.new) {
+            $writes.insert(TABLE, &diesel::insert_into($table::table).values(rows))?;
+        }
+        for (before, after) in $changed.updates() {
+            let before = diesel::insert_into($table::table).values(before);
+            let after = diesel::insert_into($table::table).values(after);
+            $writes.update(TABLE, COLUMNS, (&before, &after))?;
+        }
+    }};
+}
+
+pub(crate) use change_rows;
+
+#[cfg(test)]
+mod tests {
+    use diesel::prelude::*;
+
+    use super::*;
+    use crate::db::schema::shipments;
+
+    /// What the UPDATE of these rows says: an order's key, a number, a fence, a stage, before and after.
+    fn update(rows: &[(u8, u32, [u32; 2], [&str; 2])]) -> String {
+        let columns = Columns {
+            key: &["order_key", "number"],
+            guard: &["fence"],
+            changing: &["fence", "stage"],
+        };
+        let insert = |at: usize| {
+            let rows: Vec<_> = rows
+                .iter()
+                .map(|(key, number, fences, stages)| {
+                    (
+                        shipments::order_key.eq(vec![*key]),
+                        shipments::number.eq(*number),
+                        shipments::fence.eq(fences[at]),
+                        shipments::stage.eq(stages[at].to_owned()),
+                    )
+                })
+                .collect();
+            diesel::insert_into(shipments::table).values(rows)
+        };
+        let mut writes = Writes::default();
+        writes
+            .update("shipments", columns, (&insert(0), &insert(1)))
+            .unwrap();
+        messages(&writes.statements).concat()
+    }
+
+    const BEGIN: &str = "/* UPDATE shipments */ UPDATE `shipments` FORCE INDEX (PRIMARY) SET";
+
+    fn end(count: usize) -> String {
+        format!("; DO IF(ROW_COUNT() = {count}, 0, (SELECT 1 UNION SELECT 2))")
+    }
+
+    #[test]
+    fn an_update_names_what_changes_and_says_what_is_common_once() {
+        assert_eq!(
+            update(&[(1, 1, [1, 2], ["PLANNED", "PLANNED"])]),
+            format!(
+                "{BEGIN} `fence` = 2 WHERE `order_key` = x'01' AND `number` = 1 AND `fence` = 1{}",
+                end(1)
+            )
+        );
+        // What is as it was is left out.
+        assert_eq!(
+            update(&[
+                (1, 1, [1, 2], ["PLANNED", "CANCELLED"]),
+                (2, 1, [1, 1], ["PLANNED", "PLANNED"]),
+                (3, 1, [1, 2], ["PLANNED", "CANCELLED"]),
+                (4, 1, [3, 4], ["PACKED", "CANCELLED"]),
+            ]),
+            format!(
+                "{BEGIN} `fence` = CASE `order_key` WHEN x'04' THEN 4 ELSE 2 END, `stage` = 'CANCELLED' \
+                 WHERE `number` = 1 AND `order_key` IN (x'01', x'03', x'04') \
+                 AND `fence` = CASE `order_key` WHEN x'04' THEN 3 ELSE 1 END{}",
+                end(3)
+            )
+        );
+        assert_eq!(
+            update(&[
+                (1, 1, [1, 1], ["PLANNED", "PACKED"]),
+                (1, 2, [1, 1], ["PLANNED", "CANCELLED"]),
+                (2, 1, [1, 1], ["PLANNED", "CANCELLED"]),
+            ]),
+            format!(
+                "{BEGIN} `stage` = CASE WHEN `order_key` = x'01' AND `number` = 1 THEN 'PACKED' ELSE 'CANCELLED' END \
+                 WHERE ((`order_key` = x'01' AND `number` = 1) OR (`order_key` = x'01' AND `number` = 2) \
+                 OR (`order_key` = x'02' AND `number` = 1)) AND `fence` = 1{}",
+                end(3)
+            )
+        );
+        assert_eq!(update(&[(1, 1, [1, 1], ["PLANNED", "PLANNED"])]), "");
+    }
+
+    #[test]
+    fn a_message_keeps_its_bound_and_says_what_is_in_it() {
+        let statement = |summary: &str, bytes: usize| Statement {
+            summary: summary.to_owned(),
+            text: "x".repeat(bytes),
+        };
+        let lengths = |statements: &[Statement]| -> Vec<(String, usize)> {
+            let messages = messages(statements);
+            let parts = messages.iter().filter_map(|message| {
+                let (summary, text) = message.split_once(" */ ")?;
+                Some((summary.replace("/* ", ""), text.len()))
+            });
+            parts.collect()
+        };
+        assert_eq!(lengths(&[]), []);
+        assert_eq!(
+            lengths(&[
+                statement("INSERT orders", 1),
+                statement("INSERT orders", 1),
+                statement("UPDATE refunds", 1)
+            ]),
+            [("INSERT orders; UPDATE refunds".to_owned(), 7)]
+        );
+        assert_eq!(
+            lengths(&[
+                statement("A", MESSAGE_BYTES_MAX + 1),
+                statement("B", MESSAGE_BYTES_MAX - 1),
+                statement("C", 1),
+                statement("D", 1),
+            ]),
+            [
+                ("A".to_owned(), MESSAGE_BYTES_MAX + 1),
+                ("B; C".to_owned(), MESSAGE_BYTES_MAX + 2),
+                ("D".to_owned(), 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_of_the_most_common_values_is_taken() {
+        assert_eq!(most_common(&["a", "b", "b", "c"]), "b");
+        assert_eq!(most_common(&["a", "b"]), "a");
+    }
+}
