@@ -590,3 +590,46 @@ async fn a_payment_without_facts_is_what_its_amounts_say() {
         assert_eq!(weighed.returned_outside, read_as.returned_outside);
     }
 }
+
+/// One UPDATE gives each row its own values: of every length, some plain, some not, some NULL, in
+/// more rows than one statement takes.
+#[tokio::test]
+async fn each_order_of_a_batch_gets_its_own_values() {
+    const ORDERS: usize = 150;
+    let notes = [None, Some("plain"), Some("it's \\ a? ü"), Some("")];
+    let stages = [Stage::Planned, Stage::Packed, Stage::Cancelled];
+    let changed = |order: &Order, seed: usize| {
+        let mut order = order.clone();
+        order.version += 1;
+        for (at, cancellation) in order.cancellations.iter_mut().enumerate() {
+            cancellation.note = notes[(seed + at) % notes.len()].map(str::to_owned);
+            cancellation.counted = seed.is_multiple_of(2);
+        }
+        for (at, shipment) in order.shipments.iter_mut().enumerate() {
+            shipment.stage = stages[(seed / 2 + at) % stages.len()];
+            shipment.fence = u32::try_from(seed % 3).unwrap();
+        }
+        // A row of NULL beside rows that are none.
+        order.paid_time = (!seed.is_multiple_of(3)).then_some(order.create_time);
+        order
+    };
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let mut orders: Vec<Order> = (0..ORDERS)
+        .map(|number| eventful(&format!("o-{number}")))
+        .collect();
+    insert(&mut conn, &orders).await;
+    for (round, count) in [1, 2, ORDERS].into_iter().enumerate() {
+        let after: Vec<Order> = (0..count)
+            .map(|number| changed(&orders[number], number * 7 + round))
+            .collect();
+        update(&mut conn, &orders.iter().zip(&after).collect::<Vec<_>>()).await;
+        orders.splice(..count, after);
+        let contradicted = aggregate::contradicted(&mut conn, &keys(&orders)).await;
+        assert_eq!(contradicted.unwrap(), []);
+    }
+    conn.batch_execute(FORGET_DOCUMENTS).await.unwrap();
+    for order in &orders {
+        assert_eq!(read(&mut conn, order).await, *order);
+    }
+}
