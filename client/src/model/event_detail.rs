@@ -4,10 +4,10 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use super::{
-    CancellationEffect, CancellationFault, CancellationOutcome, CancellationState, GateKind,
-    GateState, GoodsCondition, IncidentKind, IncidentResolution, IncidentState, InterceptState,
-    Money, PartState, Party, PaymentFact, PaymentState, RefundAmount, RefundKind, RefundState,
-    ShipmentStage, TrackingFact,
+    CancellationEffect, CancellationFault, CancellationOutcome, CancellationPath,
+    CancellationState, GateKind, GateState, GoodsCondition, IncidentKind, IncidentResolution,
+    IncidentState, InterceptState, Money, PartState, Party, PaymentFact, PaymentState,
+    RefundAmount, RefundKind, RefundState, ShipmentStage, TrackingFact,
 };
 use crate::error_reason::ErrorReason;
 use crate::ids::{
@@ -191,6 +191,11 @@ pub enum EventDetail {
         /// The stage that the shipment is at. `None` in events that were written before it was
         /// recorded.
         stage: Option<ShipmentStage>,
+        /// The path of the part. `None` in events that were written before it was recorded.
+        path: Option<CancellationPath>,
+        /// Why the cancellation was asked. `None` where nobody gave a reason, and in events that were
+        /// written before it was recorded.
+        reason: Option<String>,
     },
     /// The beginning of a hold.
     #[non_exhaustive]
@@ -445,6 +450,8 @@ fn part_ended(message: pb::PartEnded) -> Result<EventDetail, Malformed> {
         fault: open_if_set(message.fault),
         counted: message.counted,
         stage: open_if_set(message.stage),
+        path: open_if_set(message.path),
+        reason: text_if_set(message.reason),
     })
 }
 

@@ -6625,6 +6625,12 @@ pub struct PartEnded {
     /// are on their way.
     #[prost(enumeration = "ShipmentStage", tag = "9")]
     pub stage: i32,
+    /// The path of the part.
+    #[prost(enumeration = "CancellationPath", tag = "10")]
+    pub path: i32,
+    /// Why the cancellation was asked.
+    #[prost(string, tag = "11")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// The beginning of a hold.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -15,7 +15,7 @@ use crate::payment::PaymentFact;
 use crate::policy::Notification;
 use crate::refund::{RefundKind, RefundState};
 use crate::shipment::{InterceptState, Stage, TrackingFact};
-use crate::terms::{Effect, GateKind, GoodsCondition};
+use crate::terms::{Effect, GateKind, GoodsCondition, Path};
 use crate::units::UnitSet;
 
 named_enum! {
@@ -131,6 +131,7 @@ pub enum EventDetail {
     PartEnded {
         cancellation: u32,
         shipment: u32,
+        path: Path,
         state: PartState,
         refused_reason: Option<ErrorReason>,
         units: UnitSet,

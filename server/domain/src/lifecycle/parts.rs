@@ -302,6 +302,7 @@ pub(crate) fn ended(draft: &mut Draft<'_>, id: PartId) {
     let detail = EventDetail::PartEnded {
         cancellation: id.cancellation,
         shipment: part.shipment,
+        path: part.path,
         state: part.state,
         refused_reason: part.refused_reason,
         units: part.units.clone(),

@@ -10,7 +10,7 @@ use belay_domain::money::Amounts;
 use belay_domain::order::Order;
 use belay_domain::refund::RefundState;
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
-use belay_domain::terms::{Effect, GateKind};
+use belay_domain::terms::{Effect, GateKind, Path};
 use belay_domain::units::UnitSet;
 use belay_proto::v1 as pb;
 use belay_proto::v1::event::Detail;
@@ -100,13 +100,14 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
         EventDetail::PartEnded {
             cancellation,
             shipment,
+            path,
             state,
             refused_reason,
             units,
             effects,
         } => part_ended(
             order,
-            (*cancellation, *shipment),
+            (*cancellation, *shipment, *path),
             *state,
             *refused_reason,
             units,
@@ -227,7 +228,7 @@ fn live_contents(order: &Order, shipment: u32) -> Vec<pb::SkuQuantity> {
 
 fn part_ended(
     order: &Order,
-    (cancellation, shipment): (u32, u32),
+    (cancellation, shipment, path): (u32, u32, Path),
     state: PartState,
     refused_reason: Option<ErrorReason>,
     units: &UnitSet,
@@ -246,6 +247,8 @@ fn part_ended(
         stage: order
             .shipment(shipment)
             .map_or(0, |shipment| shipment.stage.number()),
+        path: path.number(),
+        reason: text(whole.and_then(|cancellation| cancellation.reason.as_ref())),
     })
 }
 

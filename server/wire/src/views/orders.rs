@@ -245,6 +245,8 @@ views! {
         fault: Parcel,
         counted: Sale,
         stage: Parcel,
+        path: Parcel,
+        reason: Parcel,
     }
     ShipmentHeld {
         shipment_id: Parcel,
