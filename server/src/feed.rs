@@ -144,6 +144,19 @@ impl Feed {
         self.0.streams.load(Ordering::Relaxed)
     }
 
+    /// How long ago this server last knew all that is committed; nothing where nobody watches.
+    pub fn lag(&self) -> Duration {
+        if self.watches() == 0 {
+            return Duration::ZERO;
+        }
+        let followed = self
+            .0
+            .followed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        followed.map_or(Duration::ZERO, |at| at.elapsed())
+    }
+
     /// How many watches are at work.
     pub fn watches(&self) -> usize {
         self.0.watches.load(Ordering::Relaxed)

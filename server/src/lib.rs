@@ -27,6 +27,7 @@ pub mod erase;
 mod failure;
 mod fair_queue;
 pub mod feed;
+pub mod figures;
 pub mod grants;
 pub mod identity_command;
 pub mod identity_keys;
@@ -55,11 +56,12 @@ use crate::db::clock::Clock;
 use crate::db::pools::Pools;
 use crate::engine::Engine;
 use crate::feed::Feed;
+use crate::figures::LastFigures;
 use crate::identity_keys::IdentityKeys;
 use crate::page_gate::PageGate;
 use crate::projections::Lags;
 use crate::reads::Reads;
-use crate::retention::OldestRows;
+use crate::retention::{OldestRows, RetentionSettings};
 use crate::simulation::Simulations;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
@@ -74,6 +76,8 @@ pub struct App {
     pub lags: Lags,
     pub simulations: Simulations,
     pub oldest_rows: OldestRows,
+    pub retention: RetentionSettings,
+    pub figures: LastFigures,
     pub pools: Pools,
     pub stores: StoreCache,
     pub telemetry: Telemetry,

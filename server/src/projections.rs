@@ -158,9 +158,13 @@ async fn round(
         }
         if !behind.is_empty() {
             let turn = turns.0.entry((projection, generation)).or_default();
-            let done = step(app, projection, generation, &behind, turn).await?;
+            let (done, rows) = step(app, projection, generation, &behind, turn).await?;
             if generation == generations.serving {
                 lag = lag.saturating_sub(done);
+                // Of all servers one has come here with these rows, and no rebuild does.
+                if projection == Projection::SellerQuality {
+                    count_ended_parts(app, &rows);
+                }
             }
             if done > 0 {
                 did = Did::Something;
@@ -228,15 +232,22 @@ async fn behind(
     Ok(moves.filter(|step| step.from < step.to).collect())
 }
 
-/// One transaction: the next rows of some partitions take effect. Says how many events they were; 0
-/// where others are at work on all of them.
+fn count_ended_parts(app: &App, rows: &[FeedRow]) {
+    for row in rows {
+        let ended = belay_wire::events::ended_parts(&row.events);
+        ended.for_each(|ended| app.telemetry.metrics.part_ended(ended));
+    }
+}
+
+/// One transaction: the next rows of some partitions take effect. Says how many events they were, and
+/// which rows; none where others are at work on all of them.
 async fn step(
     app: &App,
     projection: Projection,
     generation: u32,
     behind: &[Move],
     turn: &mut u16,
-) -> Result<u64, ProjectionError> {
+) -> Result<(u64, Vec<FeedRow>), ProjectionError> {
     let next = behind.partition_point(|step| step.partition < *turn);
     let in_turn = behind.get(next..).filter(|rest| !rest.is_empty());
     let in_turn = in_turn.unwrap_or(behind).iter().take(PARTITIONS_MAX);
@@ -255,7 +266,8 @@ async fn step(
         *turn = last
             .or(partitions.last().copied())
             .map_or(0, |last| last + 1);
-        Ok(moves.iter().map(|step| step.to - step.from).sum())
+        let events = moves.iter().map(|step| step.to - step.from).sum();
+        Ok((events, rows))
     }
     .await;
     end(conn, written).await

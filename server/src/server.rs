@@ -22,12 +22,13 @@ use crate::caller_limits::CallerSettings;
 use crate::db::clock::{self, Clock};
 use crate::db::pool::PoolSettings;
 use crate::db::pools::Pools;
-use crate::db::probe::{self, Durability};
 use crate::db::shares::{Share, Shares};
+use crate::db::probe::{self, Durability};
 use crate::db::{Conn, migrate, settings};
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::feed::{Feed, FeedSettings};
+use crate::figures::LastFigures;
 use crate::identity_keys::{IdentityKeys, Whereabouts};
 use crate::page_gate::{PageGate, PageSettings};
 use crate::port::{Port, PortSettings, Which};
@@ -223,6 +224,7 @@ impl Server {
         // Nothing says "serving" after this.
         self.workers.wait().await;
         say_not_serving(&self.health).await;
+        self.app.telemetry.metrics.serving(false);
         if !self.stop_notice.is_zero() {
             tracing::info!(
                 notice_ms = self.stop_notice.as_millis(),
@@ -384,9 +386,12 @@ fn start_workers(
     workers.spawn(until(stop.clone(), watch_health.run()));
     let prune = workers::prune_old_rows::run(app.clone(), settings.retention);
     workers.spawn(until(stop.clone(), prune));
+    let read_figures = workers::read_figures::run(app.clone());
+    workers.spawn(until(stop.clone(), read_figures));
+    let metrics = || app.telemetry.metrics.clone();
     if let Authentication::Credentials(credentials) = &settings.authentication {
         if let Some(key_file) = credentials.key_file.clone() {
-            let reload = workers::reload_key_file::run(key_file);
+            let reload = workers::reload_key_file::run(key_file, metrics());
             workers.spawn(until(stop.clone(), reload));
         }
         if let Some(jwt) = credentials.jwt.clone() {
@@ -394,11 +399,12 @@ fn start_workers(
         }
     }
     if let Authentication::Proxy(proxy) = &settings.authentication {
-        let reload = workers::reload_proxy_secret::run(proxy.clone());
+        let reload = workers::reload_proxy_secret::run(proxy.clone(), metrics());
         workers.spawn(until(stop.clone(), reload));
     }
     if let Some(tls) = tls {
-        workers.spawn(until(stop.clone(), workers::reload_tls::run(tls)));
+        let reload = workers::reload_tls::run(tls, metrics());
+        workers.spawn(until(stop.clone(), reload));
     }
     workers.close();
     workers
@@ -497,6 +503,8 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         lags: Lags::default(),
         simulations: Simulations::new(settings.simulation),
         oldest_rows: OldestRows::default(),
+        retention: settings.retention,
+        figures: LastFigures::begin(tokio::time::Instant::now()),
         stores,
         telemetry,
         pools,

@@ -72,4 +72,5 @@ mod stores_and_policies;
 mod tidy;
 mod tls;
 mod trust;
+mod watched;
 mod weight;

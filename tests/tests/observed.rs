@@ -3,25 +3,25 @@
 
 use std::collections::BTreeSet;
 
+use belay_client::model::CancellationPath;
+use belay_client::{RequestId, Units, reason};
 use belay_proto::v1 as pb;
 use belay_proto::v1::event_service_client::EventServiceClient;
 use belay_proto::v1::order_service_client::OrderServiceClient;
-use belay_server::db::{clock, pool};
-use belay_server::telemetry::metrics::{INSTRUMENTS, Instrument, Kind};
-use belay_server::telemetry::{deliveries, port, tls};
+use belay_server::db::{clock, figures, pool};
+use belay_server::telemetry::instruments::{Instrument, OF_PORT, OF_SERVER};
+use belay_server::workers::read_figures;
 use belay_tests::database::Database;
 use belay_tests::instance::{Health, HeldLanes, Service};
 use belay_tests::process::{BelayProcess, Collector, HttpAnswer, calls};
 use belay_tests::raw::Refused;
 use belay_tests::shop;
-use belay_tests::{HANG, SHOP, TestServer, run, until};
+use belay_tests::{HANG, SHOP, TestServer, run, run_at, until};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
-
-use crate::tidy::read_to_string;
 
 const SERVE: &[&str] = &["serve", "--trust-role-header", "--stop-notice", "0s"];
 /// Spans are sent often, so that no test waits for them long.
@@ -512,22 +512,23 @@ fn a_collector_that_is_named_wrongly_is_no_reason_not_to_serve() {
     });
 }
 
-/// As Prometheus knows it.
-fn family(row: &Instrument) -> String {
-    let name = row.name.replace('.', "_");
-    let unit = match row.unit {
-        "s" => "_seconds",
-        "By" => "_bytes",
-        annotation => {
-            assert!(annotation.starts_with('{'), "{row:?}");
-            ""
-        }
-    };
-    let suffix = match row.kind {
-        Kind::Counter => "_total",
-        Kind::Histogram | Kind::Gauge => "",
-    };
-    format!("{name}{unit}{suffix}")
+/// The labels of a family's samples, but for `le` of histograms.
+fn labels_of(text: &str, family: &str) -> BTreeSet<String> {
+    let samples = text.lines().filter_map(|line| {
+        let (name, rest) = line.split_once('{')?;
+        let name = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))
+            .filter(|name| *name == family)
+            .unwrap_or(name);
+        (name == family).then(|| rest.rsplit_once('}').map_or("", |(labels, _)| labels))
+    });
+    let labels = samples.flat_map(|labels| labels.split("\","));
+    let names = labels.filter_map(|label| label.split('=').next());
+    names
+        .filter(|name| !name.is_empty() && *name != "le")
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -556,38 +557,43 @@ async fn metrics_are_those_of_the_table() {
     clock::advance_manual(&mut connection, SignedDuration::from_hours(24 * 365))
         .await
         .unwrap();
-    let text = until("the order is settled", async || {
-        let text = belay.get("/metrics").await.body;
-        text.contains("belay_settle_lag_seconds_count 1")
+    let text = until(
+        "the order is settled, and its part is counted",
+        async || {
+            let text = belay.get("/metrics").await.body;
+            let is_there = |of: &str| text.contains(of);
+            (is_there("belay_settle_lag_seconds_count 1")
+                && is_there("# TYPE belay_cancellation_parts_ended_total"))
             .then_some(text)
-    })
+        },
+    )
     .await;
 
     let types: BTreeSet<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))
         .collect();
-    let expected: Vec<String> = INSTRUMENTS
+    let rows: Vec<&Instrument> = OF_SERVER.iter().chain(OF_PORT).collect();
+    let expected: Vec<String> = rows
         .iter()
-        .chain(&port::INSTRUMENTS)
-        .map(|row| {
-            let kind = match row.kind {
-                Kind::Histogram => "histogram",
-                Kind::Counter => "counter",
-                Kind::Gauge => "gauge",
-            };
-            format!("{} {kind}", family(row))
-        })
+        .map(|row| format!("{} {}", row.family(), row.kind.name()))
         .collect();
     assert_eq!(types, expected.iter().map(String::as_str).collect());
-    for row in INSTRUMENTS.iter().chain(&port::INSTRUMENTS) {
-        let help = format!("# HELP {} {}", family(row), row.help);
+    for row in rows {
+        let help = format!("# HELP {} {}", row.family(), row.help);
         assert!(text.contains(&help), "{help}");
+        let listed: BTreeSet<String> = row.labels.iter().map(|of| of.replace('.', "_")).collect();
+        let found = labels_of(&text, &row.family());
+        assert!(found.is_subset(&listed), "{found:?} of {row:?}");
     }
     for sample in [
         "rpc_server_call_duration_seconds_count{rpc_method=\"belay.v1.OrderService/GetOrder\",rpc_response_status_code=\"OK\",rpc_system_name=\"grpc\"} 1",
         "rpc_server_call_duration_seconds_count{belay_reason=\"ORDER_NOT_FOUND\",rpc_method=\"belay.v1.OrderService/GetOrder\",rpc_response_status_code=\"NOT_FOUND\",rpc_system_name=\"grpc\"} 1",
         "belay_settle_orders_total{belay_outcome=\"settled\"} 1",
+        "belay_serving 1",
+        "belay_cancellation_parts_ended_total{belay_cancellation_reason=\"PAYMENT_EXPIRED\",belay_outcome=\"CANCELLED\",belay_path=\"CANCEL\"} 1",
+        "belay_retention_keep_seconds{belay_rows=\"events\"} 2592000",
+        "belay_files_reloads_total{belay_file=\"key_file\",belay_outcome=\"refused\"} 0",
         "belay_queue_shed_total{belay_queue=\"interactive\"} 0",
         "belay_engine_retries_total{belay_retry_kind=\"deadlock\"} 0",
         "db_client_connection_max{db_client_connection_pool_name=\"writes\"} 5",
@@ -604,18 +610,111 @@ async fn metrics_are_those_of_the_table() {
     database.remove().await;
 }
 
+/// The samples of the server of a test, once its figures were read.
+async fn figures_of(t: &TestServer) -> String {
+    let read = read_figures::look(t.app()).await;
+    read.expect("they can be read");
+    t.app().telemetry.metrics.text().expect("text")
+}
+
 #[test]
-fn the_readme_lists_every_instrument() {
-    let readme = read_to_string("README.md");
-    for row in INSTRUMENTS
-        .iter()
-        .chain(&port::INSTRUMENTS)
-        .chain(&tls::INSTRUMENTS)
-        .chain(&deliveries::INSTRUMENTS)
-    {
-        let begins = format!("| `{}` | {} |", row.name, row.unit.replace(['{', '}'], ""));
-        assert!(readme.contains(&begins), "{begins}");
-    }
+fn figures_of_the_whole_database_are_told() {
+    run_at("2026-03-02T10:00:00Z", async |t| {
+        let expect = async |expected: &[&str]| {
+            let text = figures_of(t).await;
+            for sample in expected {
+                let is_there = text.lines().any(|line| line == *sample);
+                assert!(is_there, "{sample} is not in\n{text}");
+            }
+        };
+        // One parcel that a carrier is to bring back, one refund, and one who reads nothing.
+        t.place_interceptable("A-1").await;
+        t.pay("A-1").await;
+        t.ship("A-1:s1").await;
+        let asked = t.storefront().request_cancellation("A-1", Units::all());
+        let asked = asked.reason(reason::NO_LONGER_WANTED);
+        let paths = [CancellationPath::Cancel, CancellationPath::Intercept];
+        asked.paths(paths).await.expect("it waits");
+        t.place_paid("A-2").await;
+        t.cancel("A-2").await;
+        let idle = "INSERT INTO consumers VALUES ('', 'idle', 'OPERATOR', 'ops', REPEAT('x', 16), '[]', NOW(6))";
+        t.database.execute(idle, ()).await;
+        let (events,): (u64,) = t
+            .database
+            .row(
+                "SELECT CAST(SUM(head) AS UNSIGNED) FROM partition_heads",
+                (),
+            )
+            .await;
+        let behind = format!("belay_consumer_lag {events}");
+        expect(&[
+            "belay_gates_open{belay_age=\"under_1h\",belay_party=\"CARRIER\"} 1",
+            "belay_gates_open{belay_age=\"under_1d\",belay_party=\"CARRIER\"} 0",
+            "belay_gates_open{belay_age=\"under_1h\",belay_party=\"WAREHOUSE\"} 0",
+            "belay_refunds_open{belay_refund_state=\"DUE\"} 1",
+            "belay_refunds_overdue 0",
+            "belay_due_orders 0",
+            "belay_consumers 1",
+            &behind,
+        ])
+        .await;
+        t.advance(SignedDuration::from_hours(1)).await;
+        expect(&["belay_gates_open{belay_age=\"under_1h\",belay_party=\"CARRIER\"} 1"]).await;
+        t.advance(SignedDuration::from_secs(1)).await;
+        expect(&[
+            "belay_gates_open{belay_age=\"under_1h\",belay_party=\"CARRIER\"} 0",
+            "belay_gates_open{belay_age=\"under_1d\",belay_party=\"CARRIER\"} 1",
+        ])
+        .await;
+
+        // What would be due in a year, for nothing is due for long.
+        let mut connection = pool::connect(&t.database.url()).await.unwrap();
+        let later = t.now().await + SignedDuration::from_hours(24 * 365);
+        let due = figures::due(&mut connection, t.app().partitions, later).await;
+        let (orders, first) = due.expect("it can be read");
+        assert!(orders > 0 && first.is_some_and(|first| first < later));
+
+        t.advance(SignedDuration::from_hours(24 * 60)).await;
+        until("the worker has seen that it is overdue", async || {
+            let text = figures_of(t).await;
+            text.contains("belay_refunds_overdue 1\n").then_some(())
+        })
+        .await;
+        expect(&["belay_refunds_open{belay_refund_state=\"DUE\"} 1"]).await;
+    });
+}
+
+#[test]
+fn a_file_that_is_refused_is_counted() {
+    let folder = std::env::temp_dir().join(format!("belay-files-{}", RequestId::mint()));
+    std::fs::create_dir(&folder).expect("a folder");
+    let file = folder.join("callers.yaml");
+    let callers = "callers: [{id: a, role: AUDITOR, stores: ALL, sellers: ALL, warehouses: ALL, carriers: ALL, \
+        certificates: [dns:a.example.org]}]\n";
+    std::fs::write(&file, callers).expect("a file");
+    run(async |t| {
+        let path = file.to_str().expect("text");
+        let serve = ["serve", "--key-file", path, "--stop-notice", "0s"];
+        let belay = BelayProcess::start(&t.database.serve_url().await, &serve, &[]).await;
+        let counted = async |outcome: &str, times: u32| {
+            let sample = format!(
+                "belay_files_reloads_total{{belay_file=\"key_file\",belay_outcome=\"{outcome}\"}} {times}"
+            );
+            until("it is counted", async || {
+                let text = belay.get("/metrics").await.body;
+                text.contains(&sample).then_some(())
+            })
+            .await;
+        };
+        counted("refused", 0).await;
+        std::fs::write(&file, "callers: nobody\n").expect("a file");
+        counted("refused", 1).await;
+        counted("taken", 0).await;
+        std::fs::write(&file, format!("{callers}# again\n")).expect("a file");
+        counted("taken", 1).await;
+        counted("refused", 1).await;
+    });
+    std::fs::remove_dir_all(&folder).expect("it is ours");
 }
 
 async fn ask(service: &Service, request: &str) -> Option<HttpAnswer> {

@@ -61,23 +61,25 @@ impl SecretFile {
     }
 
     /// Looks at the file again, and says so in the log where it has changed. One with errors changes
-    /// nothing. Reads a file.
-    pub fn reload(&self) {
+    /// nothing. Says whether a change was taken; nothing where there is none. Reads a file.
+    pub fn reload(&self) -> Option<bool> {
         let read = trusted_file::read(&self.path, FILE_BYTES_MAX);
         let look = read.as_ref().map(|file| blake3::hash(&file.bytes));
         let found = trusted_file::found(look);
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         if !looks.is_to_be_judged(found) {
-            return;
+            return None;
         }
         let path = self.path.display();
         match read.and_then(|file| hashes(&file.bytes).map_err(str::to_owned)) {
             Ok(hashes) => {
                 tracing::info!(%path, count = hashes.len(), "the proxy's secrets have changed and are taken");
                 *self.hashes.write().unwrap_or_else(PoisonError::into_inner) = hashes;
+                Some(true)
             }
             Err(error) => {
                 tracing::error!(%path, %error, "the proxy's secrets stay those from before");
+                Some(false)
             }
         }
     }

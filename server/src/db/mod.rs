@@ -43,6 +43,7 @@ pub mod erasures;
 pub mod error;
 pub mod events;
 pub mod feed;
+pub mod figures;
 pub mod held_events;
 pub mod incidents;
 pub mod migrate;

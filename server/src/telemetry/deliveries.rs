@@ -1,4 +1,4 @@
-//! The instruments of a process that delivers events, in one table as those of a server are.
+//! The instruments of a process that delivers events.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,37 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 
-use super::metrics::{Instrument, Kind, Metrics, OUTCOME};
-
-/// The table.
-pub const INSTRUMENTS: [Instrument; 4] = [ATTEMPTS, LAG, HELD, PARTITIONS];
-
-const ATTEMPTS: Instrument = Instrument {
-    name: "belay.delivery.attempts",
-    unit: "{attempt}",
-    kind: Kind::Counter,
-    help: "Events that were sent to the receiver, by what came of them",
+use super::instruments::{
+    DELIVERY_ATTEMPTS, DELIVERY_HELD, DELIVERY_LAG, DELIVERY_PARTITIONS, HELD_STATE, Instrument,
+    OUTCOME,
 };
-const LAG: Instrument = Instrument {
-    name: "belay.delivery.lag",
-    unit: "{event}",
-    kind: Kind::Gauge,
-    help: "Events of the feed behind the position of a deliverer, in the partitions that this instance delivers",
-};
-const HELD: Instrument = Instrument {
-    name: "belay.delivery.held",
-    unit: "{event}",
-    kind: Kind::Gauge,
-    help: "Events that the receiver has not taken, in the partitions that this instance delivers, by whether they are sent again",
-};
-const PARTITIONS: Instrument = Instrument {
-    name: "belay.delivery.partitions",
-    unit: "{partition}",
-    kind: Kind::Gauge,
-    help: "Partitions of the feed that this instance delivers",
-};
-
-const STATE: &str = "belay.held.state";
+use super::metrics::Metrics;
 
 /// What became of an event that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,8 +71,10 @@ impl fmt::Debug for DeliveryMetrics {
 impl DeliveryMetrics {
     pub(crate) fn new(metrics: &Metrics) -> Self {
         let meter = metrics.meter();
-        let attempts = meter.u64_counter(ATTEMPTS.name).with_unit(ATTEMPTS.unit);
-        let attempts = attempts.with_description(ATTEMPTS.help).build();
+        let attempts = meter
+            .u64_counter(DELIVERY_ATTEMPTS.name)
+            .with_unit(DELIVERY_ATTEMPTS.unit);
+        let attempts = attempts.with_description(DELIVERY_ATTEMPTS.help).build();
         // Whoever watches how fast a counter grows must see it before it does.
         for verdict in Verdict::ALL {
             attempts.add(0, &[KeyValue::new(OUTCOME, verdict.name())]);
@@ -110,15 +86,17 @@ impl DeliveryMetrics {
             let gauge = meter.u64_observable_gauge(row.name).with_unit(row.unit);
             let observed = gauge.with_description(row.help).with_callback(move |to| {
                 for (value, state) in read(&gauges) {
-                    let label = state.map(|state| KeyValue::new(STATE, state));
+                    let label = state.map(|state| KeyValue::new(HELD_STATE, state));
                     to.observe(value.load(Ordering::Relaxed), label.as_slice());
                 }
             });
             observed.build();
         };
-        gauge(LAG, |gauges| vec![(&gauges.lag, None)]);
-        gauge(PARTITIONS, |gauges| vec![(&gauges.partitions, None)]);
-        gauge(HELD, |gauges| {
+        gauge(DELIVERY_LAG, |gauges| vec![(&gauges.lag, None)]);
+        gauge(DELIVERY_PARTITIONS, |gauges| {
+            vec![(&gauges.partitions, None)]
+        });
+        gauge(DELIVERY_HELD, |gauges| {
             vec![
                 (&gauges.waiting, Some("waiting")),
                 (&gauges.dead, Some("dead")),

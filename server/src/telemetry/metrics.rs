@@ -1,206 +1,35 @@
-//! Every instrument of a server, in one table, and the text in which they are read.
+//! The instruments of a server at work, and the text in which they are read.
 //!
 //! Labels are closed sets: methods, codes, reasons, kinds of failure. Stores, orders and callers
 //! are in traces and in the log and never here.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use belay_domain::bulk::Outcome;
+use belay_domain::cancellation::PartState;
+use belay_domain::error_reason::ErrorReason;
 use belay_domain::projection::Projection;
+use belay_domain::terms::Path;
+use belay_wire::events::EndedPart;
 use belay_wire::status::{CallOutcome, CallerLimit};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_semantic_conventions::{attribute, metric};
+use opentelemetry_semantic_conventions::attribute;
 use prometheus::{Registry, TextEncoder};
 
+use super::bounded_names::BoundedNames;
+use super::instruments::*;
 use super::logins::Cause;
 use super::traces::SCOPE;
 use crate::App;
 use crate::db::ErrorKind;
 use crate::db::shares::Share;
-use crate::retention;
-
-/// One thing that is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Instrument {
-    pub name: &'static str,
-    /// By UCUM; what is counted is in braces.
-    pub unit: &'static str,
-    pub kind: Kind,
-    pub help: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Histogram,
-    Counter,
-    /// Read when somebody asks.
-    Gauge,
-}
-
-/// The table.
-pub const INSTRUMENTS: [Instrument; 22] = [
-    CALL_DURATION,
-    CALLERS_LIMITED,
-    BATCH_SIZE,
-    QUEUE_DURATION,
-    QUEUE_DEPTH,
-    QUEUE_SHED,
-    TRANSACTION_DURATION,
-    RETRIES,
-    READ_BATCH_SIZE,
-    CONNECTIONS,
-    CONNECTIONS_MAX,
-    CONNECTIONS_WAITED_FOR,
-    SETTLED,
-    SETTLE_LAG,
-    BULK_ORDERS,
-    PROJECTION_LAG,
-    STREAMS,
-    ROWS_PRUNED,
-    OLDEST_ROW,
-    LOGINS_FAILED,
-    LINES_DROPPED,
-    RECORDS_DROPPED,
-];
-
-const CALL_DURATION: Instrument = Instrument {
-    name: metric::RPC_SERVER_CALL_DURATION,
-    unit: "s",
-    kind: Kind::Histogram,
-    help: "How long calls took, by method, code and reason",
-};
-const CALLERS_LIMITED: Instrument = Instrument {
-    name: "belay.callers.limited",
-    unit: "{call}",
-    kind: Kind::Counter,
-    help: "Calls that were refused because their caller was beyond a limit, by limit",
-};
-const BATCH_SIZE: Instrument = Instrument {
-    name: "belay.engine.batch.size",
-    unit: "{command}",
-    kind: Kind::Histogram,
-    help: "Commands that a lane took from its queue at once",
-};
-const QUEUE_DURATION: Instrument = Instrument {
-    name: "belay.engine.queue.duration",
-    unit: "s",
-    kind: Kind::Histogram,
-    help: "How long commands waited in the queue of their lane",
-};
-const QUEUE_DEPTH: Instrument = Instrument {
-    name: "belay.queue.depth",
-    unit: "{item}",
-    kind: Kind::Gauge,
-    help: "Commands, reads and pages that wait, by queue, over all lanes",
-};
-const QUEUE_SHED: Instrument = Instrument {
-    name: "belay.queue.shed",
-    unit: "{item}",
-    kind: Kind::Counter,
-    help: "Commands, reads and pages that found no place or no turn in their queue, and waits for a connection that ended without one",
-};
-const TRANSACTION_DURATION: Instrument = Instrument {
-    name: "belay.engine.transaction.duration",
-    unit: "s",
-    kind: Kind::Histogram,
-    help: "How long transactions of the engine took, from the wait for a connection to the answer to COMMIT, by how they ended",
-};
-const RETRIES: Instrument = Instrument {
-    name: "belay.engine.retries",
-    unit: "{retry}",
-    kind: Kind::Counter,
-    help: "Transactions that were run again, whole or in parts, by why",
-};
-const READ_BATCH_SIZE: Instrument = Instrument {
-    name: "belay.reads.batch.size",
-    unit: "{read}",
-    kind: Kind::Histogram,
-    help: "Reads of single orders that shared a snapshot",
-};
-const CONNECTIONS: Instrument = Instrument {
-    name: metric::DB_CLIENT_CONNECTION_COUNT,
-    unit: "{connection}",
-    kind: Kind::Gauge,
-    help: "Connections to the database, by share and state",
-};
-const CONNECTIONS_MAX: Instrument = Instrument {
-    name: metric::DB_CLIENT_CONNECTION_MAX,
-    unit: "{connection}",
-    kind: Kind::Gauge,
-    help: "Connections to the database that each share may have",
-};
-const CONNECTIONS_WAITED_FOR: Instrument = Instrument {
-    name: metric::DB_CLIENT_CONNECTION_PENDING_REQUESTS,
-    unit: "{request}",
-    kind: Kind::Gauge,
-    help: "Who waits for a connection to the database",
-};
-const SETTLED: Instrument = Instrument {
-    name: "belay.settle.orders",
-    unit: "{order}",
-    kind: Kind::Counter,
-    help: "Orders with a deadline that had passed, by what came of them",
-};
-const SETTLE_LAG: Instrument = Instrument {
-    name: "belay.settle.lag",
-    unit: "s",
-    kind: Kind::Histogram,
-    help: "How long after its deadline an order was settled by the worker",
-};
-const BULK_ORDERS: Instrument = Instrument {
-    name: "belay.bulk.orders",
-    unit: "{order}",
-    kind: Kind::Counter,
-    help: "Results of orders in bulk cancellations and their dry runs, by outcome",
-};
-const PROJECTION_LAG: Instrument = Instrument {
-    name: "belay.projection.lag",
-    unit: "{event}",
-    kind: Kind::Gauge,
-    help: "Events of the feed whose effect a projection does not hold yet, by projection",
-};
-const STREAMS: Instrument = Instrument {
-    name: "belay.feed.streams",
-    unit: "{stream}",
-    kind: Kind::Gauge,
-    help: "Streams of the feed that are open",
-};
-const ROWS_PRUNED: Instrument = Instrument {
-    name: "belay.retention.pruned",
-    unit: "{row}",
-    kind: Kind::Counter,
-    help: "Rows that this server pruned because of their age, by kind of rows",
-};
-const OLDEST_ROW: Instrument = Instrument {
-    name: "belay.retention.oldest",
-    unit: "s",
-    kind: Kind::Gauge,
-    help: "Age of the oldest row that is kept, by kind of rows; 0 where there are none, or they are kept for ever",
-};
-const LOGINS_FAILED: Instrument = Instrument {
-    name: "belay.logins.failed",
-    unit: "{login}",
-    kind: Kind::Counter,
-    help: "Calls whose caller is not known by what they bring, by cause",
-};
-const LINES_DROPPED: Instrument = Instrument {
-    name: "belay.log.dropped_lines",
-    unit: "{line}",
-    kind: Kind::Counter,
-    help: "Lines of the log that were dropped because they are not read as fast as they come",
-};
-const RECORDS_DROPPED: Instrument = Instrument {
-    name: "belay.audit.dropped_records",
-    unit: "{record}",
-    kind: Kind::Counter,
-    help: "Records of the audit log that were dropped because it could not be written as fast as they come",
-};
+use crate::retention::{self, Keep};
 
 /// Of calls, transactions and waits, which take a millisecond on a good day and seconds on a bad
 /// one.
@@ -214,15 +43,36 @@ const LATE_SECONDS: [f64; 11] = [
 /// Of batches, which have 128 items at most.
 const ITEMS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
-const QUEUE: &str = "belay.queue";
-const CLASS: &str = "belay.kind";
-pub(super) const OUTCOME: &str = "belay.outcome";
-const RETRY_KIND: &str = "belay.retry.kind";
-const REASON: &str = "belay.reason";
-const PROJECTION: &str = "belay.projection";
-const ROWS: &str = "belay.rows";
-const CAUSE: &str = "belay.cause";
-const LIMIT: &str = "belay.limit";
+/// Why cancellations were asked that are told apart: each server's policies may have so many codes
+/// that a label for each of them would be too much for who keeps the figures.
+pub const CANCELLATION_REASONS_MAX: usize = 64;
+/// Where there is none. No code begins so.
+const NO_NAME: &str = "_NONE";
+const TAKEN: &str = "taken";
+const REFUSED: &str = "refused";
+
+/// A file that a server takes over when it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReloadedFile {
+    /// Who may call.
+    Keys,
+    /// How the proxy proves itself.
+    ProxySecret,
+    /// Of the port.
+    Tls,
+}
+
+impl ReloadedFile {
+    const ALL: [Self; 3] = [Self::Keys, Self::ProxySecret, Self::Tls];
+
+    fn name(self) -> &'static str {
+        match self {
+            ReloadedFile::Keys => "key_file",
+            ReloadedFile::ProxySecret => "proxy_secret",
+            ReloadedFile::Tls => "tls",
+        }
+    }
+}
 
 /// A place where work waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -337,6 +187,54 @@ struct Inner {
     bulk_orders: Counter<u64>,
     rows_pruned: Counter<u64>,
     logins_failed: Counter<u64>,
+    parts_ended: Counter<u64>,
+    parts_refused: Counter<u64>,
+    files_reloaded: Counter<u64>,
+    /// Why cancellations were asked, as far as they are told apart.
+    reasons: BoundedNames,
+    is_serving: AtomicBool,
+}
+
+impl Inner {
+    /// Whoever watches how fast a counter grows must see it before it does.
+    fn begin(&self) {
+        let at_zero =
+            |counter: &Counter<u64>, label, names: &mut dyn Iterator<Item = &'static str>| {
+                names.for_each(|name| counter.add(0, &[KeyValue::new(label, name)]));
+            };
+        let queues = &mut Queue::ALL.iter().map(|of| of.name());
+        at_zero(&self.queue_shed, QUEUE, queues);
+        let limits = &mut CallerLimit::ALL.iter().map(|of| of.name());
+        at_zero(&self.callers_limited, LIMIT, limits);
+        at_zero(
+            &self.retries,
+            RETRY_KIND,
+            &mut Retry::all().map(Retry::name),
+        );
+        let settled = &mut Settled::ALL.iter().map(|of| of.name());
+        at_zero(&self.settled, OUTCOME, settled);
+        let outcomes = Outcome::ALL.iter().filter(|of| **of != Outcome::Waiting);
+        at_zero(
+            &self.bulk_orders,
+            OUTCOME,
+            &mut outcomes.map(|of| of.name()),
+        );
+        let rows = &mut retention::Kind::ALL.iter().map(|of| of.name());
+        at_zero(&self.rows_pruned, ROWS, rows);
+        let causes = &mut Cause::ALL.iter().map(|of| of.name());
+        at_zero(&self.logins_failed, CAUSE, causes);
+        // Which others there will be depends on policies.
+        self.parts_refused.add(0, &[KeyValue::new(REASON, NO_NAME)]);
+        for file in ReloadedFile::ALL {
+            for outcome in [TAKEN, REFUSED] {
+                let labels = [
+                    KeyValue::new(FILE, file.name()),
+                    KeyValue::new(OUTCOME, outcome),
+                ];
+                self.files_reloaded.add(0, &labels);
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Metrics {
@@ -390,48 +288,18 @@ impl Metrics {
             settled: counter(SETTLED),
             rows_pruned: counter(ROWS_PRUNED),
             logins_failed: counter(LOGINS_FAILED),
+            parts_ended: counter(PARTS_ENDED),
+            parts_refused: counter(PARTS_REFUSED),
+            files_reloaded: counter(FILES_RELOADED),
+            reasons: BoundedNames::new(CANCELLATION_REASONS_MAX),
+            is_serving: AtomicBool::new(false),
             settle_lag: seconds(SETTLE_LAG, &LATE_SECONDS),
             bulk_orders: counter(BULK_ORDERS),
             registry,
             meter,
             _provider: provider,
         };
-        // Whoever watches how fast a counter grows must see it before it does.
-        for queue in Queue::ALL {
-            inner
-                .queue_shed
-                .add(0, &[KeyValue::new(QUEUE, queue.name())]);
-        }
-        for limit in CallerLimit::ALL {
-            let label = KeyValue::new(LIMIT, limit.name());
-            inner.callers_limited.add(0, &[label]);
-        }
-        for retry in Retry::all() {
-            inner
-                .retries
-                .add(0, &[KeyValue::new(RETRY_KIND, retry.name())]);
-        }
-        for settled in Settled::ALL {
-            inner
-                .settled
-                .add(0, &[KeyValue::new(OUTCOME, settled.name())]);
-        }
-        for outcome in Outcome::ALL
-            .iter()
-            .filter(|outcome| **outcome != Outcome::Waiting)
-        {
-            inner
-                .bulk_orders
-                .add(0, &[KeyValue::new(OUTCOME, outcome.name())]);
-        }
-        for kind in retention::Kind::ALL {
-            let label = KeyValue::new(ROWS, kind.name());
-            inner.rows_pruned.add(0, &[label]);
-        }
-        for cause in Cause::ALL {
-            let label = KeyValue::new(CAUSE, cause.name());
-            inner.logins_failed.add(0, &[label]);
-        }
+        inner.begin();
         Self(Arc::new(inner))
     }
 
@@ -509,12 +377,47 @@ impl Metrics {
         self.0.rows_pruned.add(count(rows), &[label]);
     }
 
-    /// What is read when somebody asks. The metrics do not keep the server alive.
     pub(crate) fn login_failed(&self, cause: Cause) {
         let label = KeyValue::new(CAUSE, cause.name());
         self.0.logins_failed.add(1, &[label]);
     }
 
+    pub(crate) fn part_ended(&self, ended: EndedPart<'_>) {
+        let reason = self.0.reasons.name(
+            Some(ended.reason)
+                .filter(|of| !of.is_empty())
+                .unwrap_or(NO_NAME),
+        );
+        let labels = [
+            KeyValue::new(PATH, ended.path.map_or(NO_NAME, Path::name)),
+            KeyValue::new(OUTCOME, ended.state.name()),
+            KeyValue::new(CANCELLATION_REASON, reason),
+        ];
+        self.0.parts_ended.add(1, &labels);
+        if ended.state == PartState::Refused {
+            let reason = ended.refused_reason.map_or(NO_NAME, ErrorReason::name);
+            self.0
+                .parts_refused
+                .add(1, &[KeyValue::new(REASON, reason)]);
+        }
+    }
+
+    /// A file has changed, and was taken over or refused.
+    pub(crate) fn reloaded(&self, file: ReloadedFile, is_taken: bool) {
+        let outcome = if is_taken { TAKEN } else { REFUSED };
+        let labels = [
+            KeyValue::new(FILE, file.name()),
+            KeyValue::new(OUTCOME, outcome),
+        ];
+        self.0.files_reloaded.add(1, &labels);
+    }
+
+    /// What the health service says.
+    pub(crate) fn serving(&self, is_serving: bool) {
+        self.0.is_serving.store(is_serving, Ordering::Relaxed);
+    }
+
+    /// What is read when somebody asks. The metrics do not keep the server alive.
     pub(crate) fn observe(&self, app: &Arc<App>) {
         let gauge = |row: Instrument, read: fn(&App) -> Samples| {
             let app: Weak<App> = Arc::downgrade(app);
@@ -529,6 +432,56 @@ impl Metrics {
                 })
                 .build();
         };
+        gauge(SERVING, |app| {
+            let is_serving = app.telemetry.metrics.0.is_serving.load(Ordering::Relaxed);
+            vec![(is_serving.into(), Vec::new())]
+        });
+        gauge(FEED_LAG, |app| vec![(app.feed.lag().as_secs(), Vec::new())]);
+        gauge(ROWS_KEPT, |app| {
+            let kept = |kind: retention::Kind| {
+                let seconds = match app.retention.keep(kind) {
+                    Keep::For(kept) => kept.as_secs(),
+                    Keep::Forever => 0,
+                };
+                (seconds, vec![KeyValue::new(ROWS, kind.name())])
+            };
+            retention::Kind::ALL.into_iter().map(kept).collect()
+        });
+        gauge(FIGURES_AGE, |app| {
+            vec![(app.figures.age().as_secs(), Vec::new())]
+        });
+        gauge(DUE_ORDERS, |app| {
+            vec![(app.figures.last().due_orders, Vec::new())]
+        });
+        gauge(DUE_LAG, |app| {
+            vec![(app.figures.last().due_lag.as_secs(), Vec::new())]
+        });
+        gauge(GATES_OPEN, |app| {
+            app.figures
+                .last()
+                .gates()
+                .map(|(party, age, gates)| {
+                    let age = KeyValue::new(AGE, age.name());
+                    (gates, vec![KeyValue::new(PARTY, party.name()), age])
+                })
+                .collect()
+        });
+        gauge(REFUNDS_OPEN, |app| {
+            app.figures
+                .last()
+                .refunds()
+                .map(|(state, refunds)| (refunds, vec![KeyValue::new(REFUND_STATE, state.name())]))
+                .collect()
+        });
+        gauge(REFUNDS_OVERDUE, |app| {
+            vec![(app.figures.last().overdue, Vec::new())]
+        });
+        gauge(CONSUMERS, |app| {
+            vec![(app.figures.last().consumers, Vec::new())]
+        });
+        gauge(CONSUMER_LAG, |app| {
+            vec![(app.figures.last().consumer_lag, Vec::new())]
+        });
         gauge(QUEUE_DEPTH, |app| {
             let (interactive, background) = app.engine.waiting();
             let depth = |queue: Queue, waiting: usize| {

@@ -5,8 +5,10 @@
 //! call means, and nothing here fails or delays one: what cannot be told is dropped and counted.
 
 pub mod audit;
+mod bounded_names;
 pub mod calls;
 pub mod deliveries;
+pub mod instruments;
 pub(crate) mod logins;
 pub mod logs;
 pub mod metrics;

@@ -1,4 +1,4 @@
-//! The instruments of the port, in one table as the others of a server are.
+//! The instruments of the port.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,40 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
 
-use super::metrics::{Instrument, Kind, Metrics};
-
-/// The table.
-pub const INSTRUMENTS: [Instrument; 4] = [CONNECTIONS, REFUSED, BYTES, STREAMS_RESET];
-
-const CONNECTIONS: Instrument = Instrument {
-    name: "belay.port.connections",
-    unit: "{connection}",
-    kind: Kind::Gauge,
-    help: "Connections of callers that are open, by whether they are served or only asked for health",
+use super::instruments::{
+    CAUSE, HELD, PLACE, PORT, PORT_BYTES, PORT_CONNECTIONS, PORT_REFUSED, STREAMS_RESET,
 };
-const REFUSED: Instrument = Instrument {
-    name: "belay.port.refused",
-    unit: "{connection}",
-    kind: Kind::Counter,
-    help: "Connections that the port did not serve, by why",
-};
-const BYTES: Instrument = Instrument {
-    name: "belay.port.held",
-    unit: "By",
-    kind: Kind::Gauge,
-    help: "Bytes that are held for callers, by what of: requests that are not answered, answers that are not taken",
-};
-const STREAMS_RESET: Instrument = Instrument {
-    name: "belay.port.streams_reset",
-    unit: "{stream}",
-    kind: Kind::Counter,
-    help: "Calls that were given up because their callers took nothing of the answer",
-};
-
-const PORT: &str = "belay.port";
-const HELD: &str = "belay.held";
-const PLACE: &str = "belay.place";
-const CAUSE: &str = "belay.cause";
+use super::metrics::Metrics;
 
 /// The cause for which a connection is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,8 +66,10 @@ impl PortMetrics {
     pub(crate) fn new(metrics: &Metrics, port: &'static str) -> Self {
         let meter = metrics.meter();
         let of_port = KeyValue::new(PORT, port);
-        let refused = meter.u64_counter(REFUSED.name).with_unit(REFUSED.unit);
-        let refused = refused.with_description(REFUSED.help).build();
+        let refused = meter
+            .u64_counter(PORT_REFUSED.name)
+            .with_unit(PORT_REFUSED.unit);
+        let refused = refused.with_description(PORT_REFUSED.help).build();
         // Whoever watches how fast a counter grows must see it before it does.
         for refusal in Refusal::ALL {
             refused.add(0, &[of_port.clone(), KeyValue::new(CAUSE, refusal.name())]);
@@ -108,10 +80,10 @@ impl PortMetrics {
         streams_reset.add(0, std::slice::from_ref(&of_port));
         let open = Arc::<Open>::default();
         let (observed, port) = (open.clone(), of_port.clone());
-        let gauge = meter.u64_observable_gauge(CONNECTIONS.name);
-        let gauge = gauge.with_unit(CONNECTIONS.unit);
+        let gauge = meter.u64_observable_gauge(PORT_CONNECTIONS.name);
+        let gauge = gauge.with_unit(PORT_CONNECTIONS.unit);
         gauge
-            .with_description(CONNECTIONS.help)
+            .with_description(PORT_CONNECTIONS.help)
             .with_callback(move |to| {
                 let places = [("served", &observed.served), ("reserve", &observed.reserve)];
                 for (place, open) in places {
@@ -131,8 +103,10 @@ impl PortMetrics {
 
     /// Of requests and of answers, as `read` tells them.
     pub(crate) fn observe_bytes(&self, read: impl Fn() -> [usize; 2] + Send + Sync + 'static) {
-        let gauge = self.meter.u64_observable_gauge(BYTES.name);
-        let gauge = gauge.with_unit(BYTES.unit).with_description(BYTES.help);
+        let gauge = self.meter.u64_observable_gauge(PORT_BYTES.name);
+        let gauge = gauge
+            .with_unit(PORT_BYTES.unit)
+            .with_description(PORT_BYTES.help);
         let port = self.of_port.clone();
         gauge
             .with_callback(move |to| {

@@ -1,4 +1,4 @@
-//! The instruments of TLS in front, in one table as the others of a server are.
+//! The instruments of TLS in front. A server without TLS has none of them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,25 +8,8 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 
-use super::metrics::{Instrument, Kind, Metrics};
-
-/// The table. A server without TLS has none of them.
-pub const INSTRUMENTS: [Instrument; 2] = [EXPIRES, FAILURES];
-
-const EXPIRES: Instrument = Instrument {
-    name: "belay.tls.certificate.expires",
-    unit: "s",
-    kind: Kind::Gauge,
-    help: "When the certificate that callers are shown expires, in seconds since the beginning of 1970",
-};
-const FAILURES: Instrument = Instrument {
-    name: "belay.tls.handshake.failures",
-    unit: "{handshake}",
-    kind: Kind::Counter,
-    help: "TLS handshakes of callers that failed, by why",
-};
-
-const CAUSE: &str = "belay.cause";
+use super::instruments::{CAUSE, CERTIFICATE_EXPIRES, HANDSHAKE_FAILURES};
+use super::metrics::Metrics;
 
 /// The kind of a failed handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,8 +83,10 @@ impl fmt::Debug for TlsMetrics {
 impl TlsMetrics {
     pub fn new(metrics: &Metrics) -> Self {
         let meter = metrics.meter();
-        let failures = meter.u64_counter(FAILURES.name).with_unit(FAILURES.unit);
-        let failures = failures.with_description(FAILURES.help).build();
+        let failures = meter
+            .u64_counter(HANDSHAKE_FAILURES.name)
+            .with_unit(HANDSHAKE_FAILURES.unit);
+        let failures = failures.with_description(HANDSHAKE_FAILURES.help).build();
         // Whoever watches how fast a counter grows must see it before it does.
         for kind in FailureKind::ALL {
             failures.add(0, &[KeyValue::new(CAUSE, kind.name())]);
@@ -109,10 +94,10 @@ impl TlsMetrics {
         let expires = Arc::<AtomicU64>::default();
         let observed = expires.clone();
         let gauge = meter
-            .u64_observable_gauge(EXPIRES.name)
-            .with_unit(EXPIRES.unit);
+            .u64_observable_gauge(CERTIFICATE_EXPIRES.name)
+            .with_unit(CERTIFICATE_EXPIRES.unit);
         gauge
-            .with_description(EXPIRES.help)
+            .with_description(CERTIFICATE_EXPIRES.help)
             .with_callback(move |to| to.observe(observed.load(Ordering::Relaxed), &[]))
             .build();
         Self { failures, expires }

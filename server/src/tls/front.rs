@@ -117,8 +117,9 @@ impl Front {
         Ok((stream, names.into()))
     }
 
-    /// Looks at the files, and takes over what has changed. Reads files.
-    pub fn look(&self) {
+    /// Looks at the files, and takes over what has changed. Says whether a change was taken; nothing
+    /// where there is none. Reads files.
+    pub fn look(&self) -> Option<bool> {
         let contents = Contents::read(&self.settings);
         let found = trusted_file::found(contents.as_ref().map(Contents::hash));
         let is_to_be_judged = {
@@ -126,7 +127,7 @@ impl Front {
             looks.is_to_be_judged(found)
         };
         let now = now();
-        if is_to_be_judged {
+        let is_taken = is_to_be_judged.then(|| {
             match contents.and_then(|contents| self.judge(&contents, now)) {
                 Ok(taken) => {
                     let expires = jiff::Timestamp::UNIX_EPOCH
@@ -139,13 +140,16 @@ impl Front {
                     self.metrics.expires(taken.expires);
                     *self.taken.write().unwrap_or_else(PoisonError::into_inner) = taken;
                     *self.warned.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    true
                 }
                 Err(error) => {
-                    tracing::error!(%error, "TLS goes on with the files from before")
+                    tracing::error!(%error, "TLS goes on with the files from before");
+                    false
                 }
             }
-        }
+        });
         self.warn_of_expiry(now);
+        is_taken
     }
 
     fn judge(&self, contents: &Contents, now: Duration) -> Result<Taken, String> {

@@ -3,6 +3,7 @@
 
 pub mod evaluate_sellers;
 pub mod prune_old_rows;
+pub mod read_figures;
 pub mod reload_key_file;
 pub mod reload_proxy_secret;
 pub mod reload_tls;

@@ -3,20 +3,27 @@
 use std::sync::Arc;
 
 use crate::auth::key_file::{self, Difference, KeyFile, RELOAD_INTERVAL, Reload};
+use crate::telemetry::metrics::{Metrics, ReloadedFile};
 
 /// Runs for as long as it is polled.
-pub async fn run(callers: Arc<KeyFile>) {
+pub async fn run(callers: Arc<KeyFile>, metrics: Metrics) {
     loop {
         tokio::time::sleep(RELOAD_INTERVAL).await;
         let callers = callers.clone();
         // A file may be on a slow disk.
         match tokio::task::spawn_blocking(move || callers.reload()).await {
             Ok(Reload::Unchanged) => {}
-            Ok(Reload::Taken(difference)) => tell(&difference),
-            Ok(Reload::Invalid(error)) => tracing::error!(
-                %error,
-                "the callers stay those from before, also those whom the file was to drop"
-            ),
+            Ok(Reload::Taken(difference)) => {
+                metrics.reloaded(ReloadedFile::Keys, true);
+                tell(&difference);
+            }
+            Ok(Reload::Invalid(error)) => {
+                metrics.reloaded(ReloadedFile::Keys, false);
+                tracing::error!(
+                    %error,
+                    "the callers stay those from before, also those whom the file was to drop"
+                );
+            }
             Err(error) => tracing::error!(%error, "the key file could not be read again"),
         }
     }

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use crate::telemetry::metrics::{Metrics, ReloadedFile};
 use crate::tls::front::Front;
 
 /// Runs for as long as it is polled.
-pub async fn run(front: Arc<Front>) {
+pub async fn run(front: Arc<Front>, metrics: Metrics) {
     loop {
         tokio::time::sleep(front.settings().look_interval).await;
         let looking = front.clone();
         // A file may be on a slow disk.
-        if let Err(error) = tokio::task::spawn_blocking(move || looking.look()).await {
-            tracing::error!(%error, "the files of TLS could not be looked at");
+        match tokio::task::spawn_blocking(move || looking.look()).await {
+            Ok(Some(is_taken)) => metrics.reloaded(ReloadedFile::Tls, is_taken),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the files of TLS could not be looked at"),
         }
     }
 }

@@ -90,6 +90,8 @@ impl WatchHealth {
                 self.health.set_service_status(service, status).await;
             }
             self.told = Some(status);
+            let metrics = &self.app.telemetry.metrics;
+            metrics.serving(status == ServingStatus::Serving);
         }
         let outcome = outcome.map_err(|error| error.to_string());
         let line = self

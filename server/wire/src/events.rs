@@ -5,6 +5,7 @@
 mod detail;
 mod encoded;
 mod erasure;
+mod outcomes;
 mod quality;
 mod selector;
 mod stock;
@@ -17,6 +18,7 @@ use prost::Message;
 use self::detail::{detail, text};
 pub use self::encoded::{EncodedEvents, encode_behind, encode_one};
 pub use self::erasure::{event_without_buyer, without_buyer};
+pub use self::outcomes::{EndedPart, ended_parts};
 pub use self::quality::seller_facts;
 pub use self::selector::Selector;
 pub use self::stock::{NewsError, order_news};
