@@ -3,6 +3,7 @@
 pub mod address;
 pub mod database;
 pub mod health;
+pub mod schema;
 pub mod shell;
 pub mod tls;
 pub mod trust;

@@ -144,7 +144,7 @@ async fn begin(pool: &Pool, asked: &Deliver, name: &Name) -> anyhow::Result<Feed
         .checkout()
         .await
         .context("the database cannot be reached")?;
-    migrate::check(&mut conn).await?;
+    migrate::check_allowing(&mut conn, &asked.schema.allowed()).await?;
     let database = settings::read(&mut conn).await?;
     let feed = Feed::start(pool.clone(), database.partitions, FeedSettings::default());
     let ends = feed.ends().await?;

@@ -1,5 +1,6 @@
 //! The binary `belay`.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ use belay_server::caller_limits::command_line::CallerArguments;
 use belay_server::command_line::address::address;
 use belay_server::command_line::database::DatabaseArguments;
 use belay_server::command_line::health::Health;
+use belay_server::command_line::schema::SchemaArguments;
 use belay_server::command_line::shell;
 use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
 use belay_server::command_line::trust::{Believes, ProxyArguments};
@@ -116,6 +118,9 @@ struct Migrate {
     database: DatabaseArguments,
     #[command(flatten)]
     identity: IdentityArguments,
+    /// Say which migrations would run, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -165,6 +170,8 @@ struct Listen {
 struct Serve {
     #[command(flatten)]
     database: DatabaseArguments,
+    #[command(flatten)]
+    schema: SchemaArguments,
     #[command(flatten)]
     listen: Listen,
     /// Believe the headers `belay-role`, `belay-actor`, `belay-stores`, `belay-sellers`,
@@ -367,6 +374,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 &audited(telemetry, &audit)?,
             );
             settings.tls = tls;
+            settings.newer_schema = serve.schema.allowed();
             settings.stop_notice = serve.stop_notice;
             settings.retention = serve.retention.settings();
             settings.administration_address = serve.administration_grpc_address;
@@ -379,6 +387,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 None => Ok(()),
             }
         }
+        Subcommands::Migrate(asked) if asked.dry_run => tell_pending(&asked.database.url()?).await,
         Subcommands::Migrate(asked) => {
             let keys = asked.identity.read()?;
             let check = keys.map(|keys| check_value(keys.first()));
@@ -513,8 +522,34 @@ async fn migrate(
     database_url: &SecretString,
     identity_check: Option<[u8; 32]>,
 ) -> anyhow::Result<()> {
+    if migrate::is_missing(database_url).await? {
+        let created = migrate::create_database(database_url).await;
+        created.context(
+            "the database is not there, and this account cannot create it: CREATE DATABASE, by one that may, with \
+             CHARACTER SET utf8mb4",
+        )?;
+        tracing::info!("the database was not there and is created");
+    }
     let ran = migrate::run_for(database_url, identity_check).await?;
     tracing::info!(migrations = ran.len(), "the schema is this version's");
+    Ok(())
+}
+
+/// What `migrate` would do.
+async fn tell_pending(database_url: &SecretString) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let pending = if migrate::is_missing(database_url).await? {
+        writeln!(out, "the database is not there and would be created")?;
+        migrate::names()?
+    } else {
+        migrate::pending(database_url).await?
+    };
+    for name in &pending {
+        writeln!(out, "would run {name}")?;
+    }
+    if pending.is_empty() {
+        writeln!(out, "nothing would run: the schema is this release's")?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The composition root: it builds the server, starts its parts in order and stops them in order.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,8 +24,8 @@ use crate::db::clock::{self, Clock};
 use crate::db::pool::PoolSettings;
 use crate::db::pools::Pools;
 use crate::db::shares::{Share, Shares};
-use crate::db::probe::{self, Durability};
-use crate::db::{Conn, migrate, settings};
+use crate::db::{migrate, settings};
+use crate::doctor;
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
 use crate::feed::{Feed, FeedSettings};
@@ -55,6 +56,8 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     pub database_url: SecretString,
+    /// Versions of migrations of newer releases that the database may have.
+    pub newer_schema: BTreeSet<String>,
     /// Connections to the database, held open; divided as [`Shares`] says.
     pub connections: usize,
     pub lanes: u16,
@@ -100,6 +103,7 @@ impl ServerSettings {
     pub fn new(database_url: SecretString, authentication: Authentication) -> Self {
         Self {
             database_url,
+            newer_schema: BTreeSet::new(),
             connections: 16,
             lanes: 2,
             manual_clock: false,
@@ -418,23 +422,6 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-/// One line where a crash of the database's machine may lose what was acknowledged. That is
-/// somebody's choice: no failure.
-async fn tell_durability(connection: &mut Conn) {
-    match probe::durability(connection)
-        .await
-        .map(Durability::reductions)
-    {
-        Ok(None) => {}
-        Ok(Some(settings)) => tracing::warn!(
-            settings,
-            "reduced durability: a crash of the database's machine may lose acknowledged writes; \
-             sync_binlog=1 and innodb_flush_log_at_trx_commit=1 keep them"
-        ),
-        Err(error) => tracing::warn!(%error, "the durability of the database could not be read"),
-    }
-}
-
 async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
     let ServerSettings {
         connections,
@@ -454,7 +441,15 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         .checkout()
         .await
         .context("the database cannot be reached")?;
-    migrate::check(&mut connection).await?;
+    let newer = migrate::check_allowing(&mut connection, &settings.newer_schema).await?;
+    if !newer.is_empty() {
+        let migrations = newer.join(", ");
+        tracing::warn!(
+            migrations,
+            "the schema is newer than this release, which was told to allow it"
+        );
+    }
+    doctor::at_start(&mut connection).await?;
     let database = settings::read(&mut connection).await?;
     let (identity_keys, whereabouts) =
         IdentityKeys::of(&database.identity, settings.identity_keys.clone())?;
@@ -464,7 +459,6 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
              addresses, and write the chains of the feed anew; `belay identity-key` moves it out"
         );
     }
-    tell_durability(&mut connection).await;
     let clock = if settings.manual_clock {
         clock::start_manual(&mut connection).await?;
         Clock::Manual

@@ -1,7 +1,7 @@
 //! TLS: the provider of its cryptography, the files of its certificates, and the port's own. Knows no
 //! gRPC and no SQL.
 
-mod certificate;
+pub(crate) mod certificate;
 pub mod config;
 pub mod failures;
 pub mod front;

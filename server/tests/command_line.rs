@@ -266,6 +266,20 @@ async fn migrate_says_of_a_newer_schema_that_it_is_newer() {
     let (code, said) = run(SERVE);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("newer than this release"), "{said}");
+    assert!(said.contains("--allow-newer-schema"), "{said}");
+    let (code, said) = run(&["migrate", "--dry-run"]);
+    assert_eq!(code, Some(3), "{said}");
+    // By name, and no other.
+    let allowing = |name: &'static str| [SERVE, &["--allow-newer-schema", name]].concat();
+    let (code, said) = run(&allowing("9998_add_something"));
+    assert_eq!(code, Some(1), "{said}");
+    let arguments = allowing("9998_add_something,9999_add_more");
+    let mut server = Running::start(&database.url, &arguments);
+    server.address();
+    let (status, said) = server.stop();
+    assert!(status.success(), "{said}");
+    let told = "the schema is newer than this release, which was told to allow it";
+    assert!(said.contains(told) && said.contains("9999"), "{said}");
     // And of an older one what to do.
     let older = "DELETE FROM __diesel_schema_migrations WHERE version IN ('0001', '9999')";
     database.connect().await.batch_execute(older).await.unwrap();
@@ -275,6 +289,49 @@ async fn migrate_says_of_a_newer_schema_that_it_is_newer() {
         said.contains("`belay migrate` adds what is missing"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn migrate_creates_the_database_where_it_may_and_says_before_what_it_would_do() {
+    let database = TestDatabase::empty().await;
+    let drop = format!("DROP DATABASE {}", database.name);
+    database.connect().await.batch_execute(&drop).await.unwrap();
+    let run = |url: &SecretString, arguments: &[&str]| {
+        let mut belay = Command::new(env!("CARGO_BIN_EXE_belay"));
+        belay
+            .args(arguments)
+            .env_clear()
+            .env("BELAY_DATABASE_URL", url.expose_secret());
+        let output = belay.output().expect("it can be run");
+        let said =
+            [output.stdout, output.stderr].map(|said| String::from_utf8(said).expect("text"));
+        (output.status.code(), said.concat())
+    };
+    let (code, said) = run(&database.url, &["migrate", "--dry-run"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.starts_with(
+            "the database is not there and would be created\nwould run 0001_create_orders\n"
+        ),
+        "{said}"
+    );
+    let (_, again) = run(&database.url, &["migrate", "--dry-run"]);
+    assert_eq!(said, again, "nothing was changed");
+
+    let (code, said) = run(&database.url, &["migrate"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("the database was not there and is created"),
+        "{said}"
+    );
+    let (code, said) = run(&database.url, &["migrate", "--dry-run"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("nothing would run"), "{said}");
+    let last = "DELETE FROM __diesel_schema_migrations ORDER BY version DESC LIMIT 1";
+    database.connect().await.batch_execute(last).await.unwrap();
+    let (_, said) = run(&database.url, &["migrate", "--dry-run"]);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("would run "), "{said}");
 }
 
 #[tokio::test]

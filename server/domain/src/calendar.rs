@@ -90,6 +90,11 @@ impl Calendar {
         &self.time_zone
     }
 
+    /// None where no day is a holiday.
+    pub fn last_holiday(&self) -> Option<Date> {
+        self.holidays.last().copied()
+    }
+
     pub fn is_working_day(&self, day: Date) -> bool {
         !self.weekend.contains(&Weekday::from(day.weekday())) && !self.holidays.contains(&day)
     }

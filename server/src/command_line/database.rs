@@ -64,6 +64,11 @@ pub struct DatabaseArguments {
 }
 
 impl DatabaseArguments {
+    /// The files of certificates: those by which the database's is verified, and the one that is shown to it.
+    pub(crate) fn certificates(&self) -> [Option<&Path>; 2] {
+        [&self.database_tls_ca, &self.database_tls_cert].map(|file| file.as_deref())
+    }
+
     /// The URL with what the other arguments say as its parameters.
     pub fn url(&self) -> anyhow::Result<SecretString> {
         let url = match (&self.database_url, &self.database_url_file) {

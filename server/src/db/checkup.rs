@@ -1,6 +1,8 @@
 //! What `belay doctor` asks of a database: what it is, how it is set, and whether an account has each of its
 //! grants, tried without writing anything.
 
+use std::collections::HashMap;
+
 use diesel::QueryableByName;
 use diesel::sql_types::{Datetime, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -59,18 +61,34 @@ async fn named(conn: &mut Conn, query: &str, name: &str) -> Result<Option<String
     Ok(found.into_iter().next().map(|named| named.value))
 }
 
-/// A column of a table, for a statement that changes none of its rows.
-pub async fn some_column(conn: &mut Conn, table: &str) -> Result<Option<String>, DbError> {
-    const QUERY: &str = "SELECT COLUMN_NAME AS `Value` FROM information_schema.columns \
-        WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION LIMIT 1";
-    named(conn, QUERY, table).await
+/// The first column of each table that this account may see.
+pub async fn first_columns(conn: &mut Conn) -> Result<HashMap<String, String>, DbError> {
+    const QUERY: &str = "SELECT TABLE_NAME AS of_table, COLUMN_NAME AS of_column FROM information_schema.columns \
+        WHERE TABLE_SCHEMA = DATABASE() AND ORDINAL_POSITION = 1";
+    #[derive(QueryableByName)]
+    struct First {
+        #[diesel(sql_type = Text)]
+        of_table: String,
+        #[diesel(sql_type = Text)]
+        of_column: String,
+    }
+    let found: Vec<First> = diesel::sql_query(QUERY).load(conn).await?;
+    let columns = found.into_iter().map(|of| (of.of_table, of.of_column));
+    Ok(columns.collect())
 }
 
-/// Whether a statement may be made. It is checked in full and finds no row; what it might have done all
-/// the same is rolled back.
-pub async fn may(conn: &mut Conn, statement: &str) -> Result<(), DbError> {
+/// How transactions of this connection are isolated, such as READ-COMMITTED.
+pub async fn session_isolation(conn: &mut Conn) -> Result<String, DbError> {
+    const QUERY: &str = "SHOW SESSION VARIABLES WHERE Variable_name IN (?, 'tx_isolation')";
+    let isolation = named(conn, QUERY, "transaction_isolation").await?;
+    Ok(isolation.unwrap_or_default())
+}
+
+/// Whether statements, with a semicolon in between, may be made. They are checked in full and find no row;
+/// what they might have done all the same is rolled back.
+pub async fn may(conn: &mut Conn, statements: &str) -> Result<(), DbError> {
     conn.batch_execute("START TRANSACTION").await?;
-    let made = conn.batch_execute(statement).await;
+    let made = conn.batch_execute(statements).await;
     conn.batch_execute("ROLLBACK").await?;
     Ok(made?)
 }

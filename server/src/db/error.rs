@@ -327,6 +327,12 @@ pub(super) fn says_it_is_altered(text: &str) -> bool {
     ALTERED_TEXTS.iter().any(|altered| text.contains(altered))
 }
 
+/// Of the attempt to connect: the database that is named is not there. Who has no grant on it is told
+/// otherwise.
+pub(super) fn says_it_is_missing(text: &str) -> bool {
+    text.contains("Unknown database '") // 1049
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

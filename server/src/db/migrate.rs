@@ -62,7 +62,11 @@ fn describe(missing: &[String], unknown: &[String]) -> String {
     };
     let advice = match (missing, unknown) {
         (_, []) => Some("`belay migrate` adds what is missing".to_owned()),
-        _ => Some("the schema is newer than this release, which must not write to it".to_owned()),
+        _ => Some(
+            "the schema is newer than this release, which must not write to it; where what is new only adds something, \
+             --allow-newer-schema names it"
+                .to_owned(),
+        ),
     };
     let lists = [
         list("it lacks", missing),
@@ -121,6 +125,38 @@ pub async fn run_for(
     Ok(after.difference(&before).cloned().collect())
 }
 
+/// The names of the migrations that [`run`] would run, in their order. Nothing is changed, and nothing is
+/// waited for.
+pub async fn pending(url: &SecretString) -> Result<Vec<String>, MigrateError> {
+    let mut conn = pool::connect(url).await?;
+    let applied = applied(&mut conn).await?;
+    let known = known()?;
+    let versions: BTreeSet<String> = known.iter().map(|(version, _)| version.clone()).collect();
+    let unknown: Vec<String> = applied.difference(&versions).cloned().collect();
+    if !unknown.is_empty() {
+        return Err(MigrateError::Newer { unknown });
+    }
+    let pending = known
+        .into_iter()
+        .filter(|(version, _)| !applied.contains(version));
+    Ok(pending.map(|(_, name)| name).collect())
+}
+
+/// The names of all migrations of this release, in their order.
+pub fn names() -> Result<Vec<String>, MigrateError> {
+    Ok(known()?.into_iter().map(|(_, name)| name).collect())
+}
+
+/// Whether the server answers, and has no database of the name that the URL has. An account that has no
+/// grant on it is told so in other words.
+pub async fn is_missing(url: &SecretString) -> Result<bool, MigrateError> {
+    match pool::connect(url).await {
+        Ok(_) => Ok(false),
+        Err(error) if error::says_it_is_missing(&error.to_string()) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Runs one pending migration after the other, until one fails.
 async fn run_pending(conn: Conn) -> Result<(Conn, Result<(), String>), MigrateError> {
     // diesel's migrations are synchronous underneath.
@@ -151,7 +187,7 @@ async fn record_next(conn: &mut Conn) -> Result<(), MigrateError> {
     Ok(())
 }
 
-/// Creates the database that the URL names, unless it is there: for a machine of one's own.
+/// Creates the database that the URL names, unless it is there.
 pub async fn create_database(url: &SecretString) -> Result<(), MigrateError> {
     let url = url.expose_secret();
     let (server, name) = match url
@@ -208,6 +244,14 @@ async fn hold_lock(lock: &mut Conn) -> Result<(), MigrateError> {
 
 /// Refuses a database that lacks a migration of this release or has one that it does not know.
 pub async fn check(conn: &mut Conn) -> Result<(), SchemaError> {
+    check_allowing(conn, &BTreeSet::new()).await.map(|_| ())
+}
+
+/// The same, but for the versions of newer migrations that are allowed; says which of them it has.
+pub async fn check_allowing(
+    conn: &mut Conn,
+    allowed: &BTreeSet<String>,
+) -> Result<Vec<String>, SchemaError> {
     let known = known()?;
     let applied = applied(conn).await?;
     let missing = known
@@ -215,9 +259,10 @@ pub async fn check(conn: &mut Conn) -> Result<(), SchemaError> {
         .filter(|(version, _)| !applied.contains(version));
     let missing: Vec<String> = missing.map(|(_, name)| name.clone()).collect();
     let known: BTreeSet<String> = known.into_iter().map(|(version, _)| version).collect();
-    let unknown: Vec<String> = applied.difference(&known).cloned().collect();
+    let newer = applied.difference(&known).cloned();
+    let (newer, unknown): (Vec<String>, Vec<String>) = newer.partition(|of| allowed.contains(of));
     if missing.is_empty() && unknown.is_empty() {
-        Ok(())
+        Ok(newer)
     } else {
         Err(SchemaError::Mismatch { missing, unknown })
     }

@@ -15,6 +15,7 @@ use super::dead_letters::{self, Action, LIST_MAX, Selection};
 use super::receiver::parse_url;
 use super::retry::RetryPlan;
 use crate::command_line::database::DatabaseArguments;
+use crate::command_line::schema::SchemaArguments;
 use crate::db::held_events::EventPlace;
 use crate::db::{Conn, migrate, pool};
 
@@ -39,6 +40,8 @@ pub enum Start {
 pub struct Deliver {
     #[command(flatten)]
     pub database: DatabaseArguments,
+    #[command(flatten)]
+    pub schema: SchemaArguments,
     /// The name under which it is kept how far this is. Instances with one name share the events,
     /// and are to be started with the same arguments.
     #[arg(long, value_parser = id(ConsumerId::parse))]

@@ -63,7 +63,7 @@ fn dns(name: &GeneralName) -> Option<PeerName> {
 }
 
 /// When it expires, since the beginning of 1970.
-pub(super) fn expires(der: &[u8]) -> Result<Duration, String> {
+pub(crate) fn expires(der: &[u8]) -> Result<Duration, String> {
     let certificate = Certificate::from_der(der);
     let certificate =
         certificate.map_err(|error| format!("the certificate cannot be read: {error}"))?;
@@ -73,7 +73,7 @@ pub(super) fn expires(der: &[u8]) -> Result<Duration, String> {
 
 /// When a list of revoked certificates is to be followed by the next one, since the beginning of
 /// 1970; none where it does not say.
-pub(super) fn list_expires(der: &[u8]) -> Result<Option<Duration>, String> {
+pub(crate) fn list_expires(der: &[u8]) -> Result<Option<Duration>, String> {
     let list = <CertificateList>::from_der(der);
     let list = list.map_err(|error| format!("the list cannot be read: {error}"))?;
     let next = list.tbs_cert_list.next_update;
