@@ -1,9 +1,9 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 
-.PHONY: help run test bench proto roles image
+.PHONY: help run test bench proto configuration roles image
 
 help: ## Says what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Runs Belay on 127.0.0.1:50051 with a private MySQL; Ctrl-C stops both, the data stays
 	@server/dev/run.sh $(ARGS)
@@ -17,6 +17,9 @@ bench: ## Measures Belay beside a bare client on the same durable MySQL
 proto: ## Generates from the protos what is committed: proto/src/generated, and the reasons of the client's calls
 	@BELAY_PROTO_WRITE=1 cargo test --quiet -p belay-proto --test generated -- generated_files_are_current
 	@BELAY_PROTO_WRITE=1 cargo test --quiet -p belay-client --test reasons
+
+configuration: ## Writes docs/configuration.md: every setting, from the program itself
+	@cargo run --quiet -p belay-server --bin belay -- reference > docs/configuration.new && mv docs/configuration.new docs/configuration.md
 
 roles: ## Writes proto/ROLES.md: which roles may call what, and which fields they see
 	@BELAY_ROLES_WRITE=1 cargo test --quiet -p belay-wire --test roles -- the_manual_says_what_the_tables_say

@@ -1,7 +1,9 @@
 //! Groups of arguments that several commands of the binary take, and the rules between them.
 
 pub mod address;
+pub mod config_file;
 pub mod database;
+pub mod effective;
 pub mod health;
 pub mod schema;
 pub mod shell;

@@ -18,15 +18,19 @@ use belay_server::auth::key_file::{self, KeyFile};
 use belay_server::auth::{Authentication, Credentials};
 use belay_server::caller_limits::command_line::CallerArguments;
 use belay_server::command_line::address::address;
+use belay_server::command_line::config_file::{self, FromFile};
 use belay_server::command_line::database::DatabaseArguments;
+use belay_server::command_line::effective;
 use belay_server::command_line::health::Health;
 use belay_server::command_line::schema::SchemaArguments;
 use belay_server::command_line::shell;
 use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
 use belay_server::command_line::trust::{Believes, ProxyArguments};
 use belay_server::command_line::variables;
+use belay_server::db::address as database_address;
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
+use belay_server::db::shares::Shares;
 use belay_server::deliver::command_line::{DeadLetters, Deliver};
 use belay_server::doctor::Doctor;
 use belay_server::erase::Erase;
@@ -44,7 +48,7 @@ use belay_server::telemetry::logs::LogFormat;
 use belay_server::telemetry::{self, Telemetry};
 use belay_server::verify::Verify;
 use belay_server::{deliver, demo};
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -63,12 +67,19 @@ struct Cli {
         global = true
     )]
     log_format: LogFormat,
+    /// A file, in TOML, with the names of flags as keys, for what is given neither as a flag nor in the environment:
+    /// docs/configuration.md has all of them.
+    #[arg(long, env = config_file::VARIABLE, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Serve on a database that `migrate` has prepared.
     Serve(Box<Serve>),
+    /// Show the configuration that `serve` would have with these arguments, and where each value comes from, without
+    /// secrets; and check what a start checks before it looks at the database. Exit code 1 where it would not start.
+    CheckConfig(Box<Serve>),
     /// Bring the database's schema to this version.
     Migrate(Migrate),
     /// Migrate, make the store `demo` and serve it: for trying Belay out. Callers name their own
@@ -98,6 +109,9 @@ enum Subcommands {
     Doctor(Doctor),
     /// Print the version.
     Version,
+    /// Print the page of all settings, in Markdown.
+    #[command(hide = true)]
+    Reference,
     #[command(flatten)]
     People(PeopleCommand),
     /// Print completions of the command line for a shell.
@@ -315,13 +329,21 @@ fn projection(name: &str) -> Result<Projection, String> {
     Projection::parse(name).ok_or_else(|| format!("must be one of {}", names.join(", ")))
 }
 
+/// The arguments, or the file of them, are wrong.
+const EXIT_USAGE: u8 = 2;
 /// `migrate` has found a schema of a newer release and has changed nothing.
 const EXIT_SCHEMA_NEWER: u8 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, configuration) = match read_command_line() {
+        Ok(read) => read,
+        Err(code) => return code,
+    };
     belay_server::tls::install_provider();
+    if let Subcommands::CheckConfig(serve) = &cli.command {
+        return check_config(serve, &configuration).await;
+    }
     if let Subcommands::Verify(asked) = &cli.command {
         return verify(&cli, asked).await;
     }
@@ -335,13 +357,7 @@ async fn main() -> ExitCode {
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            #[expect(
-                clippy::print_stderr,
-                reason = "what a person asked for on the command line is answered there"
-            )]
-            {
-                eprintln!("belay: {error:#}");
-            }
+            say(&format!("belay: {error:#}"));
             match error.downcast_ref() {
                 Some(MigrateError::Newer { .. }) => ExitCode::from(EXIT_SCHEMA_NEWER),
                 Some(MigrateError::Database(_) | MigrateError::Busy | MigrateError::Failed(_))
@@ -349,6 +365,81 @@ async fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// Where each argument comes from.
+struct Configuration {
+    matches: ArgMatches,
+    from_file: FromFile,
+}
+
+/// The arguments, with those of the file. What is wrong has been told where this fails.
+fn read_command_line() -> Result<(Cli, Configuration), ExitCode> {
+    let command = Cli::command();
+    let is_set = |variable: &str| std::env::var_os(variable).is_some();
+    let named = std::env::var_os(config_file::VARIABLE);
+    let read = config_file::with_file(&command, std::env::args_os().collect(), is_set, named);
+    let (arguments, from_file) = read.map_err(|error| {
+        say(&format!("belay: {error}"));
+        ExitCode::from(EXIT_USAGE)
+    })?;
+    let matches = command.try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = parsed.unwrap_or_else(|error| {
+        if let Some(path) = from_file.path.as_ref().filter(|_| error.use_stderr()) {
+            let flags: Vec<&str> = from_file.flags.iter().map(String::as_str).collect();
+            let path = path.display();
+            say(&format!("{path} has given: {}", flags.join(", ")));
+        }
+        error.exit()
+    });
+    Ok((cli, Configuration { matches, from_file }))
+}
+
+/// A person has asked on the command line.
+fn say(text: &str) {
+    #[expect(
+        clippy::print_stderr,
+        reason = "what a person asked for on the command line is answered there"
+    )]
+    {
+        eprintln!("{text}");
+    }
+}
+
+/// What would be in force, and whether a start would take it.
+async fn check_config(serve: &Serve, configuration: &Configuration) -> ExitCode {
+    let command = Cli::command();
+    let of = command.find_subcommand("check-config");
+    let matches = configuration.matches.subcommand_matches("check-config");
+    if let (Some(of), Some(matches)) = (of, matches) {
+        let text = effective::effective(of, matches, &configuration.from_file);
+        // Where nobody reads it, the exit code still says the rest.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+    }
+    for variable in variables::unknown_now(&command) {
+        say(&format!(
+            "belay: no setting is called {variable}: the variable is not read"
+        ));
+    }
+    match check_serve(serve).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("belay: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a start checks before it looks at the database.
+async fn check_serve(serve: &Serve) -> anyhow::Result<()> {
+    let url = serve.database.url()?;
+    database_address::check(&url).context("the database's address")?;
+    let tls = serve.tls.settings()?;
+    authentication(serve, port_tls(tls.as_ref())).await?;
+    serve.listen.identity.read()?;
+    Shares::of(serve.listen.database_connections, serve.listen.lanes)?;
+    Ok(())
 }
 
 /// Its exit code says more than whether it failed.
@@ -430,7 +521,15 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Subcommands::DeadLetters(asked) => asked.run().await,
         // They have answered by their exit code before.
-        Subcommands::Verify(_) | Subcommands::Doctor(_) | Subcommands::People(_) => Ok(()),
+        Subcommands::Verify(_)
+        | Subcommands::Doctor(_)
+        | Subcommands::People(_)
+        | Subcommands::CheckConfig(_) => Ok(()),
+        Subcommands::Reference => {
+            let page = effective::reference(&Cli::command());
+            std::io::stdout().write_all(page.as_bytes())?;
+            Ok(())
+        }
         Subcommands::Completions { shell } => shell::completions(Cli::command(), shell),
         Subcommands::Man { command } => shell::man(Cli::command(), &command),
         Subcommands::Erase(asked) => asked.run().await,

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use clap::Command;
 
-/// Those of the client, and of those who develop Belay.
-const OTHERS: [&str; 5] = [
+/// Those of the client, one that is read and is no flag, for everybody sees flags, and those of who develops Belay.
+const OTHERS: [&str; 6] = [
+    crate::identity_keys::VARIABLE,
     "BELAY_ENDPOINT",
     "BELAY_TOKEN_FILE",
     "BELAY_TLS_CA",
@@ -43,10 +44,15 @@ fn collect(command: &Command, known: &mut BTreeSet<String>) {
     }
 }
 
+/// Those of this process.
+pub fn unknown_now(command: &Command) -> BTreeSet<String> {
+    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    unknown(command, names)
+}
+
 /// Says in the log which variables nobody knows.
 pub fn tell_unknown(command: &Command) {
-    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-    for name in unknown(command, names) {
+    for name in unknown_now(command) {
         tracing::warn!(
             variable = name,
             "no setting of this release is called so: the variable is not read"
@@ -68,6 +74,7 @@ mod tests {
             "BELAY_LANES",
             "BELAY_LANE",
             "BELAY_ENDPOINT",
+            "BELAY_IDENTITY_KEY",
             "BELAY_TEST_DATABASE_URL",
             "PATH",
             "belay_lanes",

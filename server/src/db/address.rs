@@ -103,6 +103,14 @@ impl From<AddressError> for DbError {
     }
 }
 
+/// Whether a URL names a database in a way that is taken. Reads the files that it names, and asks nobody.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(url: &SecretString) -> Result<(), AddressError> {
+    Address::parse(url).map(|_| ())
+}
+
 /// The address of a database.
 #[derive(Clone)]
 pub(super) struct Address {
