@@ -38,11 +38,13 @@ HAPROXY=$("$here/tools.sh" haproxy)
 ENVOY=$("$here/tools.sh" envoy)
 # The checker of the rules of alerts.
 PROMTOOL=$("$here/tools.sh" promtool)
+# What renders and lints deploy/.
+PYTHON_DEPLOY=$("$here/tools.sh" python-deploy)
 # The languages of the generated clients, and of a consumer of the feed.
 PYTHON_GRPC=$("$here/tools.sh" python-grpc)
 NODE=$("$here/tools.sh" node)
 NODE_PACKAGES=$("$here/tools.sh" node-packages)
-export GRPCURL NGINX HAPROXY ENVOY PROMTOOL PYTHON_GRPC NODE NODE_PACKAGES
+export GRPCURL NGINX HAPROXY ENVOY PROMTOOL PYTHON_DEPLOY PYTHON_GRPC NODE NODE_PACKAGES
 scratch=$(mktemp -d)
 stop_database() {
     "$here/mysql.sh" stop "$scratch" >&2 || true

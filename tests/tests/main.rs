@@ -22,6 +22,7 @@ mod database_tls;
 mod decisions;
 mod deliver;
 mod denials;
+mod deployment;
 mod differential;
 mod doctor;
 mod engine;
