@@ -87,7 +87,7 @@ async fn a_caller_is_whom_the_headers_name_where_they_are_believed() {
     let proxy = Authentication::TrustedHeaders;
     assert!(matches!(
         by(proxy.clone(), &nobody).await,
-        Err(CallError::RoleNotAllowed { .. })
+        Err(CallError::RoleUnknown { .. })
     ));
     assert_eq!(by(proxy, &ann).await.unwrap(), support);
 }

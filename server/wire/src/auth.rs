@@ -23,6 +23,10 @@ pub enum AuthError {
     RoleNotAllowed {
         role: String,
     },
+    /// There is no such role, or none is named.
+    RoleUnknown {
+        role: String,
+    },
     /// Who sees some orders of a store decides nothing about all of them.
     OutOfScope,
     /// Of headers that name a caller.
@@ -35,6 +39,7 @@ impl From<AuthError> for CallError {
             AuthError::MethodUnknown => CallError::MethodUnknown,
             AuthError::CallerUnknown => CallError::CallerUnknown,
             AuthError::RoleNotAllowed { role } => CallError::RoleNotAllowed { role },
+            AuthError::RoleUnknown { role } => CallError::RoleUnknown { role },
             AuthError::OutOfScope => CallError::OutOfScope,
             AuthError::InvalidHeaders(violations) => CallError::invalid_fields(violations),
         }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
+use belay_domain::actor::Role;
 use belay_domain::document::DocumentError;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::feed::PositionError;
@@ -130,6 +131,8 @@ pub enum CallError {
     },
     #[error("the role {role:?} may not do this")]
     RoleNotAllowed { role: String },
+    #[error("{}", no_such_role(role))]
+    RoleUnknown { role: String },
     #[error("the server has more work than it takes in; nothing was done")]
     Overloaded,
     #[error("there is no store {store}")]
@@ -182,6 +185,16 @@ pub enum CallError {
     /// A bug; the text is for the log alone.
     #[error("{0}")]
     Internal(String),
+}
+
+/// With all that there are, for who wrote another one.
+fn no_such_role(role: &str) -> String {
+    let roles: Vec<&str> = Role::CALLERS.iter().map(|role| role.name()).collect();
+    let roles = roles.join(", ");
+    match role {
+        "" => format!("no role is named; roles are {roles}"),
+        role => format!("there is no role {role:?}; roles are {roles}"),
+    }
 }
 
 impl CallError {
@@ -264,7 +277,9 @@ impl CallError {
             CallError::CallerUnknown => ErrorReason::CallerUnknown,
             CallError::SessionEnded => ErrorReason::SessionEnded,
             CallError::CallerLimit { .. } => ErrorReason::CallerLimit,
-            CallError::RoleNotAllowed { .. } => ErrorReason::RoleNotAllowed,
+            CallError::RoleNotAllowed { .. } | CallError::RoleUnknown { .. } => {
+                ErrorReason::RoleNotAllowed
+            }
             CallError::Overloaded => ErrorReason::Overloaded,
             CallError::StoreNotFound { .. } => ErrorReason::StoreNotFound,
             CallError::WarehouseNotFound { .. } => ErrorReason::WarehouseNotFound,
@@ -312,7 +327,9 @@ impl CallError {
             CallError::MessageTooLarge { limit_bytes } => {
                 one("limit_bytes", limit_bytes.to_string())
             }
-            CallError::RoleNotAllowed { role } => one("role", role),
+            CallError::RoleNotAllowed { role } | CallError::RoleUnknown { role } => {
+                one("role", role)
+            }
             CallError::StoreNotFound { store } | CallError::StoreAlreadyExists { store } => {
                 one("store_id", store)
             }

@@ -43,7 +43,7 @@ pub fn named(headers: &HeaderMap, set_by: SetBy) -> Result<Caller, AuthError> {
         (Some(text), SetBy::Anybody | SetBy::Proxy) => (role_named(text)?, ""),
         (None, SetBy::Anybody) => (Role::Operator, "dev"),
         (None, SetBy::Proxy) => {
-            return Err(AuthError::RoleNotAllowed {
+            return Err(AuthError::RoleUnknown {
                 role: String::new(),
             });
         }
@@ -102,7 +102,7 @@ fn role_named(text: &str) -> Result<Role, AuthError> {
         .iter()
         .copied()
         .find(|role| role.name() == name);
-    role.ok_or_else(|| AuthError::RoleNotAllowed {
+    role.ok_or_else(|| AuthError::RoleUnknown {
         role: text.chars().take(ECHO_CHARS_MAX).collect(),
     })
 }
@@ -204,6 +204,7 @@ mod tests {
     use belay_domain::ids::OrderId;
 
     use super::*;
+    use crate::status::CallError;
 
     fn headers(entries: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -266,7 +267,7 @@ mod tests {
         let nobody = headers(&[(STORES, "demo")]);
         assert!(matches!(
             named(&nobody, SetBy::Proxy),
-            Err(AuthError::RoleNotAllowed { .. })
+            Err(AuthError::RoleUnknown { .. })
         ));
         let scope = Scope {
             stores: only(StoreId::parse, &["demo"]),
@@ -370,9 +371,13 @@ mod tests {
         for role in ["BUYER", "SYSTEM", "ROOT", "", "é"] {
             let refused = named(&headers(&[(ROLE, role)]), SetBy::Anybody);
             assert!(
-                matches!(refused, Err(AuthError::RoleNotAllowed { .. })),
+                matches!(refused, Err(AuthError::RoleUnknown { .. })),
                 "{role}"
             );
+            let told = CallError::from(refused.unwrap_err()).to_string();
+            let roles = "; roles are STOREFRONT, SELLER, WAREHOUSE, CARRIER, PAYMENTS, SUPPORT, OPERATOR, AUDITOR";
+            assert!(told.ends_with(roles), "{told}");
+            assert!(told.contains(role) || role == "é", "{told}");
         }
         assert!(OrderId::parse("\0").is_err(), "what is no ASCII is no id");
     }
