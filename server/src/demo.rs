@@ -106,8 +106,24 @@ pub fn lines(grpcurl: &str, address: SocketAddr, order: &str) -> [String; 3] {
     ]
 }
 
-/// Prints the lines, about an order of a new name.
-pub fn greet(grpcurl: &str, address: SocketAddr) {
+/// What a person may do next: read what happened to the order, and why, and look around.
+fn next_steps(grpcurl: &str, address: SocketAddr, order: &str) -> [String; 4] {
+    let belay = |what: &str| {
+        format!(
+            "BELAY_ENDPOINT=http://{address} BELAY_STORE={STORE} BELAY_ROLE=SUPPORT belay {what}"
+        )
+    };
+    [
+        belay(&format!("history {order}")),
+        belay(&format!("explain {order}")),
+        format!("{grpcurl} -plaintext {address} list"),
+        format!("{grpcurl} -plaintext {address} describe belay.v1.CancellationService"),
+    ]
+}
+
+/// Prints the lines, about an order of a new name, and what else there is: where the data is, and where a
+/// scraper asks, if it may.
+pub fn greet(grpcurl: &str, address: SocketAddr, database: &str, admin: Option<SocketAddr>) {
     let order = format!("demo-{}", fastrand::u32(100_000..1_000_000));
     #[expect(
         clippy::print_stdout,
@@ -119,5 +135,17 @@ pub fn greet(grpcurl: &str, address: SocketAddr) {
         for line in lines(grpcurl, address, &order) {
             println!("{line}\n");
         }
+        println!(
+            "Then read what happened and why, and which calls there are, with their manual:\n"
+        );
+        for line in next_steps(grpcurl, address, &order) {
+            println!("{line}");
+        }
+        println!("\nThe data stays in {database}.");
+        match admin {
+            Some(admin) => println!("Metrics are at http://{admin}/metrics."),
+            None => println!("Metrics are at --admin-listen ADDRESS, where it is given."),
+        }
+        println!("`belay help` has all commands. Ctrl-C stops the server.\n");
     }
 }

@@ -507,7 +507,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 return Ok(());
             };
             demo::prepare(server.address()).await?;
-            demo::greet(&dev.grpcurl, server.address());
+            let shown = effective::without_password(dev.database.url()?.expose_secret());
+            demo::greet(
+                &dev.grpcurl,
+                server.address(),
+                &shown,
+                server.admin_address(),
+            );
             serve_until_stopped(server, stop).await
         }
         Subcommands::HashSecret => print_hash(),
