@@ -57,6 +57,7 @@ mod refunds;
 mod replay;
 mod retention;
 mod roles;
+mod rolling;
 mod rush;
 mod s000_independent_site;
 mod s001_cross_border_declaration;

@@ -25,7 +25,7 @@ use tonic::{Code, Status};
 
 /// A kind of proxy, and how it is set up with nothing but what it needs.
 #[derive(Debug)]
-struct Program {
+pub(crate) struct Program {
     /// Where the tests find the program, and what it is called.
     variable: &'static str,
     name: &'static str,
@@ -65,7 +65,7 @@ http {
     header_bytes_max: 4 * 1024,
 };
 
-const HAPROXY: Program = Program {
+pub(crate) const HAPROXY: Program = Program {
     variable: "HAPROXY",
     name: "haproxy",
     configuration: "
@@ -131,7 +131,7 @@ static_resources:
 
 /// A proxy in front of one server. It ends with the test.
 #[derive(Debug)]
-struct Proxy {
+pub(crate) struct Proxy {
     folder: PathBuf,
     address: SocketAddr,
     _process: Child,
@@ -139,6 +139,14 @@ struct Proxy {
 
 impl Proxy {
     async fn start(program: &Program, server: SocketAddr) -> Self {
+        let configuration = program.configuration;
+        let configuration = configuration.replace("SERVER_PORT", &server.port().to_string());
+        let configuration = configuration.replace("SERVER_ADDRESS", &server.to_string());
+        Self::configured(program, &configuration).await
+    }
+
+    /// In which `LISTEN_PORT` and `FOLDER` stand for what they say.
+    pub(crate) async fn configured(program: &Program, configuration: &str) -> Self {
         let Program { variable, name, .. } = program;
         let path = std::env::var(variable).unwrap_or_else(|_| {
             panic!(
@@ -154,12 +162,10 @@ impl Proxy {
         drop(listener);
         let filled = |text: &str| {
             let text = text.replace("LISTEN_PORT", &address.port().to_string());
-            let text = text.replace("SERVER_PORT", &server.port().to_string());
-            text.replace("SERVER_ADDRESS", &server.to_string())
-                .replace("FOLDER", &folder.display().to_string())
+            text.replace("FOLDER", &folder.display().to_string())
         };
         for file in ["configuration", "configuration.yaml"] {
-            fs::write(folder.join(file), filled(program.configuration)).expect("a file");
+            fs::write(folder.join(file), filled(configuration)).expect("a file");
         }
         let mut command = Command::new(path);
         command
@@ -187,7 +193,7 @@ impl Proxy {
         }
     }
 
-    fn raw(&self) -> Raw {
+    pub(crate) fn raw(&self) -> Raw {
         Raw::to(self.address)
     }
 }
