@@ -24,7 +24,6 @@ macro_rules! changing {
         }
 
         /// Whether `after` differs only in columns that may change.
-        #[expect(clippy::clone_on_copy, reason = "most of them are")]
         fn may_become(before: &OrderRow, after: &OrderRow) -> bool {
             *before == OrderRow { $($column: before.$column.clone(),)* ..after.clone() }
         }
