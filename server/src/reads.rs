@@ -348,8 +348,12 @@ impl Reader {
         asks: Vec<About>,
         tell: oneshot::Sender<Early>,
     ) -> Result<Read, DbError> {
-        if let Some(read) = self.at_once(&asks).await? {
-            return Ok(read);
+        match self.at_once(&asks).await {
+            Ok(Some(read)) => return Ok(read),
+            Ok(None) => {}
+            // The database has given way to another one, which a new connection may find.
+            Err(error) if error.kind() == ErrorKind::ReadOnly => {}
+            Err(error) => return Err(error),
         }
         let mut conn = Snapshot::begin(&self.pool).await?;
         let read = async {

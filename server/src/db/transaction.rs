@@ -17,13 +17,17 @@ pub async fn begin_write(conn: &mut Conn) -> Result<(), DbError> {
     Ok(AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN").await?)
 }
 
-/// A statement without a result that only a server which takes writes executes: it costs no answer
+/// An expression that is 0 on a server which takes writes and fails on all others: it costs no answer
 /// of its own, in whatever statement it is sent with. `super_read_only` sets `read_only` too.
 macro_rules! takes_writes {
     () => {
-        "DO IF(@@GLOBAL.read_only, (SELECT 1 UNION SELECT 2), 0)"
+        "IF(@@GLOBAL.read_only, (SELECT 1 UNION SELECT 2), 0)"
     };
 }
+
+/// [`takes_writes`], for statements that are put together elsewhere. Their errors pass
+/// [`as_read_only`].
+pub(super) const TAKES_WRITES: &str = takes_writes!();
 
 /// Begins a transaction in which all statements see the database as it is now. At READ COMMITTED
 /// each statement sees a moment of its own, and an order read by two of them may be two halves of
@@ -35,7 +39,7 @@ macro_rules! takes_writes {
 pub async fn begin_snapshot(conn: &mut Conn) -> Result<(), DbError> {
     const SNAPSHOT: &str = concat!(
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
-         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY; ",
+         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY; DO ",
         takes_writes!()
     );
     let begun = AnsiTransactionManager::begin_transaction_sql(conn, SNAPSHOT).await;
@@ -44,14 +48,14 @@ pub async fn begin_snapshot(conn: &mut Conn) -> Result<(), DbError> {
 
 /// Fails with `ReadOnly` on a server that takes no writes.
 pub async fn check_takes_writes(conn: &mut Conn) -> Result<(), DbError> {
-    let checked = conn.batch_execute(takes_writes!()).await;
+    let checked = conn.batch_execute(concat!("DO ", takes_writes!())).await;
     checked.map_err(as_read_only)
 }
 
 /// How the server says that it takes no writes, asked by [`takes_writes`].
 const TWO_ROWS: &str = "Subquery returns more than 1 row"; // 1242
 
-fn as_read_only(source: DieselError) -> DbError {
+pub(super) fn as_read_only(source: DieselError) -> DbError {
     if let DieselError::DatabaseError(_, information) = &source
         && information.message() == TWO_ROWS
     {

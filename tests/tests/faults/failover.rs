@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 
-use belay_client::{Kind, RequestId, Store};
+use belay_client::model::{OrderState, PaymentFact};
+use belay_client::{CallError, Kind, RequestId, Role, Store};
 use belay_tests::instance::{Instance, Service, literal, session, storefront};
-use belay_tests::shop::new_order;
+use belay_tests::shop::{TOTAL, eur, new_order};
 use belay_tests::until;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
@@ -124,38 +125,62 @@ async fn switch(from: &mut Member, to: &mut Member, forwarder: &Forwarder) {
     from.follow(to.port).await;
 }
 
-/// Places an order at one server and reads it at the other, until told to stop.
-async fn place_and_read(write: &Store, read: &Store, placed: &AtomicUsize, stop: &AtomicBool) {
+/// Whether a write was acknowledged; what fails otherwise than it may is a defect.
+fn is_written<C>(written: Result<(), CallError<C>>, order_id: &str) -> Option<()> {
+    let Err(error) = written else { return Some(()) };
+    let kind = belay_client::Error::from(error).kind();
+    // It was placed by an attempt whose answer was lost.
+    let is_expected = [Kind::Unavailable, Kind::OutcomeUnknown, Kind::AlreadyExists];
+    assert!(is_expected.contains(&kind), "{order_id}: {kind:?}");
+    (kind == Kind::AlreadyExists).then_some(())
+}
+
+/// Reads an order that was told to be in this state.
+async fn read_until(read: &Store, order_id: &str, state: OrderState) {
+    until("the order is read", async || {
+        match read.get_order(order_id).await {
+            Ok(order) => {
+                assert_eq!(order.state, state, "{order_id}: an answer of before");
+                Some(())
+            }
+            Err(error) => {
+                let error = belay_client::Error::from(error);
+                assert_eq!(error.kind(), Kind::Unavailable, "{order_id}: {error}");
+                None
+            }
+        }
+    })
+    .await;
+}
+
+/// Places an order at one server and reads it at the other, pays it and reads that, until told to stop.
+pub(super) async fn write_and_read(
+    write: &Store,
+    read: &Store,
+    placed: &AtomicUsize,
+    stop: &AtomicBool,
+) {
     while !stop.load(Ordering::Relaxed) {
         let order_id = format!("O-{}", RequestId::mint());
         until("the order is placed", async || {
-            match new_order(write, &order_id).await {
-                Ok(_) => Some(()),
-                Err(error) => {
-                    let kind = belay_client::Error::from(error).kind();
-                    // It was placed by an attempt whose answer was lost.
-                    let is_expected =
-                        [Kind::Unavailable, Kind::OutcomeUnknown, Kind::AlreadyExists];
-                    assert!(is_expected.contains(&kind), "{order_id}: {kind:?}");
-                    (kind == Kind::AlreadyExists).then_some(())
-                }
-            }
+            is_written(new_order(write, &order_id).await.map(drop), &order_id)
         })
         .await;
-        until("the order is read", async || {
-            match read.get_order(order_id.as_str()).await {
-                Ok(order) => {
-                    assert_eq!(order.order_id.as_str(), order_id);
-                    Some(())
-                }
-                Err(error) => {
-                    let error = belay_client::Error::from(error);
-                    assert_eq!(error.kind(), Kind::Unavailable, "{order_id}: {error}");
-                    None
-                }
-            }
+        read_until(read, &order_id, OrderState::AwaitingPayment).await;
+        let till = write.with_role(Role::Payments, "psp").expect("a role");
+        let (payment, event) = (format!("pay-{order_id}"), format!("evt-{order_id}"));
+        until("the order is paid", async || {
+            let paid = till.record_payment(
+                order_id.as_str(),
+                payment.as_str(),
+                event.as_str(),
+                PaymentFact::Captured,
+            );
+            let paid = paid.amount(eur(TOTAL)).method("CREDIT_CARD").await;
+            is_written(paid.map(drop), &order_id)
         })
         .await;
+        read_until(read, &order_id, OrderState::ToShip).await;
         placed.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -204,8 +229,8 @@ async fn whoever_was_told_of_a_write_reads_it_after_a_switch_of_the_primary() {
         stop.store(true, Ordering::Relaxed);
     };
     tokio::join!(
-        place_and_read(&to_left, &to_right, &placed, &stop),
-        place_and_read(&to_right, &to_left, &placed, &stop),
+        write_and_read(&to_left, &to_right, &placed, &stop),
+        write_and_read(&to_right, &to_left, &placed, &stop),
         switches
     );
     eprintln!("{} orders", placed.load(Ordering::Relaxed));

@@ -15,6 +15,7 @@ use crate::db::columns::{At, Bytes};
 use crate::db::error::DbError;
 use crate::db::schema::orders;
 use crate::db::statement::{KEYS_MAX, SysDate, one_of, push_keys};
+use crate::db::transaction::{self, TAKES_WRITES};
 
 /// An order's row, locked until the transaction ends.
 #[derive(Debug, Clone)]
@@ -61,6 +62,9 @@ pub async fn lock(
 
 /// The rows of these orders as they are, without a lock, each with the database's time. Up to
 /// `KEYS_MAX` of them are of one moment.
+///
+/// It fails with `ReadOnly` on a server that takes no writes, as a snapshot does. The server asks
+/// itself that after the statement has come: what was written elsewhere before that is not missed.
 pub(crate) async fn read_timed(
     conn: &mut Conn,
     keys: &[OrderKey],
@@ -68,7 +72,8 @@ pub(crate) async fn read_timed(
     let mut read = Vec::with_capacity(keys.len());
     for keys in keys.chunks(KEYS_MAX) {
         let on_locked = None;
-        let rows: Vec<(OrderRow, At)> = SelectOrders { keys, on_locked }.load(conn).await?;
+        let rows = SelectOrders { keys, on_locked }.load(conn).await;
+        let rows: Vec<(OrderRow, At)> = rows.map_err(transaction::as_read_only)?;
         read.extend(rows);
     }
     Ok(read)
@@ -100,11 +105,16 @@ impl QueryFragment<Mysql> for SelectOrders<'_> {
         SysDate.walk_ast(out.reborrow())?;
         out.push_sql(" FROM `orders` FORCE INDEX (PRIMARY) WHERE `orders`.`order_key`");
         push_keys(&mut out, self.keys)?;
-        out.push_sql(match self.on_locked {
-            Some(OnLocked::Fail) => " FOR UPDATE NOWAIT",
-            Some(OnLocked::Wait) => " FOR UPDATE",
-            None => "",
-        });
+        match self.on_locked {
+            Some(OnLocked::Fail) => out.push_sql(" FOR UPDATE NOWAIT"),
+            Some(OnLocked::Wait) => out.push_sql(" FOR UPDATE"),
+            // A server that takes no writes refuses the locks by itself.
+            None => {
+                out.push_sql(" AND ");
+                out.push_sql(TAKES_WRITES);
+                out.push_sql(" = 0");
+            }
+        }
         Ok(())
     }
 }
