@@ -31,7 +31,7 @@ use crate::db::clock::Clock;
 use crate::db::outlines::Outline;
 use crate::db::pool::Pool;
 use crate::db::snapshot::Snapshot;
-use crate::db::{DbError, ErrorKind, aggregate, outlines};
+use crate::db::{DbError, ErrorKind, aggregate, outlines, unless_gone};
 use crate::fair_queue::{Inbox, Pushed};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
@@ -328,13 +328,16 @@ impl Reader {
         asks: Vec<About>,
         tell: oneshot::Sender<Early>,
     ) -> impl Future<Output = Result<Read, ReadError>> + use<> {
-        let reader = self.clone();
+        let (reader, pool) = (self.clone(), self.pool.clone());
         let read = tokio::time::timeout(READ_MAX, async move { reader.snapshot(asks, tell).await });
         let read = self.tasks.spawn(read.in_current_span());
-        async {
+        async move {
             match read.await {
                 Ok(Ok(read)) => Ok(read?),
-                Ok(Err(_)) => Err(ReadError::TimedOut),
+                Ok(Err(_)) => {
+                    pool.outdate();
+                    Err(ReadError::TimedOut)
+                }
                 Err(error) => {
                     tracing::error!(%error, "a read died");
                     Err(ReadError::Died)
@@ -352,7 +355,7 @@ impl Reader {
             Ok(Some(read)) => return Ok(read),
             Ok(None) => {}
             // The database has given way to another one, which a new connection may find.
-            Err(error) if error.kind() == ErrorKind::ReadOnly => {}
+            Err(error) if error.is_of_another_primary() => {}
             Err(error) => return Err(error),
         }
         let mut conn = Snapshot::begin(&self.pool).await?;
@@ -391,6 +394,7 @@ impl Reader {
         }
         let keys = keys_of(asks.iter());
         let mut conn = self.pool.checkout().await?;
+        let gone = conn.gone();
         let read = async {
             let Some((orders, now)) = aggregate::read_at_once(&mut conn, &keys).await? else {
                 return Ok(None);
@@ -403,7 +407,7 @@ impl Reader {
             let shared = orders.map(|(key, order)| (key, Arc::new(order)));
             Ok(Some((shared.collect(), now)))
         };
-        let read = read.await;
+        let read = unless_gone(gone, read).await;
         conn.finish_with(read)
     }
 }

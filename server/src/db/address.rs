@@ -1,25 +1,37 @@
 //! The address of a database, read from its URL: where the database is, who connects, and how the
 //! connection is protected.
 //!
+//! A URL may name several places, `mysql://user@a:3306,b:3306,c:3306/belay`: members of a group, or
+//! a primary and its replicas. Which of them is the primary is found out (`primary`), and found out
+//! anew when it is another one.
+//!
 //! The driver's own parameters of TLS are not taken. They can say less than MySQL's, and one that
 //! is left out counts as "check nothing". Those here are MySQL's own: `ssl-mode`, `ssl-ca`,
 //! `ssl-cert` and `ssl-key`.
 
+mod place;
+mod primary;
+mod session;
 mod tls;
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
-use diesel_async::AsyncMysqlConnection;
-use mysql_async::{DriverError, Opts, OptsBuilder, UrlError};
+use mysql_async::UrlError;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use self::tls::Tls;
+use self::place::Place;
+use self::primary::Primary;
+pub use self::session::Standing;
 use super::Conn;
-use super::error::{self, DbError, ErrorKind};
+use super::error::{DbError, ErrorKind};
+
+/// Places that one URL may name. A group has nine members at most.
+pub const PLACES_MAX: usize = 9;
 
 /// The way in which a connection to the database is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -90,6 +102,12 @@ pub enum AddressError {
     Unused { mode: TlsMode, file: &'static str },
     #[error("a socket file is not encrypted: ssl-mode must be DISABLED, or left out")]
     Socket,
+    #[error("it names more than {PLACES_MAX} places")]
+    TooMany,
+    #[error("it names {0} twice")]
+    SamePlace(String),
+    #[error("a socket file is one place, and several are named")]
+    SocketOfSeveral,
     #[error("a password in clear (enable_cleartext_plugin) needs TLS")]
     ClearPassword,
 }
@@ -109,23 +127,6 @@ impl From<AddressError> for DbError {
 /// What is wrong with it.
 pub fn check(url: &SecretString) -> Result<(), AddressError> {
     Address::parse(url).map(|_| ())
-}
-
-/// The address of a database.
-#[derive(Clone)]
-pub(super) struct Address {
-    opts: Opts,
-    tls: Option<Tls>,
-}
-
-/// Without the password.
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Address")
-            .field("host", &self.opts.ip_or_hostname())
-            .field("tls", &self.tls)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Parameters that the driver reads and Belay leaves to it.
@@ -226,82 +227,52 @@ fn mode(text: &str) -> Result<TlsMode, AddressError> {
     })
 }
 
-impl Address {
-    /// Reads a URL.
-    pub(super) fn parse(url: &SecretString) -> Result<Self, AddressError> {
-        let text = url.expose_secret();
-        if !text.starts_with("mysql://") {
-            return Err(AddressError::Scheme);
-        }
-        let malformed = |error: String| AddressError::Malformed(error);
-        let mut url = Url::parse(text).map_err(|error| malformed(error.to_string()))?;
-        if url.fragment().is_some() {
-            return Err(malformed("it has a #".to_owned()));
-        }
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(AddressError::Scheme);
-        }
-        let parameters = Parameters::read(&url)?;
-        url.query_pairs_mut()
-            .clear()
-            .extend_pairs(&parameters.drivers);
-        let opts = Opts::from_url(url.as_str()).map_err(refused)?;
-        let tls = Tls::choose(&opts, parameters)?;
-        if opts.enable_cleartext_plugin() && tls.is_none() {
-            return Err(AddressError::ClearPassword);
-        }
-        Ok(Self { opts, tls })
-    }
-
-    /// Connects. The files of TLS are read each time, so that a certificate that was renewed is
-    /// taken over.
-    pub(super) async fn connect(&self) -> Result<Conn, DbError> {
-        let mut builder = OptsBuilder::from_opts(self.opts.clone())
-            .prefer_socket(false)
-            // diesel keeps the statements, and expects an UPDATE to count the rows that it matched.
-            .stmt_cache_size(0)
-            .client_found_rows(true);
-        if let Some(tls) = self.tls.clone() {
-            crate::tls::install_provider();
-            let options = tokio::task::spawn_blocking(move || tls.options()).await;
-            let options = options.map_err(|error| unreachable(error.to_string()))?;
-            builder = builder.ssl_opts(options.map_err(unreachable)?);
-        }
-        let connected = mysql_async::Conn::new(builder).await;
-        let conn = connected.map_err(|error| self.refusal(error))?;
-        Ok(AsyncMysqlConnection::try_from(conn).await?)
-    }
-
-    fn refusal(&self, error: mysql_async::Error) -> DbError {
-        use mysql_async::{Error, IoError};
-        let message = match error {
-            Error::Server(error) => {
-                return DbError::Connect {
-                    kind: error::kind_of_text(&error.message),
-                    message: error.message,
-                };
-            }
-            Error::Driver(DriverError::NoClientSslFlagFromServer) => {
-                "the server offers no TLS, which is required".to_owned()
-            }
-            Error::Io(IoError::Tls(error)) => format!("TLS: {error}"),
-            // rustls's errors come wrapped.
-            Error::Io(IoError::Io(error)) => match error.get_ref() {
-                Some(inner) if inner.is::<rustls::Error>() => format!("TLS: {inner}"),
-                Some(_) | None => error.to_string(),
-            },
-            Error::Driver(error) => error.to_string(),
-            Error::Other(error) => error.to_string(),
-            Error::Url(error) => error.to_string(),
-        };
-        unreachable(message)
-    }
+/// The address of a database: the places where it may be found. Clones share what is known of them.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    places: Arc<[Place]>,
+    primary: Arc<Primary>,
 }
 
-fn unreachable(message: String) -> DbError {
-    DbError::Connect {
-        kind: ErrorKind::Unavailable,
-        message,
+impl Address {
+    /// Reads a URL. What follows its hosts is said of each of them.
+    pub(super) fn parse(url: &SecretString) -> Result<Self, AddressError> {
+        let text = url.expose_secret();
+        let rest = text.strip_prefix("mysql://").ok_or(AddressError::Scheme)?;
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let (account, hosts) = match authority.rsplit_once('@') {
+            Some((account, hosts)) => (format!("{account}@"), hosts),
+            None => (String::new(), authority),
+        };
+        let hosts: Vec<&str> = hosts.split(',').collect();
+        if hosts.len() > PLACES_MAX {
+            return Err(AddressError::TooMany);
+        }
+        let mut places = Vec::with_capacity(hosts.len());
+        for host in hosts {
+            let place = Place::parse(&format!("mysql://{account}{host}{path}"))?;
+            if places.iter().any(|other: &Place| other.name == place.name) {
+                return Err(AddressError::SamePlace(place.name));
+            }
+            places.push(place);
+        }
+        if places.len() > 1 && places.iter().any(Place::is_socket) {
+            return Err(AddressError::SocketOfSeveral);
+        }
+        Ok(Self {
+            places: places.into(),
+            primary: Arc::default(),
+        })
+    }
+
+    /// A session with the database; where several places are given, with the one that takes writes.
+    pub(super) async fn connect(&self, lock_wait_max: Duration) -> Result<Conn, DbError> {
+        self.primary.connect(&self.places, lock_wait_max).await
+    }
+
+    /// What is known of where the primary is, and which connections are not to be used any more.
+    pub(super) fn primary(&self) -> &Primary {
+        &self.primary
     }
 }
 

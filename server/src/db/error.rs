@@ -130,6 +130,8 @@ pub enum DbError {
     PoolExhausted { waited_ms: u128 },
     #[error("the database did not answer within {waited_ms} ms")]
     TimedOut { waited_ms: u128 },
+    #[error("the database has another primary, and the one before has not answered")]
+    Moved,
     #[error("{matched} of {expected} rows were at the version that was loaded")]
     VersionConflict { expected: usize, matched: usize },
     #[error("an UPDATE did not find all rows that it was made for: somebody else has changed one")]
@@ -143,7 +145,7 @@ impl DbError {
         match self {
             DbError::Database { kind, .. } | DbError::Connect { kind, .. } => *kind,
             DbError::PoolExhausted { .. } => ErrorKind::Unavailable,
-            DbError::TimedOut { .. } => ErrorKind::ConnectionLost,
+            DbError::TimedOut { .. } | DbError::Moved => ErrorKind::ConnectionLost,
             DbError::VersionConflict { .. } | DbError::Overtaken => ErrorKind::VersionConflict,
             DbError::Corrupt(_) => ErrorKind::Corrupt,
         }
@@ -156,6 +158,11 @@ impl DbError {
 
     pub fn is_transient(&self) -> bool {
         self.kind().is_transient()
+    }
+
+    /// The database has given way to another one, which a new connection may find at once.
+    pub fn is_of_another_primary(&self) -> bool {
+        matches!(self, DbError::Moved) || self.kind() == ErrorKind::ReadOnly
     }
 
     /// For an UPDATE that is guarded by versions. Connections count the rows that matched, not

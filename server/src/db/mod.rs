@@ -75,6 +75,7 @@ pub mod stores;
 pub mod summaries;
 pub mod transaction;
 pub mod warehouses;
+pub mod writable;
 pub mod writes;
 
 use std::future::Future;
@@ -98,6 +99,18 @@ pub(crate) async fn in_time<T, E: From<DbError>>(
         Err(_) => Err(E::from(DbError::TimedOut {
             waited_ms: ANSWER_MAX.as_millis(),
         })),
+    }
+}
+
+/// Drives work on a connection to its end, unless the connection is [gone](Checkout::gone) before.
+pub(crate) async fn unless_gone<T>(
+    gone: impl Future<Output = DbError>,
+    work: impl Future<Output = Result<T, DbError>>,
+) -> Result<T, DbError> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        error = gone => Err(error),
     }
 }
 

@@ -34,16 +34,7 @@ const IDLE_MAX: Duration = Duration::from_secs(600);
 /// How often the pool is searched for connections to close.
 const REAP_EVERY: Duration = Duration::from_secs(30);
 
-/// One statement list, sent at once, because a list of init statements would be run in reverse
-/// order.
-///
-/// A dropped transaction that waits for a lock keeps the locks it has until that wait ends: hence
-/// the short wait. Errors are told apart by their English texts: hence the messages.
-const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-    SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
-    time_zone = '+00:00', lc_messages = 'en_US'";
-
-/// How long a statement waits for a lock; see [`SESSION`].
+/// How long a statement waits for a lock; see `address::session`.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The settings of a pool.
@@ -79,17 +70,7 @@ impl Default for PoolSettings {
 
 /// Connects outside any pool, for what runs alone: migrations.
 pub async fn connect(url: &SecretString) -> Result<Conn, DbError> {
-    establish(&Address::parse(url)?, LOCK_WAIT_MAX).await
-}
-
-async fn establish(address: &Address, lock_wait_max: Duration) -> Result<Conn, DbError> {
-    let mut conn = address.connect().await?;
-    let session = format!(
-        "{SESSION}, innodb_lock_wait_timeout = {}",
-        lock_wait_max.as_secs()
-    );
-    conn.batch_execute(&session).await?;
-    Ok(conn)
+    Address::parse(url)?.connect(LOCK_WAIT_MAX).await
 }
 
 struct Manager {
@@ -103,7 +84,7 @@ impl managed::Manager for Manager {
     type Error = DbError;
 
     async fn create(&self) -> Result<Conn, DbError> {
-        let mut conn = establish(&self.address, self.lock_wait_max).await?;
+        let mut conn = self.address.connect(self.lock_wait_max).await?;
         conn.set_instrumentation(StatementSpans::new());
         Ok(conn)
     }
@@ -111,6 +92,9 @@ impl managed::Manager for Manager {
     async fn recycle(&self, conn: &mut Conn, metrics: &Metrics) -> managed::RecycleResult<DbError> {
         if conn.is_broken() {
             return Err(RecycleError::message("it has an open transaction"));
+        }
+        if self.address.primary().is_outdated(metrics.created) {
+            return Err(RecycleError::message("its database has given way"));
         }
         if metrics.last_used() > PING_AFTER {
             conn.batch_execute("DO 0").await.map_err(DbError::from)?;
@@ -160,12 +144,21 @@ impl Pool {
         settings: PoolSettings,
         telemetry: Telemetry,
     ) -> Result<Self, DbError> {
+        Self::at(Address::parse(url)?, settings, telemetry)
+    }
+
+    /// [`Self::told`]; pools of one address know of each other where the primary is.
+    pub(super) fn at(
+        address: Address,
+        settings: PoolSettings,
+        telemetry: Telemetry,
+    ) -> Result<Self, DbError> {
         let refused = |message: String| DbError::Connect {
             kind: ErrorKind::Statement,
             message,
         };
         let builder = managed::Pool::builder(Manager {
-            address: Address::parse(url)?,
+            address,
             lock_wait_max: settings.lock_wait_max,
             telemetry,
         })
@@ -245,13 +238,19 @@ impl Pool {
     /// A connection that is not the pool's, for what must not wait for others: the look at the
     /// database's health.
     pub async fn connect_beside(&self) -> Result<Conn, DbError> {
-        let connecting = establish(&self.inner.manager().address, LOCK_WAIT_MAX);
+        let connecting = self.inner.manager().address.connect(LOCK_WAIT_MAX);
         let connected = tokio::time::timeout(self.create_max, connecting).await;
         connected.unwrap_or_else(|_| {
             Err(DbError::TimedOut {
                 waited_ms: self.create_max.as_millis(),
             })
         })
+    }
+
+    /// A connection was silent for longer than any may be: its database may have gone without a word,
+    /// and those that there are lead to the same one. All are closed when they are next wanted.
+    pub(crate) fn outdate(&self) {
+        self.inner.manager().address.primary().outdate_all();
     }
 
     /// What fails because the database does is noted here.
@@ -307,17 +306,42 @@ impl Checkout {
         match &result {
             Err(error) if error.kind().ends_connection() => {
                 self.notes.note("work on a connection", error);
-                if error.kind() == ErrorKind::ReadOnly {
-                    // The others lead to the same server.
-                    let pool = self.object.as_ref().and_then(Object::pool);
-                    if let Some(pool) = pool {
-                        pool.retain(|_, _| false);
-                    }
-                }
+                self.close_after(error);
             }
             Ok(_) | Err(_) => self.finish(),
         }
         result
+    }
+
+    /// Fails once the database has another primary than the one this connection leads to. A server that
+    /// has fallen silent, or is leaving its group, may keep an answer for as long as it likes. To be
+    /// raced with work on the connection, which is closed if it loses.
+    pub fn gone(&self) -> impl Future<Output = DbError> + Send + use<> {
+        let moved = self.object.as_ref().and_then(|object| {
+            let made_at = Object::metrics(object).created;
+            let pool = Object::pool(object)?;
+            Some(pool.manager().address.primary().moved_after(made_at))
+        });
+        async move {
+            match moved {
+                Some(moved) => moved.await,
+                None => std::future::pending().await,
+            }
+            DbError::Moved
+        }
+    }
+
+    /// Closes it after an error. Where its server takes no writes, so do the other connections that
+    /// were made before: they lead to the same one.
+    pub(crate) fn close_after(self, error: &DbError) {
+        let Some(object) = &self.object else { return };
+        if error.kind() == ErrorKind::ReadOnly
+            && let Some(pool) = Object::pool(object)
+        {
+            let primary = pool.manager().address.primary();
+            primary.outdate(Object::metrics(object).created);
+            pool.retain(|_, metrics| !primary.is_outdated(metrics.created));
+        }
     }
 }
 

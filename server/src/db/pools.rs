@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use super::address::Address;
 use super::error::DbError;
 use super::pool::{Pool, PoolSettings};
 use super::shares::{Share, Shares};
@@ -29,12 +30,13 @@ impl Pools {
         telemetry: &Telemetry,
     ) -> Result<Self, DbError> {
         let notes = Arc::<Notes>::default();
+        let address = Address::parse(url)?;
         let pool = |share| {
             let settings = PoolSettings {
                 size: shares.size(share),
                 ..settings
             };
-            let pool = Pool::told(url, settings, telemetry.clone())?;
+            let pool = Pool::at(address.clone(), settings, telemetry.clone())?;
             Ok::<_, DbError>(pool.noting(notes.clone()))
         };
         Ok(Self {

@@ -2,14 +2,15 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::error::{DbError, ErrorKind};
+use super::error::DbError;
 use super::pool::{Checkout, Pool};
-use super::{Conn, transaction};
+use super::{Conn, transaction, unless_gone, writable};
 
 /// A connection to a database that takes writes, for reads that need no snapshot.
 pub async fn checkout_of_primary(pool: &Pool) -> Result<Checkout, DbError> {
     let mut conn = pool.checkout().await?;
-    match transaction::check_takes_writes(&mut conn).await {
+    let gone = conn.gone();
+    match unless_gone(gone, writable::check(&mut conn)).await {
         Ok(()) => Ok(conn),
         Err(error) => conn.finish_with(Err(error)),
     }
@@ -24,14 +25,15 @@ impl Snapshot {
     pub async fn begin(pool: &Pool) -> Result<Self, DbError> {
         match Self::on_next(pool).await {
             // The database has given way to another one, which a new connection may find.
-            Err(error) if error.kind() == ErrorKind::ReadOnly => Self::on_next(pool).await,
+            Err(error) if error.is_of_another_primary() => Self::on_next(pool).await,
             begun => begun,
         }
     }
 
     async fn on_next(pool: &Pool) -> Result<Self, DbError> {
         let mut conn = pool.checkout().await?;
-        match transaction::begin_snapshot(&mut conn).await {
+        let gone = conn.gone();
+        match unless_gone(gone, transaction::begin_snapshot(&mut conn)).await {
             Ok(()) => Ok(Self(conn)),
             Err(error) => conn.finish_with(Err(error)),
         }

@@ -5,29 +5,17 @@
 //! These helpers go through diesel's own bookkeeping, so that a connection with an open transaction
 //! never returns to the pool.
 
-use diesel::result::Error as DieselError;
-use diesel_async::{AnsiTransactionManager, SimpleAsyncConnection as _, TransactionManager};
+use diesel_async::{AnsiTransactionManager, TransactionManager};
 
 use super::Conn;
 use super::error::{DbError, ErrorKind};
 use super::pool::Checkout;
+use super::writable::{self, takes_writes};
 
 /// Begins a transaction that writes, at READ COMMITTED.
 pub async fn begin_write(conn: &mut Conn) -> Result<(), DbError> {
     Ok(AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN").await?)
 }
-
-/// An expression that is 0 on a server which takes writes and fails on all others: it costs no answer
-/// of its own, in whatever statement it is sent with. `super_read_only` sets `read_only` too.
-macro_rules! takes_writes {
-    () => {
-        "IF(@@GLOBAL.read_only, (SELECT 1 UNION SELECT 2), 0)"
-    };
-}
-
-/// [`takes_writes`], for statements that are put together elsewhere. Their errors pass
-/// [`as_read_only`].
-pub(super) const TAKES_WRITES: &str = takes_writes!();
 
 /// Begins a transaction in which all statements see the database as it is now. At READ COMMITTED
 /// each statement sees a moment of its own, and an order read by two of them may be two halves of
@@ -43,28 +31,7 @@ pub async fn begin_snapshot(conn: &mut Conn) -> Result<(), DbError> {
         takes_writes!()
     );
     let begun = AnsiTransactionManager::begin_transaction_sql(conn, SNAPSHOT).await;
-    begun.map_err(as_read_only)
-}
-
-/// Fails with `ReadOnly` on a server that takes no writes.
-pub async fn check_takes_writes(conn: &mut Conn) -> Result<(), DbError> {
-    let checked = conn.batch_execute(concat!("DO ", takes_writes!())).await;
-    checked.map_err(as_read_only)
-}
-
-/// How the server says that it takes no writes, asked by [`takes_writes`].
-const TWO_ROWS: &str = "Subquery returns more than 1 row"; // 1242
-
-pub(super) fn as_read_only(source: DieselError) -> DbError {
-    if let DieselError::DatabaseError(_, information) = &source
-        && information.message() == TWO_ROWS
-    {
-        return DbError::Database {
-            kind: ErrorKind::ReadOnly,
-            source,
-        };
-    }
-    source.into()
+    begun.map_err(writable::as_read_only)
 }
 
 /// An error of class `ConnectionLost` leaves open whether the commit landed.

@@ -22,7 +22,7 @@ use crate::db::events::StoredEvents;
 use crate::db::orders::OnLocked;
 use crate::db::pool::{Checkout, Pool};
 use crate::db::transaction;
-use crate::db::{DbError, ErrorKind};
+use crate::db::{DbError, ErrorKind, unless_gone};
 use crate::feed::Feed;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
@@ -123,18 +123,25 @@ impl Attempts {
         .await;
         let (mut connection, outcomes, events) =
             decided.unwrap_or_else(|_| Err(AttemptError::Transient(self.timed_out())))?;
-        match timeout(self.database_wait_max, transaction::commit(&mut connection)).await {
+        let gone = connection.gone();
+        let commit = unless_gone(gone, transaction::commit(&mut connection));
+        match timeout(self.database_wait_max, commit).await {
             Ok(Ok(())) => {
                 connection.finish();
                 self.feed.committed(events);
                 Ok(outcomes)
             }
-            Ok(Err(error)) => Err(AttemptError::Unknown(error)),
+            Ok(Err(error)) => {
+                connection.close_after(&error);
+                Err(AttemptError::Unknown(error))
+            }
             Err(_) => Err(AttemptError::Unknown(self.timed_out())),
         }
     }
 
+    /// The database was silent for too long, as one that is cut off is.
     pub(super) fn timed_out(&self) -> DbError {
+        self.pool.outdate();
         DbError::TimedOut {
             waited_ms: self.database_wait_max.as_millis(),
         }
@@ -152,29 +159,32 @@ impl Attempts {
             .checkout()
             .await
             .map_err(AttemptError::Transient)?;
-        transaction::begin_write(&mut connection)
-            .await
-            .map_err(AttemptError::Transient)?;
+        let gone = connection.gone();
         let context = BatchContext {
             configs: &configs,
             partitions: self.partitions,
             clock: self.clock,
             chain_key: self.chain_key,
         };
-        match batch::decide_and_write(&mut connection, jobs, on_locked, context).await {
+        let work = async {
+            transaction::begin_write(&mut connection).await?;
+            batch::decide_and_write(&mut connection, jobs, on_locked, context).await
+        };
+        match unless_gone(gone, work).await {
             // A policy may have begun that these decisions know nothing of.
             Ok(_) if read_at.is_some_and(|read_at| read_at.elapsed() >= ACTIVATION_LEAD) => {
                 Err(AttemptError::Stale)
             }
             Ok((outcomes, events)) => Ok((connection, outcomes, events)),
+            Err(error @ DbError::Moved) => Err(AttemptError::Transient(error)),
             Err(error) => {
                 // A connection that cannot even roll back is dropped with its transaction. So is
-                // one to a server that takes no writes: behind the same address there may be
-                // another by now.
-                if transaction::rollback(&mut connection).await.is_ok()
-                    && !error.kind().ends_connection()
-                {
+                // one to a server that takes no writes: there may be another by now.
+                let is_rolled_back = transaction::rollback(&mut connection).await.is_ok();
+                if is_rolled_back && !error.kind().ends_connection() {
                     connection.finish();
+                } else {
+                    connection.close_after(&error);
                 }
                 Err(AttemptError::of(error))
             }

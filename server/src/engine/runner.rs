@@ -31,7 +31,7 @@ use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, EngineSettings, PARKED_ORDERS_MAX}
 use crate::db::orders::{self, OnLocked};
 use crate::db::pool::Pool;
 use crate::db::transaction;
-use crate::db::{DbError, ErrorKind};
+use crate::db::{DbError, ErrorKind, unless_gone};
 use crate::feed::Feed;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
@@ -223,10 +223,15 @@ impl Runner {
 
     async fn find_locked_elsewhere(&self, keys: &[OrderKey]) -> Result<HashSet<OrderKey>, DbError> {
         let mut connection = self.attempts.pool.checkout().await?;
-        transaction::begin_write(&mut connection).await?;
-        let free = orders::free_of(&mut connection, keys).await?;
-        let existing = orders::existing(&mut connection, keys).await?;
-        transaction::rollback(&mut connection).await?;
+        let gone = connection.gone();
+        let work = async {
+            transaction::begin_write(&mut connection).await?;
+            let free = orders::free_of(&mut connection, keys).await?;
+            let existing = orders::existing(&mut connection, keys).await?;
+            transaction::rollback(&mut connection).await?;
+            Ok((free, existing))
+        };
+        let (free, existing) = unless_gone(gone, work).await?;
         connection.finish();
         let free: HashSet<OrderKey> = free.into_iter().collect();
         Ok(existing

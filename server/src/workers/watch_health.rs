@@ -21,6 +21,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// An account's grants on a database are read when a connection begins: so the look begins a new
 /// one now and then.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(5);
+/// How long a connection that was there before may take; then a new one is asked.
+const KNOWN_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// How long one look may take, its connection included.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 
@@ -103,15 +105,18 @@ impl WatchHealth {
     }
 }
 
-/// A connection that was there before may be to a server that has gone or has given way to another;
-/// then a new one decides.
+/// A connection that was there before may be to a server that has gone, has fallen silent or has given
+/// way to another; then a new one decides. Where that finds another primary, whoever waits for the one
+/// before is let go.
 async fn probe(app: &App, connection: &mut Option<OwnConnection>) -> Result<(), DbError> {
     if let Some(mut known) = connection.take()
         && known.begun_at.elapsed() < CONNECTION_AGE_MAX
-        && probe::check_writable(&mut known.conn).await.is_ok()
     {
-        *connection = Some(known);
-        return Ok(());
+        let looked = probe::check_writable(&mut known.conn);
+        if let Ok(Ok(())) = timeout(KNOWN_ANSWER_MAX, looked).await {
+            *connection = Some(known);
+            return Ok(());
+        }
     }
     let begun_at = Instant::now();
     let mut conn = app.pools.upkeep.connect_beside().await?;

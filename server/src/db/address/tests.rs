@@ -6,7 +6,8 @@ fn parse(url: &str) -> Result<Address, AddressError> {
 }
 
 fn checks(url: &str) -> Option<Checks> {
-    parse(url).unwrap().tls.map(|tls| tls.mode)
+    let address = parse(url).unwrap();
+    address.places[0].tls.clone().map(|tls| tls.mode)
 }
 
 #[test]
@@ -142,9 +143,58 @@ fn a_url_that_is_none_is_refused_in_one_line_without_its_password() {
 fn what_the_driver_is_left_with_reaches_it() {
     let url =
         "mysql://us%40er:p%23w@h:3307/d?compression=fast&ssl-mode=VERIFY_CA&tcp_keepalive=5000";
-    let opts = parse(url).unwrap().opts;
+    let address = parse(url).unwrap();
+    let opts = address.places[0].opts();
     assert_eq!((opts.user(), opts.pass()), (Some("us@er"), Some("p#w")));
     assert_eq!((opts.tcp_port(), opts.db_name()), (3307, Some("d")));
     assert_eq!(opts.tcp_keepalive(), Some(5000));
     assert!(opts.compression().is_some());
+}
+
+#[test]
+fn a_url_may_name_several_places_of_which_all_else_is_said() {
+    let address = parse("mysql://us%40er:p@a:3301,b,[::1]:3303/d?tcp_keepalive=5000").unwrap();
+    let names: Vec<&str> = address
+        .places
+        .iter()
+        .map(|place| place.name.as_str())
+        .collect();
+    assert_eq!(names, ["a:3301", "b:3306", "[::1]:3303"]);
+    for place in address.places.iter() {
+        let opts = place.opts();
+        assert_eq!((opts.user(), opts.db_name()), (Some("us@er"), Some("d")));
+        assert_eq!(opts.tcp_keepalive(), Some(5000));
+    }
+    // Beyond this machine a place is reached by TLS, whatever the others are.
+    let is_encrypted: Vec<bool> = address
+        .places
+        .iter()
+        .map(|place| place.tls.is_some())
+        .collect();
+    assert_eq!(is_encrypted, [true, true, false]);
+}
+
+#[test]
+fn places_are_bounded_and_different() {
+    let of = |count: usize| {
+        let hosts: Vec<String> = (0..count).map(|index| format!("h{index}")).collect();
+        parse(&format!("mysql://u@{}/d", hosts.join(",")))
+    };
+    assert_eq!(of(PLACES_MAX).unwrap().places.len(), PLACES_MAX);
+    assert_eq!(of(PLACES_MAX + 1).unwrap_err(), AddressError::TooMany);
+    let same = |name: &str| AddressError::SamePlace(name.to_owned());
+    assert_eq!(
+        parse("mysql://u@a,b:1,a:3306/d").unwrap_err(),
+        same("a:3306")
+    );
+    let socket = parse("mysql://u@localhost,b/d?socket=/s");
+    assert_eq!(socket.unwrap_err(), AddressError::SocketOfSeveral);
+    for odd in [
+        "mysql://u@a,/d",
+        "mysql://u@,a/d",
+        "mysql://u@a,,b/d",
+        "mysql://u@a:1,b:x/d",
+    ] {
+        assert!(parse(odd).is_err(), "{odd}");
+    }
 }

@@ -15,7 +15,7 @@ use crate::db::columns::{At, Bytes};
 use crate::db::error::DbError;
 use crate::db::schema::orders;
 use crate::db::statement::{KEYS_MAX, SysDate, one_of, push_keys};
-use crate::db::transaction::{self, TAKES_WRITES};
+use crate::db::writable::{self, TAKES_WRITES};
 
 /// An order's row, locked until the transaction ends.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ pub(crate) async fn read_timed(
     for keys in keys.chunks(KEYS_MAX) {
         let on_locked = None;
         let rows = SelectOrders { keys, on_locked }.load(conn).await;
-        let rows: Vec<(OrderRow, At)> = rows.map_err(transaction::as_read_only)?;
+        let rows: Vec<(OrderRow, At)> = rows.map_err(writable::as_read_only)?;
         read.extend(rows);
     }
     Ok(read)

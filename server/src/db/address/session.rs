@@ -1,0 +1,142 @@
+//! How a session with a server begins, and what the server says of itself then.
+
+use std::time::Duration;
+
+use diesel::QueryableByName;
+use diesel::sql_types::Text;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+use super::Place;
+use crate::db::error::DbError;
+use crate::db::{Conn, writable};
+
+/// One statement list, sent at once, because a list of init statements would be run in reverse
+/// order.
+///
+/// A dropped transaction that waits for a lock keeps the locks it has until that wait ends: hence
+/// the short wait. Errors are told apart by their English texts: hence the messages.
+const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+    SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
+    time_zone = '+00:00', lc_messages = 'en_US'";
+
+/// On a member of a group, each transaction and each statement outside of one begins behind all
+/// that the group has agreed on: a member that was the primary and is cut off, or was asleep while
+/// another one was elected, answers nothing, and a new primary answers once it has applied what the
+/// old one had committed. `read_only` tells neither.
+const OF_GROUP: &str = "SET SESSION group_replication_consistency = 'BEFORE'";
+
+/// Begins a session at a place, whether it takes writes or not.
+pub(super) async fn begin(
+    place: &Place,
+    lock_wait_max: Duration,
+) -> Result<(Conn, Standing), DbError> {
+    let mut conn = place.connect().await?;
+    let session = format!(
+        "{SESSION}, innodb_lock_wait_timeout = {}",
+        lock_wait_max.as_secs()
+    );
+    conn.batch_execute(&session).await?;
+    let standing = Standing::read(&mut conn).await?;
+    if standing.may_be_of_group {
+        conn.batch_execute(OF_GROUP).await?;
+    }
+    Ok((conn, standing))
+}
+
+/// Begins a session at a place that takes writes, as far as anybody can say: a member of a group
+/// has asked the others.
+pub(super) async fn begin_at_primary(
+    place: &Place,
+    lock_wait_max: Duration,
+) -> Result<Conn, DbError> {
+    let (mut conn, standing) = begin(place, lock_wait_max).await?;
+    if standing.may_be_of_group {
+        // What asks the others is the beginning of a transaction.
+        conn.batch_execute("BEGIN").await?;
+    }
+    writable::check(&mut conn).await?;
+    if standing.may_be_of_group {
+        conn.batch_execute("ROLLBACK").await?;
+    }
+    Ok(conn)
+}
+
+/// How a server stands among those that keep the same data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// It has the plugin of Group Replication.
+    may_be_of_group: bool,
+    /// Why more than one member takes writes, if that is so.
+    pub several_writers: Option<&'static str>,
+}
+
+impl Standing {
+    /// Asks without any grant, and on servers that know none of these settings.
+    pub async fn read(conn: &mut Conn) -> Result<Self, DbError> {
+        const QUERY: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
+            ('group_replication_group_name', 'group_replication_single_primary_mode', 'wsrep_on')";
+        let found: Vec<Variable> = diesel::sql_query(QUERY).load(conn).await?;
+        let pairs = found.iter();
+        Ok(Self::of(
+            pairs.map(|found| (found.name.as_str(), found.value.as_str())),
+        ))
+    }
+
+    fn of<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let (mut group_name, mut single_primary, mut galera) = (None, true, false);
+        for (name, value) in variables {
+            match name {
+                "group_replication_group_name" => group_name = Some(value),
+                "group_replication_single_primary_mode" => single_primary = value != "OFF",
+                "wsrep_on" => galera = value == "ON",
+                _ => {}
+            }
+        }
+        let is_named = group_name.is_some_and(|name| !name.is_empty());
+        let several_writers = if is_named && !single_primary {
+            Some("its group has several primaries (group_replication_single_primary_mode=OFF)")
+        } else if galera {
+            Some("it is a node of Galera, all of which take writes (wsrep_on=ON)")
+        } else {
+            None
+        };
+        Self {
+            may_be_of_group: group_name.is_some(),
+            several_writers,
+        }
+    }
+}
+
+#[derive(Debug, QueryableByName)]
+struct Variable {
+    #[diesel(sql_type = Text, column_name = "Variable_name")]
+    name: String,
+    #[diesel(sql_type = Text, column_name = "Value")]
+    value: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_writers_are_recognised() {
+        const NAME: (&str, &str) = (
+            "group_replication_group_name",
+            "3e11fa47-71ca-11e1-9e33-c80aa9429562",
+        );
+        const UNNAMED: (&str, &str) = ("group_replication_group_name", "");
+        const SINGLE: (&str, &str) = ("group_replication_single_primary_mode", "ON");
+        const MULTI: (&str, &str) = ("group_replication_single_primary_mode", "OFF");
+        let of = |variables: &[(&'static str, &'static str)]| {
+            let standing = Standing::of(variables.iter().copied());
+            (standing.may_be_of_group, standing.several_writers.is_some())
+        };
+        assert_eq!(of(&[]), (false, false), "a server by itself");
+        assert_eq!(of(&[NAME, SINGLE]), (true, false));
+        assert_eq!(of(&[NAME, MULTI]), (true, true));
+        assert_eq!(of(&[UNNAMED, MULTI]), (true, false), "it is in no group");
+        assert_eq!(of(&[("wsrep_on", "ON")]), (false, true));
+        assert_eq!(of(&[("wsrep_on", "OFF")]), (false, false), "MariaDB alone");
+    }
+}
