@@ -220,105 +220,240 @@ pub(super) fn kind_of(error: &DieselError) -> ErrorKind {
     }
 }
 
-/// How the texts begin, in English, with the number that each has on the server.
-const TEXTS: &[(&str, ErrorKind)] = &[
+/// A text of the server: its numbers, where they are known and mean nothing else; how it begins, in
+/// English; and what it is.
+type Text = (&'static [u16], &'static str, ErrorKind);
+
+/// One table for MySQL and MariaDB. A test goes through the messages of the MySQL in use and finds
+/// those that belong here and are not.
+const TEXTS: &[Text] = &[
     (
+        &[1213],
         "Deadlock found when trying to get lock",
         ErrorKind::Deadlock,
-    ), // 1213
+    ),
+    // Group replication: another primary was first, or another member had it in its backlog.
     (
+        &[3101],
         "Plugin instructed the server to rollback the current transaction",
         ErrorKind::Deadlock,
-    ), // 3101: group replication
-    ("Got error 149 ", ErrorKind::Deadlock), // 1180: group replication with several primaries
-    ("Lock wait timeout exceeded", ErrorKind::LockWait), // 1205; MariaDB's NOWAIT too
+    ),
+    // 1180: the same with several primaries.
+    (&[], "Got error 149 ", ErrorKind::Deadlock),
+    (&[1205], "Lock wait timeout exceeded", ErrorKind::LockWait), // MariaDB's NOWAIT too
     (
+        &[1689],
+        "Wait on a lock was aborted due to a pending exclusive lock",
+        ErrorKind::LockWait,
+    ),
+    // A migration of another release ran in between.
+    (&[1412], "Table definition has changed", ErrorKind::LockWait),
+    (
+        &[1615],
+        "Prepared statement needs to be re-prepared",
+        ErrorKind::LockWait,
+    ),
+    (
+        &[3572],
         "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set",
         ErrorKind::RowLocked,
-    ), // 3572
-    ("Input/output error: ", ErrorKind::ConnectionLost), // the driver's own
-    ("Driver error: ", ErrorKind::ConnectionLost), // the driver's own
-    ("Server shutdown in progress", ErrorKind::ConnectionLost), // 1053
-    ("Connection was killed", ErrorKind::ConnectionLost), // MariaDB 1927
+    ),
+    (&[], "Input/output error: ", ErrorKind::ConnectionLost), // the driver's own
+    (&[], "Driver error: ", ErrorKind::ConnectionLost),       // the driver's own
     (
+        &[1053],
+        "Server shutdown in progress",
+        ErrorKind::ConnectionLost,
+    ),
+    (&[], "Connection was killed", ErrorKind::ConnectionLost), // MariaDB's 1927
+    (&[3169], "Session was killed", ErrorKind::ConnectionLost),
+    (
+        &[1152, 1184],
+        "Aborted connection ",
+        ErrorKind::ConnectionLost,
+    ),
+    (
+        &[1158],
+        "Got an error reading communication packets",
+        ErrorKind::ConnectionLost,
+    ),
+    (
+        &[1159],
+        "Got timeout reading communication packets",
+        ErrorKind::ConnectionLost,
+    ),
+    (
+        &[1160],
+        "Got an error writing communication packets",
+        ErrorKind::ConnectionLost,
+    ),
+    (
+        &[1161],
+        "Got timeout writing communication packets",
+        ErrorKind::ConnectionLost,
+    ),
+    (
+        &[4031],
         "The client was disconnected by the server",
         ErrorKind::ConnectionLost,
-    ), // 4031
-    ("Query execution was interrupted", ErrorKind::ConnectionLost), // 1317: by KILL, as a rule of the whole connection
+    ),
+    // By KILL, as a rule of the whole connection.
+    (
+        &[1317],
+        "Query execution was interrupted",
+        ErrorKind::ConnectionLost,
+    ),
     // 1290: --read-only, --super-read-only, and what managed servers put there when their disk is
     // full.
-    ("The MySQL server is running with the ", ErrorKind::ReadOnly),
     (
+        &[],
+        "The MySQL server is running with the ",
+        ErrorKind::ReadOnly,
+    ),
+    (
+        &[],
         "The MariaDB server is running with the ",
         ErrorKind::ReadOnly,
-    ), // 1290
+    ),
+    // transaction_read_only
     (
+        &[1792],
         "Cannot execute statement in a READ ONLY transaction",
         ErrorKind::ReadOnly,
-    ), // 1792: transaction_read_only
-    ("Running in read-only mode", ErrorKind::ReadOnly), // 1836
+    ),
+    (&[1836], "Running in read-only mode", ErrorKind::ReadOnly),
+    (&[1874], "InnoDB is in read only mode", ErrorKind::ReadOnly),
     (
+        &[1881],
         "Operation not allowed when innodb_force",
         ErrorKind::ReadOnly,
-    ), // 1881
+    ),
+    // Group replication, while another primary is elected or made.
     (
+        &[],
         "All queries have been blocked while function",
         ErrorKind::ReadOnly,
-    ), // 4094: a primary is being elected
-    ("Held statement ", ErrorKind::ReadOnly),           // group replication: the same, both texts
-    ("Timeout exceeded for held statement", ErrorKind::ReadOnly), // group replication: the same
-    ("Access denied", ErrorKind::Denied),               // 1044, 1045, 1227
-    ("You must reset your password", ErrorKind::Denied), // 1820
-    ("Too many connections", ErrorKind::TooManyConnections), // 1040
+    ),
     (
+        &[],
+        "Timeout exceeded for held statement",
+        ErrorKind::ReadOnly,
+    ),
+    (&[], "Held statement ", ErrorKind::ReadOnly),
+    (
+        &[],
+        "This operation cannot be performed on a Group Replication secondary member",
+        ErrorKind::ReadOnly,
+    ),
+    (
+        &[1044, 1045, 1227, 1698, 1873, 3118],
+        "Access denied",
+        ErrorKind::Denied,
+    ),
+    (&[1820], "You must reset your password", ErrorKind::Denied),
+    (&[1862], "Your password has expired", ErrorKind::Denied),
+    (
+        &[1040],
+        "Too many connections",
+        ErrorKind::TooManyConnections,
+    ),
+    (
+        &[1461],
         "Can't create more than max_prepared_stmt_count statements",
         ErrorKind::Unavailable,
-    ), // 1461
-    ("Disk full (", ErrorKind::Unavailable),            // 1021
-    ("Error writing file ", ErrorKind::Unavailable),    // 1026
-    ("Got error 28 ", ErrorKind::Unavailable),          // 1030: no space left
-    ("Binary logging not possible", ErrorKind::Unavailable), // 1598
+    ),
+    (&[1021], "Disk full (", ErrorKind::Unavailable),
+    (&[1026], "Error writing file ", ErrorKind::Unavailable),
+    (&[1037, 1041], "Out of memory", ErrorKind::Unavailable),
+    (&[1135], "Can't create a new thread", ErrorKind::Unavailable),
+    (&[], "Got error 28 ", ErrorKind::Unavailable), // 1030: no space left
     (
-        "The server is currently in offline mode",
-        ErrorKind::Unavailable,
-    ), // 3032
-    (
-        "The Group Replication plugin is stopping",
+        &[1598],
+        "Binary logging not possible",
         ErrorKind::Unavailable,
     ),
     (
-        "Error while waiting for group transactions commit",
+        &[3032],
+        "The server is currently in offline mode",
         ErrorKind::Unavailable,
-    ), // group_replication_consistency
-    ("WSREP has not yet prepared node", ErrorKind::Unavailable), // 1047: Galera
+    ),
+    // Group replication: a member that leaves, is not in yet, or has no majority.
     (
+        &[],
+        "The Group Replication plugin is stopping",
+        ErrorKind::Unavailable,
+    ),
+    (&[], "Error while waiting for ", ErrorKind::Unavailable),
+    (
+        &[],
+        "The option group_replication_consistency cannot be used on the current member state",
+        ErrorKind::Unavailable,
+    ),
+    (
+        &[],
+        "Group Replication connection handoff is busy",
+        ErrorKind::Unavailable,
+    ),
+    (
+        &[3100],
         "Error on observer while running replication hook",
         ErrorKind::Unavailable,
-    ), // 3100: no quorum
+    ),
+    // Galera's 1047, which is another error of MySQL.
+    (
+        &[],
+        "WSREP has not yet prepared node",
+        ErrorKind::Unavailable,
+    ),
 ];
+
+/// How the texts begin that are told apart, for a test that looks whether the server still has them.
+pub fn known_texts() -> impl Iterator<Item = &'static str> {
+    TEXTS.iter().map(|(_, begin, _)| *begin)
+}
+
+/// The kind of an error by its number, which the server tells when it refuses a connection.
+pub(super) fn kind_of_number(number: u16) -> Option<ErrorKind> {
+    let found = TEXTS
+        .iter()
+        .find(|(numbers, _, _)| numbers.contains(&number));
+    found.map(|(_, _, kind)| *kind)
+}
 
 /// The kind of an error that has no number.
 pub(super) fn kind_of_text(text: &str) -> ErrorKind {
-    if let Some((_, kind)) = TEXTS.iter().find(|(begin, _)| text.starts_with(begin)) {
+    if let Some((_, _, kind)) = TEXTS.iter().find(|(_, begin, _)| text.starts_with(begin)) {
         return *kind;
     }
     // 1203 and 1226 begin with the name of the account.
-    if text.contains("max_user_connections") {
+    if text.contains("max_user_connections") || text.contains(" has exceeded the '") {
         return ErrorKind::TooManyConnections;
     }
     // 1142, 1143 and 1370 begin with the name of the command.
     if text.contains(" command denied to user ") {
         return ErrorKind::Denied;
     }
-    // 1036 and 1114 name the table in between.
-    match text
-        .strip_prefix("Table '")
-        .or_else(|| text.strip_prefix("The table '"))
-    {
-        Some(rest) if rest.ends_with("' is read only") => ErrorKind::ReadOnly,
-        Some(rest) if rest.ends_with("' is full") => ErrorKind::Unavailable,
-        Some(_) | None => ErrorKind::Statement,
+    // 1180 with any other number than 149: the COMMIT of a statement by itself.
+    if text.starts_with("Got error ") && text.ends_with("' during COMMIT") {
+        return ErrorKind::ConnectionLost;
     }
+    // These name what they are about in between.
+    let about = |begin: &str, end: &str| text.starts_with(begin) && text.ends_with(end);
+    if about("Host '", "' is not allowed to connect to this MySQL server") {
+        return ErrorKind::Denied; // 1130
+    }
+    let is_read_only = about("Table '", "' is read only") // 1036
+        || about("Schema '", "' is in read only mode.");
+    if is_read_only {
+        return ErrorKind::ReadOnly;
+    }
+    let is_unavailable = about("The table '", "' is full") // 1114
+        || about("Create table/tablespace '", "as disk is full")
+        || text.starts_with("Host '") && text.contains("' is blocked because of many connection errors"); // 1129
+    if is_unavailable {
+        return ErrorKind::Unavailable;
+    }
+    ErrorKind::Statement
 }
 
 /// How the server says that what an ALTER TABLE adds is there already, or that what it drops is

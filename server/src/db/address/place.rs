@@ -87,8 +87,9 @@ fn refusal(error: mysql_async::Error) -> DbError {
     use mysql_async::{Error, IoError};
     let message = match error {
         Error::Server(error) => {
+            let by_number = error::kind_of_number(error.code);
             return DbError::Connect {
-                kind: error::kind_of_text(&error.message),
+                kind: by_number.unwrap_or_else(|| error::kind_of_text(&error.message)),
                 message: error.message,
             };
         }
