@@ -5,6 +5,8 @@ mod common;
 use std::process::Command;
 use std::time::Duration;
 
+use belay_domain::ids::OrderKey;
+use belay_server::db::orders::{self, OnLocked};
 use belay_server::db::pool::PoolSettings;
 use belay_server::db::{Conn, DbError, ErrorKind, Pool, pool, transaction};
 use common::{TestDatabase, root};
@@ -84,6 +86,31 @@ async fn a_locked_row_is_told_at_once() {
     let (_holder, mut other) = (holder(&database).await, database.connect().await);
     let kind = kind_of(&mut other, "SELECT n FROM t WHERE id = 1 FOR UPDATE NOWAIT").await;
     assert_eq!(kind, ErrorKind::RowLocked);
+}
+
+/// MariaDB answers NOWAIT so for every locked row; MySQL for a table that is locked.
+#[tokio::test]
+async fn a_lock_that_is_not_waited_for_is_locked_whatever_the_server_says() {
+    let database = TestDatabase::migrated().await;
+    let (mut holder, mut other) = (database.connect().await, database.connect().await);
+    holder
+        .batch_execute("LOCK TABLES orders WRITE")
+        .await
+        .unwrap();
+    other
+        .batch_execute("SET SESSION lock_wait_timeout = 1")
+        .await
+        .unwrap();
+    let keys = [OrderKey([1; 16])];
+    for (on_locked, kind) in [
+        (OnLocked::Fail, ErrorKind::RowLocked),
+        (OnLocked::Wait, ErrorKind::LockWait),
+    ] {
+        let error = orders::lock(&mut other, &keys, on_locked)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), kind, "{on_locked:?}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use belay_domain::ids::OrderKey;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::result::QueryResult;
+use diesel::result::{Error as DieselError, QueryResult};
 use diesel::sql_types::Datetime;
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::row::OrderRow;
 use crate::db::Conn;
 use crate::db::columns::{At, Bytes};
-use crate::db::error::DbError;
+use crate::db::error::{self, DbError, ErrorKind};
 use crate::db::schema::orders;
 use crate::db::statement::{KEYS_MAX, SysDate, one_of, push_keys};
 use crate::db::writable::{self, TAKES_WRITES};
@@ -48,8 +48,15 @@ pub async fn lock(
     debug_assert!(keys.is_sorted(), "locks are taken in one order");
     let mut locked = Vec::with_capacity(keys.len());
     for keys in keys.chunks(KEYS_MAX) {
-        let on_locked = Some(on_locked);
-        let rows: Vec<(OrderRow, At)> = SelectOrders { keys, on_locked }.load(conn).await?;
+        let select = SelectOrders {
+            keys,
+            on_locked: Some(on_locked),
+        };
+        let rows = select.load(conn).await;
+        let rows: Vec<(OrderRow, At)> = match on_locked {
+            OnLocked::Fail => rows.map_err(not_waited)?,
+            OnLocked::Wait => rows?,
+        };
         locked.extend(rows.into_iter().map(|(row, at)| LockedOrder {
             order_key: row.key(),
             partition: row.shard_partition,
@@ -58,6 +65,15 @@ pub async fn lock(
         }));
     }
     Ok(locked)
+}
+
+/// MariaDB says of a statement that is not to wait that it has waited too long.
+fn not_waited(source: DieselError) -> DbError {
+    let mut kind = error::kind_of(&source);
+    if kind == ErrorKind::LockWait {
+        kind = ErrorKind::RowLocked;
+    }
+    DbError::Database { kind, source }
 }
 
 /// The rows of these orders as they are, without a lock, each with the database's time. Up to
