@@ -163,6 +163,7 @@ impl Doctor {
             looked("the version", database::version(conn).await),
             looked("durability", database::durability(conn).await),
             looked("the isolation", database::isolation(conn).await),
+            looked("who takes writes", database::writers(conn).await),
             looked("connections", database::connections(conn, wanted).await),
             looked("the clock", database::clock(conn).await),
         ];

@@ -229,6 +229,10 @@ struct Serve {
     /// A policy version is activated by another person than its author.
     #[arg(long, env = "BELAY_TWO_PERSON_ACTIVATION")]
     two_person_activation: bool,
+    /// Serve although several members of the database take writes: a group with several primaries, or
+    /// Galera. Whoever writes to a store must reach the same member then.
+    #[arg(long, env = "BELAY_SEVERAL_PRIMARIES")]
+    several_primaries: bool,
     #[command(flatten)]
     proxy: ProxyArguments,
     #[command(flatten)]
@@ -471,6 +475,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             settings.administration_address = serve.administration_grpc_address;
             settings.reflection = serve.reflection == Switch::On;
             settings.two_person_activation = serve.two_person_activation;
+            settings.several_primaries = serve.several_primaries;
             settings.identity_keys = serve.listen.identity.read()?;
             let mut stop = StopSignal::listen()?;
             match start(settings, serve.listen.grpc_address, &mut stop).await? {

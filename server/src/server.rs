@@ -20,11 +20,12 @@ use crate::admin_port::AdminPort;
 use crate::auth::Authentication;
 use crate::bulk::{self, BulkSettings};
 use crate::caller_limits::CallerSettings;
+use crate::db::address::Standing;
 use crate::db::clock::{self, Clock};
 use crate::db::pool::PoolSettings;
 use crate::db::pools::Pools;
 use crate::db::shares::{Share, Shares};
-use crate::db::{migrate, settings};
+use crate::db::{Conn, migrate, settings};
 use crate::doctor;
 use crate::drain::{Drain, Drained};
 use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
@@ -93,6 +94,8 @@ pub struct ServerSettings {
     pub retention: RetentionSettings,
     /// Whether a policy version is activated by another person than its author.
     pub two_person_activation: bool,
+    /// Whether a database is served of which several members take writes.
+    pub several_primaries: bool,
     /// None where they are in the database.
     pub identity_keys: Option<IdentityKeys>,
     pub telemetry: Telemetry,
@@ -126,6 +129,7 @@ impl ServerSettings {
             simulation: SimulationSettings::default(),
             retention: RetentionSettings::default(),
             two_person_activation: false,
+            several_primaries: false,
             identity_keys: None,
             telemetry: Telemetry::local(),
         }
@@ -422,6 +426,24 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
+/// Refuses a database of which several members take writes: what two of them decide at the same time
+/// of one order is found out at the commit alone, and what one was told the other may not have read.
+async fn check_writers(connection: &mut Conn, may_be_several: bool) -> anyhow::Result<()> {
+    let Some(why) = Standing::read(connection).await?.several_writers else {
+        return Ok(());
+    };
+    anyhow::ensure!(
+        may_be_several,
+        "several members of the database take writes: {why}. Make it one; or see to it that all who write to \
+         a store reach the same member, and say so with --several-primaries"
+    );
+    tracing::warn!(
+        why,
+        "several members of the database take writes; all writers of a store must reach one"
+    );
+    Ok(())
+}
+
 async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
     let ServerSettings {
         connections,
@@ -441,6 +463,7 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
         .checkout()
         .await
         .context("the database cannot be reached")?;
+    check_writers(&mut connection, settings.several_primaries).await?;
     let newer = migrate::check_allowing(&mut connection, &settings.newer_schema).await?;
     if !newer.is_empty() {
         let migrations = newer.join(", ");

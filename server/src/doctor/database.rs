@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Finding;
-use crate::db::{Conn, DbError, ErrorKind, checkup, migrate, probe};
+use crate::db::address::Standing;
+use crate::db::{Conn, DbError, ErrorKind, checkup, migrate, probe, writable};
 use crate::grants::GrantSet;
 
 /// A clock that is further off than this is told: times that callers bring would be refused as those of
@@ -67,6 +68,25 @@ pub(super) async fn isolation(conn: &mut Conn) -> Result<Finding, DbError> {
         Some(_) | None => {
             Finding::fine("transactions are READ COMMITTED, and the binary log takes them")
         }
+    })
+}
+
+/// Whether more than one member takes writes, and whether this one does.
+pub(super) async fn writers(conn: &mut Conn) -> Result<Finding, DbError> {
+    if let Some(why) = Standing::read(conn).await?.several_writers {
+        return Ok(Finding::fatal(
+            format!("several members of the database take writes: {why}"),
+            "SELECT group_replication_switch_to_single_primary_mode(); or lead all who write to a store to one \
+             member, and serve with --several-primaries",
+        ));
+    }
+    Ok(match writable::check(conn).await {
+        Ok(()) => Finding::fine("one member takes writes, this one"),
+        Err(error) if error.kind() == ErrorKind::ReadOnly => Finding::fatal(
+            "the database takes no writes",
+            "name the primary in the URL, or all members of its group",
+        ),
+        Err(error) => return Err(error),
     })
 }
 
