@@ -123,7 +123,6 @@ impl Instance {
         script
             .env("BELAY_MYSQL_BUFFER_POOL", "64M")
             .env("BELAY_MYSQL_REDO_LOG", "64M");
-        script.env("BELAY_MYSQL_PERFORMANCE_SCHEMA", "OFF");
         let done = tokio::process::Command::from(script)
             .output()
             .await
