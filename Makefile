@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 
-.PHONY: help run test bench proto configuration roles image
+.PHONY: help run test bench cluster proto configuration roles image
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ test: ## Checks format, protos, lints and documentation, then runs all tests on 
 
 bench: ## Measures Belay beside a bare client on the same durable MySQL
 	@server/dev/bench.sh $(ARGS)
+
+cluster: ## Takes primaries away from a group of MySQL servers under load, and counts what callers lose
+	@server/dev/cluster.sh $(ARGS)
 
 proto: ## Generates from the protos what is committed: proto/src/generated, and the reasons of the client's calls
 	@BELAY_PROTO_WRITE=1 cargo test --quiet -p belay-proto --test generated -- generated_files_are_current

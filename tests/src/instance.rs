@@ -52,20 +52,31 @@ pub struct Instance {
 impl Instance {
     /// Starts one with a migrated database; `arguments` go to mysqld as they are.
     pub async fn start(arguments: &[&str]) -> Self {
+        let instance = Self::bare(arguments.iter().map(ToString::to_string).collect()).await;
+        instance.prepare().await;
+        instance
+    }
+
+    /// Starts one that has no database yet.
+    pub async fn bare(arguments: Vec<String>) -> Self {
         let folder = std::env::temp_dir().join(format!("belay-instance-{}", RequestId::mint()));
-        let arguments = arguments.iter().map(ToString::to_string).collect();
         let mut instance = Self {
             folder,
             arguments,
             root: String::new(),
         };
         instance.root = instance.script("start").await;
-        let mut connection = session(&SecretString::from(instance.root.clone())).await;
+        instance
+    }
+
+    /// Makes its database, migrated, and the account that serves it.
+    pub async fn prepare(&self) {
+        let mut connection = session(&self.root_url()).await;
         connection
             .query_drop(format!("CREATE DATABASE {DATABASE}"))
             .await
             .expect("a database can be created");
-        migrate::run(&instance.url())
+        migrate::run(&self.url())
             .await
             .expect("the database can be migrated");
         connection
@@ -78,7 +89,6 @@ impl Instance {
             .query_drop(GrantSet::Serve.sql(&database, &account))
             .await
             .expect("it can be granted");
-        instance
     }
 
     /// kill -9.
@@ -86,7 +96,7 @@ impl Instance {
         self.script("kill").await;
     }
 
-    /// After [`Self::kill`]: on the same port, with what was durable.
+    /// After [`Self::kill`] or [`Self::stop`]: on the same port, with what was durable.
     pub async fn restart(&self) {
         let root = self.script("start").await;
         assert_eq!(root, self.root, "a killed mysqld comes back where it was");
@@ -95,6 +105,27 @@ impl Instance {
     /// The folder of its data, with the certificates that it has made for itself.
     pub fn data(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        let pid = fs::read_to_string(self.folder.join("mysqld.pid")).expect("it was started");
+        pid.trim().parse().expect("a number")
+    }
+
+    /// Of the server, to no database.
+    pub fn root_url(&self) -> SecretString {
+        SecretString::from(self.root.clone())
+    }
+
+    pub fn port(&self) -> u16 {
+        let options = Opts::from_url(&self.root).expect("a URL");
+        options.tcp_port()
+    }
+
+    /// A clean shutdown.
+    pub async fn stop(&self) {
+        self.script("stop").await;
     }
 
     /// Of the database.

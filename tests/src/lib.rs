@@ -15,6 +15,7 @@ pub mod documents;
 pub mod expect;
 pub mod feed;
 pub mod front;
+pub mod group;
 mod history;
 pub mod instance;
 pub mod invariants;

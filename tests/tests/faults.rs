@@ -8,6 +8,7 @@ mod database_killed;
 mod database_refuses;
 mod failover;
 mod feed;
+mod group;
 mod load;
 mod locked_orders;
 mod lost_replies;

@@ -1,0 +1,162 @@
+//! Callers at two servers: what is written at one is read at the other as soon as it is acknowledged.
+
+use std::collections::BTreeMap;
+use std::future::IntoFuture;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use belay_client::model::{OrderState, PaymentFact};
+use belay_client::{CallError, Error, Kind, RequestId, Role, Store, Units};
+use belay_tests::shop::{TOTAL, eur, new_order};
+use tokio::time::{Instant, sleep};
+
+/// What a caller waits before it sends again what the client has given up.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How far the acknowledged writes of an order have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Placed,
+    Paid,
+    Cancelled,
+}
+
+impl Stage {
+    fn state(self) -> OrderState {
+        match self {
+            Stage::Placed => OrderState::AwaitingPayment,
+            Stage::Paid => OrderState::ToShip,
+            Stage::Cancelled => OrderState::Cancelled,
+        }
+    }
+}
+
+/// An error that a caller was told of, after the client had repeated the call.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) at: Instant,
+    pub(crate) what: String,
+}
+
+/// What all callers have seen.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    acknowledged: Mutex<Vec<Instant>>,
+    orders: Mutex<BTreeMap<String, Stage>>,
+    errors: Mutex<Vec<Told>>,
+    pub(crate) reads: AtomicU64,
+    pub(crate) stale: AtomicU64,
+    pub(crate) internal: AtomicU64,
+    pub(crate) stop: AtomicBool,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Seen {
+    /// When each write was acknowledged, in order.
+    pub(crate) fn acknowledged(&self) -> Vec<Instant> {
+        let mut acknowledged = locked(&self.acknowledged).clone();
+        acknowledged.sort_unstable();
+        acknowledged
+    }
+
+    /// How many writes were acknowledged after this.
+    pub(crate) fn acknowledged_after(&self, after: Instant) -> usize {
+        let acknowledged = locked(&self.acknowledged);
+        acknowledged.iter().rev().filter(|at| **at > after).count()
+    }
+
+    pub(crate) fn orders(&self) -> BTreeMap<String, Stage> {
+        locked(&self.orders).clone()
+    }
+
+    pub(crate) fn errors(&self) -> Vec<Told> {
+        locked(&self.errors).clone()
+    }
+
+    fn written(&self, order_id: &str, stage: Stage) {
+        locked(&self.acknowledged).push(Instant::now());
+        locked(&self.orders).insert(order_id.to_owned(), stage);
+    }
+
+    fn failed(&self, what: &str, error: &Error) {
+        if error.kind() == Kind::Internal {
+            self.internal.fetch_add(1, Ordering::Relaxed);
+        }
+        let reason = error.reason().map_or("no reason", |reason| reason.as_str());
+        let what = format!("{what}: {:?} {reason}", error.kind());
+        let at = Instant::now();
+        let mut errors = locked(&self.errors);
+        if errors.iter().all(|told| told.what != what) {
+            eprintln!("{what}: {error}");
+        }
+        errors.push(Told { at, what });
+    }
+
+    /// Sends a call until it is acknowledged, under one request id.
+    async fn insist<C, T>(&self, what: &str, mut call: C)
+    where
+        C: IntoFuture<Output = Result<T, CallError<C>>>,
+    {
+        loop {
+            match call.await {
+                Ok(_) => return,
+                Err(error) => {
+                    self.failed(what, &error);
+                    call = error.resume();
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Reads an order whose write has been acknowledged.
+    async fn read(&self, store: &Store, order_id: &str, stage: Stage) {
+        loop {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            match store.get_order(order_id).await {
+                Ok(order) if order.state == stage.state() => return,
+                Ok(order) => {
+                    self.stale.fetch_add(1, Ordering::Relaxed);
+                    eprintln!("stale: {order_id} is {}, was told {stage:?}", order.state);
+                    return;
+                }
+                Err(error) => {
+                    let error = Error::from(error);
+                    if error.kind() == Kind::NotFound {
+                        self.stale.fetch_add(1, Ordering::Relaxed);
+                        eprintln!("stale: {order_id} is not found, was told {stage:?}");
+                    }
+                    self.failed("GetOrder", &error);
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// One caller: places orders at one server, pays and cancels them, and reads each at the other.
+    pub(crate) async fn call(&self, write: &Store, read: &Store) {
+        let till = write.with_role(Role::Payments, "psp").expect("a role");
+        while !self.stop.load(Ordering::Relaxed) {
+            let order_id = format!("O-{}", RequestId::mint());
+            let id = order_id.as_str();
+            self.insist("CreateOrder", new_order(write, id)).await;
+            self.written(id, Stage::Placed);
+            self.read(read, id, Stage::Placed).await;
+            let (payment, event) = (format!("pay-{id}"), format!("evt-{id}"));
+            let paid = till.record_payment(id, payment, event, PaymentFact::Captured);
+            let paid = paid.amount(eur(TOTAL)).method("CREDIT_CARD");
+            self.insist("RecordPayment", paid).await;
+            self.written(id, Stage::Paid);
+            self.read(read, id, Stage::Paid).await;
+            let cancelled = write.request_cancellation(id, Units::all());
+            self.insist("RequestCancellation", cancelled.reason("NO_LONGER_WANTED"))
+                .await;
+            self.written(id, Stage::Cancelled);
+            self.read(read, id, Stage::Cancelled).await;
+        }
+    }
+}
