@@ -28,7 +28,8 @@ use crate::db::projections::{self, Generations};
 use crate::db::{Conn, DbError, ErrorKind, feed, partition_tails, transaction};
 use crate::feed::{FeedError, FeedRow, Form};
 
-/// Between two looks at the ends of the feed when nothing was new.
+/// Between two looks at the ends of the feed when nothing was new, and between two rounds that leave
+/// nothing: a transaction of its own for each command would have the next command wait for its commit.
 const IDLE: Duration = Duration::from_millis(100);
 /// Between two looks at all else when nothing was new: for what a command line or another server
 /// has begun.
@@ -89,21 +90,23 @@ impl From<FeedError> for ProjectionError {
 pub async fn run(app: Arc<App>) {
     let mut turns = Turns::default();
     loop {
-        let mut is_idle = true;
+        let mut most = Did::Nothing;
         // Read before the rounds: what is committed during them is new after them.
         let ends = app.feed.ends().await.ok();
         for projection in Projection::ALL {
             match round(&app, *projection, &mut turns).await {
-                Ok(did) => is_idle &= did == Did::Nothing,
+                Ok(did) => most = most.max(did),
                 Err(error) => {
                     note(&app, *projection, &error);
-                    is_idle = false;
+                    most = Did::NotAll;
                     tokio::time::sleep(RETRY).await;
                 }
             }
         }
-        if is_idle {
-            rest(&app, ends.as_deref()).await;
+        match most {
+            Did::Nothing => rest(&app, ends.as_deref()).await,
+            Did::All => tokio::time::sleep(IDLE).await,
+            Did::NotAll => {}
         }
     }
 }
@@ -136,10 +139,15 @@ fn note(app: &App, projection: Projection, error: &ProjectionError) {
 #[derive(Debug, Default)]
 struct Turns(BTreeMap<(Projection, u32), u16>);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far a round came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Did {
-    Something,
+    /// Nothing was new.
     Nothing,
+    /// All that was there when it began.
+    All,
+    /// There is more to do.
+    NotAll,
 }
 
 /// Takes each generation of a projection a step on.
@@ -167,16 +175,17 @@ async fn round(
                 }
             }
             if done > 0 {
-                did = Did::Something;
+                let is_all = generation == generations.serving && lag == 0;
+                did = did.max(if is_all { Did::All } else { Did::NotAll });
             }
         }
     }
     app.lags.of(projection).store(lag, Ordering::Relaxed);
     if generations.building.is_some() && finish(app, projection, generations).await? {
-        did = Did::Something;
+        did = Did::NotAll;
     }
     if forget(app, projection, generations.serving).await? {
-        did = Did::Something;
+        did = Did::NotAll;
     }
     turns.0.retain(|(of, generation), _| {
         *of != projection || generations.iter().any(|present| present == *generation)

@@ -24,7 +24,7 @@ const CALLERS: usize = 8;
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// About as many packets as a cancellation's transaction has on a connection that has prepared none
 /// of its statements.
-const STEPS: usize = 32;
+const STEPS: usize = 14;
 
 /// A server behind a proxy, with one lane, so that commands share transactions.
 async fn behind_a_proxy(t: &TestServer) -> (Proxy, Service) {
