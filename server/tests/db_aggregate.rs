@@ -597,7 +597,7 @@ async fn a_payment_without_facts_is_what_its_amounts_say() {
 async fn each_order_of_a_batch_gets_its_own_values() {
     const ORDERS: usize = 150;
     let notes = [None, Some("plain"), Some("it's \\ a? ü"), Some("")];
-    let stages = [Stage::Planned, Stage::Packed, Stage::Cancelled];
+    let stages = [Stage::Planned, Stage::Preparing, Stage::Cancelled];
     let changed = |order: &Order, seed: usize| {
         let mut order = order.clone();
         order.version += 1;
