@@ -607,7 +607,7 @@ async fn each_order_of_a_batch_gets_its_own_values() {
         }
         for (at, shipment) in order.shipments.iter_mut().enumerate() {
             shipment.stage = stages[(seed / 2 + at) % stages.len()];
-            shipment.fence = u32::try_from(seed % 3).unwrap();
+            shipment.fence = u32::try_from(1 + seed % 3).unwrap();
         }
         // A row of NULL beside rows that are none.
         order.paid_time = (!seed.is_multiple_of(3)).then_some(order.create_time);
