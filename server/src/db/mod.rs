@@ -6,8 +6,8 @@
 //! from their tables and writes back what changed.
 //!
 //! Statements are diesel's typed ones. Where one is needed that diesel cannot say (a forced index,
-//! an UPDATE of many rows, an upsert), it is a fragment of its own in the file of its table, with
-//! typed parameters. This module knows the domain and never the wire: events and stored answers are
+//! an upsert), it is a fragment of its own in the file of its table, with typed parameters. What
+//! commands write goes as text, of values that diesel has serialized: `writes`. This module knows the domain and never the wire: events and stored answers are
 //! bytes here.
 
 mod cancellation_parts;

@@ -6,8 +6,12 @@ use diesel_async::SimpleAsyncConnection as _;
 use super::Conn;
 use super::error::{DbError, ErrorKind};
 
+/// An expression that fails where it is evaluated: nothing else raises an error on a condition.
+pub(super) const FAIL: &str = "(SELECT 1 UNION SELECT 2)";
+
 /// An expression that is 0 on a server which takes writes and fails on all others: it costs no answer
-/// of its own, in whatever statement it is sent with. `super_read_only` sets `read_only` too.
+/// of its own, in whatever statement it is sent with. `super_read_only` sets `read_only` too. It has
+/// [`FAIL`] in it.
 macro_rules! takes_writes {
     () => {
         "IF(@@GLOBAL.read_only, (SELECT 1 UNION SELECT 2), 0)"
@@ -25,13 +29,14 @@ pub async fn check(conn: &mut Conn) -> Result<(), DbError> {
     checked.map_err(as_read_only)
 }
 
-/// How the server says that it takes no writes, asked by [`TAKES_WRITES`].
-const TWO_ROWS: &str = "Subquery returns more than 1 row"; // 1242
+/// Whether a statement has met [`FAIL`].
+pub(super) fn is_refusal(source: &DieselError) -> bool {
+    const TWO_ROWS: &str = "Subquery returns more than 1 row"; // 1242
+    matches!(source, DieselError::DatabaseError(_, information) if information.message() == TWO_ROWS)
+}
 
 pub(super) fn as_read_only(source: DieselError) -> DbError {
-    if let DieselError::DatabaseError(_, information) = &source
-        && information.message() == TWO_ROWS
-    {
+    if is_refusal(&source) {
         return DbError::Database {
             kind: ErrorKind::ReadOnly,
             source,

@@ -15,6 +15,7 @@ use super::Conn;
 use super::error::DbError;
 use super::literals::{self, Cells};
 use super::statement::Row;
+use super::writable::{self, FAIL};
 
 /// Most rows of one UPDATE: the server walks the list of values for each row.
 pub(crate) const CHANGES_MAX: usize = 64;
@@ -207,7 +208,7 @@ fn update_text(
     let (sets, count) = (sets.join(", "), rows.len());
     Ok(Some(format!(
         "UPDATE `{table}` FORCE INDEX (PRIMARY) SET {sets} WHERE {found}; \
-         DO IF(ROW_COUNT() = {count}, 0, (SELECT 1 UNION SELECT 2))"
+         DO IF(ROW_COUNT() = {count}, 0, {FAIL})"
     )))
 }
 
@@ -295,16 +296,12 @@ fn most_common<'a>(values: &[&'a str]) -> &'a str {
     best.0
 }
 
-/// How the server says that an UPDATE has not found its rows.
-const TWO_ROWS: &str = "Subquery returns more than 1 row"; // 1242
-
 fn as_conflict(source: DieselError) -> DbError {
-    if let DieselError::DatabaseError(_, information) = &source
-        && information.message() == TWO_ROWS
-    {
-        return DbError::Overtaken;
+    if writable::is_refusal(&source) {
+        DbError::Overtaken
+    } else {
+        source.into()
     }
-    source.into()
 }
 
 /// Inserts the rows that are new, and updates the columns named of those that are not.

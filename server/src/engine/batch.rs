@@ -106,8 +106,8 @@ fn decide(batch: &mut Batch, job: &Job, submitted: &Submitted<'_>) -> Outcome {
     }
 }
 
-/// Writes what changed, many rows a statement, and all statements in one message. The heads of the partitions are locked last, for they
-/// are what batches of other servers wait for.
+/// Writes what changed, many rows a statement, and all statements in one message. The heads of the
+/// partitions are locked last, for they are what batches of other servers wait for.
 async fn write(
     connection: &mut AsyncMysqlConnection,
     batch: &Batch,
