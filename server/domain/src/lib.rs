@@ -20,6 +20,7 @@ pub mod event;
 pub mod feed;
 pub mod ids;
 pub mod incident;
+pub mod language;
 pub mod ledger;
 mod lifecycle;
 pub mod money;

@@ -21,6 +21,7 @@ pub use question::{CarrierCapabilities, Question};
 
 use crate::actor::Role;
 use crate::calendar::Calendar;
+use crate::language::Labels;
 use crate::names::named_enum;
 use crate::order::OrderState;
 use crate::shipment::Stage;
@@ -107,6 +108,8 @@ named_enum! {
 pub struct Reason {
     /// `[A-Z][A-Z0-9_]{0,62}`.
     pub code: String,
+    /// What people read who choose it.
+    pub labels: Labels,
     /// Who may give it.
     pub actors: Vec<Role>,
     pub fault: Fault,

@@ -28,6 +28,7 @@ use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId,
 };
 use belay_domain::incident::{Incident, IncidentState, Resolution};
+use belay_domain::language::Labels;
 use belay_domain::money::{Currency, Money};
 use belay_domain::order::{Buyer, Destination, Order};
 use belay_domain::payment::PaymentFact;
@@ -170,6 +171,7 @@ pub(crate) fn policy(random: &mut Random) -> Policy {
     rules.extend(usual_rules(random));
     let reason = |code: &str, actors: &[Role], random: &mut Random| Reason {
         code: code.to_owned(),
+        labels: Labels::default(),
         actors: actors.to_vec(),
         fault: random.pick(Fault::ALL),
         note_required: false,

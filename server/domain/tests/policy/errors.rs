@@ -129,7 +129,7 @@ fn unknown_keys_are_named_with_the_known_ones() {
         "/reasons/0/label",
         json!("x"),
         "reasons[0].label",
-        "code, actors",
+        "code, labels, actors",
     );
     check(
         "/rules/0/then",

@@ -4,8 +4,9 @@ use belay_domain::calendar::HOLIDAYS_MAX;
 use belay_domain::policy::limits::{
     CALENDAR_DAYS_MAX, CALENDARS_MAX, CODE_CHARS_MAX, CONDITION_ENTRIES_MAX, DEPTH_MAX,
     DOCUMENT_BYTES_MAX, DURATION_MAX, ERRORS_MAX, EVIDENCE_CHANNELS_MAX, IDENTICAL_UNITS_MAX,
-    LABEL_CHARS_MAX, NAME_CHARS_MAX, QUALITY_DAYS_MAX, QUALITY_THRESHOLDS_MAX, REASONS_MAX,
-    RETURN_RATES_MAX, RULES_MAX, SOURCE_CHARS_MAX, WITHOUT_LABEL_CHARS_MAX, WORKING_DAYS_MAX,
+    LABEL_CHARS_MAX, LANGUAGES_MAX, NAME_CHARS_MAX, QUALITY_DAYS_MAX, QUALITY_THRESHOLDS_MAX,
+    REASONS_MAX, RETURN_RATES_MAX, RULES_MAX, SOURCE_CHARS_MAX, WITHOUT_LABEL_CHARS_MAX,
+    WORKING_DAYS_MAX,
 };
 use belay_domain::policy::parse;
 use jiff::civil::date;
@@ -40,6 +41,12 @@ fn texts_have_a_longest() {
         "labels.SHIPPED",
         LABEL_CHARS_MAX,
         |size| json!({"SHIPPED": "é".repeat(size)}),
+    );
+    check(
+        "/reasons/0/labels",
+        "reasons[0].labels.en",
+        LABEL_CHARS_MAX,
+        |size| json!({"en": "é".repeat(size)}),
     );
     let without_label = |size| json!({"without_label": "é".repeat(size)});
     check(
@@ -107,6 +114,19 @@ fn rates_channels_and_thresholds_are_counted() {
         path,
         EVIDENCE_CHANNELS_MAX,
         |size| texts(size, |index| format!("C{index}")),
+    );
+    check(
+        "/reasons/0/labels",
+        "reasons[0].labels",
+        LANGUAGES_MAX,
+        |size| {
+            let letter = |index: usize| char::from(b'a' + u8::try_from(index).unwrap());
+            let tag = |index: usize| format!("{}{}", letter(index / 26), letter(index % 26));
+            (0..size)
+                .map(|index| (tag(index), json!("x")))
+                .collect::<Map<_, _>>()
+                .into()
+        },
     );
     check(
         "/quality",

@@ -60,6 +60,7 @@ fn full_document() -> Value {
         "note_required": true,
         "evidence_required": true,
         "evidence_channels": ["CHAT"],
+        "labels": {"en": "Changed my mind", "zh-Hant": "改變主意"},
         "counted": true,
         "effects": ["RESTOCK"],
         "next_actions": ["WAIT"]
@@ -172,6 +173,9 @@ fn the_schema_refuses_what_the_parser_refuses_for_its_form() {
         ("/reasons/0/fault", json!("CUSTOMER")),
         ("/reasons/0/counted", json!("yes")),
         ("/reasons/0/evidence_channels", json!([])),
+        ("/reasons/0/labels", json!({"EN": "x"})),
+        ("/reasons/0/labels", json!({"en": ""})),
+        ("/reasons/0/labels", json!({"en": 1})),
         ("/reasons/0/next_actions", json!(["CRY"])),
         ("/rules", json!([])),
         ("/rules/0/id", json!("Early")),

@@ -1,6 +1,9 @@
 //! How a document may be written, and what YAML can do that a policy may not.
 
+use std::collections::BTreeMap;
+
 use belay_domain::actor::Role;
+use belay_domain::language::Labels;
 use belay_domain::policy::{
     Customs, Notification, Policy, Quality, QualityDenominator, QualityNumerator, QualityThreshold,
     Reason, RefundDue, ReturnRate, Returns, ShippingRefund, Unpaid, Verification, parse,
@@ -95,6 +98,7 @@ fn what_is_left_out_is_nothing() {
     let actors = vec![Role::Buyer];
     let expected = Reason {
         code: "CHANGED_MIND".to_owned(),
+        labels: Labels::default(),
         actors,
         fault: Fault::Buyer,
         note_required: false,
@@ -148,6 +152,7 @@ fn what_is_written_is_read() {
         "note_required": true,
         "evidence_required": true,
         "evidence_channels": ["CHAT", "SUPPORT"],
+        "labels": {"zh-Hant-TW": "沒了", "de": "Nicht mehr da"},
         "counted": true,
         "effects": ["ZERO_STOCK"],
         "next_actions": ["SET_STOCK"]
@@ -191,6 +196,10 @@ fn what_is_written_is_read() {
     assert_eq!(policy.reason_required, [Role::Seller]);
     let expected = Reason {
         code: "GONE".to_owned(),
+        labels: Labels(BTreeMap::from([
+            ("de".to_owned(), "Nicht mehr da".to_owned()),
+            ("zh-Hant-TW".to_owned(), "沒了".to_owned()),
+        ])),
         actors: vec![Role::Seller, Role::Carrier],
         fault: Fault::Platform,
         note_required: true,

@@ -34,7 +34,10 @@ pub const QUALITY_THRESHOLDS_MAX: usize = 10;
 /// Of a policy's name.
 pub const NAME_CHARS_MAX: usize = 100;
 pub const SOURCE_CHARS_MAX: usize = 1000;
+/// Of a label of a state or a reason.
 pub const LABEL_CHARS_MAX: usize = 100;
+/// Languages that one reason has labels in.
+pub const LANGUAGES_MAX: usize = 50;
 /// Of what a buyer is told who gets no return label.
 pub const WITHOUT_LABEL_CHARS_MAX: usize = 1000;
 /// Of reason codes, payment methods, evidence channels, thresholds and rule ids; all of them ASCII.

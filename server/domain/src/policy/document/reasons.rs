@@ -1,15 +1,17 @@
 //! The reasons that a document declares: why a cancellation may be asked, and by whom.
 
-use super::limits::{EVIDENCE_CHANNELS_MAX, REASONS_MAX};
+use super::limits::{EVIDENCE_CHANNELS_MAX, LABEL_CHARS_MAX, LANGUAGES_MAX, REASONS_MAX};
 use super::{REQUESTERS, next_actions};
 use crate::actor::Role;
 use crate::cancellation::{PARCEL_RETURNED, PAYMENT_EXPIRED};
 use crate::document::{Errors, Node, Object, distinct};
+use crate::language::{self, Labels};
 use crate::policy::Reason;
 use crate::terms::{Effect, Fault, NextAction};
 
 const KEYS: &[&str] = &[
     "code",
+    "labels",
     "actors",
     "fault",
     "note_required",
@@ -76,6 +78,7 @@ pub(super) fn reasons(node: &Node<'_>, errors: &mut Errors) -> Vec<Reason> {
 }
 
 fn reason(object: &Object<'_>, code: Option<String>, errors: &mut Errors) -> Option<Reason> {
+    let labels = object.get("labels").map(|node| labels(&node, errors));
     let actors = object.require("actors", errors).map(|node| {
         let entries = node.filled_list(REQUESTERS.len(), errors);
         distinct(&entries, errors, |entry, errors| {
@@ -103,6 +106,7 @@ fn reason(object: &Object<'_>, code: Option<String>, errors: &mut Errors) -> Opt
     });
     let reason = Reason {
         code: code?,
+        labels: labels.unwrap_or_default(),
         actors: actors?,
         fault: fault?,
         note_required: note_required.unwrap_or(false),
@@ -114,6 +118,23 @@ fn reason(object: &Object<'_>, code: Option<String>, errors: &mut Errors) -> Opt
     };
     check_reserved(object, &reason, errors);
     Some(reason)
+}
+
+/// What people read, by language.
+fn labels(node: &Node<'_>, errors: &mut Errors) -> Labels {
+    let entries = node.entries(LANGUAGES_MAX, errors);
+    let mut labels = Labels::default();
+    for (tag, node) in entries {
+        if !language::is_tag(tag) {
+            node.error(
+                "must stand under a language such as de, zh-Hant or pt-BR",
+                errors,
+            );
+        } else if let Some(text) = node.text(LABEL_CHARS_MAX, errors) {
+            labels.0.insert(tag.to_owned(), text);
+        }
+    }
+    labels
 }
 
 fn effects(node: &Node<'_>, errors: &mut Errors) -> Vec<Effect> {

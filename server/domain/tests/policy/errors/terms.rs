@@ -269,6 +269,22 @@ fn customs_and_quality_say_what_they_count() {
 }
 
 #[test]
+fn labels_of_reasons_stand_under_languages() {
+    let check_labels = |labels, path: &str, description| {
+        check("/reasons/0/labels", labels, path, description);
+    };
+    check_labels(json!("Gone"), "reasons[0].labels", "a mapping");
+    for tag in ["EN", "english", "de_AT", "de-at"] {
+        let mut labels = serde_json::Map::new();
+        labels.insert(tag.to_owned(), json!("x"));
+        let path = format!("reasons[0].labels.{tag}");
+        check_labels(labels.into(), &path, "under a language such as de");
+    }
+    check_labels(json!({"en": " "}), "reasons[0].labels.en", "not be empty");
+    check_labels(json!({"en": 1}), "reasons[0].labels.en", "a text");
+}
+
+#[test]
 fn evidence_comes_from_channels_and_leads_somewhere() {
     check(
         "/reasons/0/evidence_channels",
