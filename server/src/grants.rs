@@ -23,6 +23,8 @@ pub enum GrantSet {
     Verify,
     /// For `belay erase`.
     Erase,
+    /// For reports: the views that stay.
+    Reports,
 }
 
 impl GrantSet {
@@ -35,6 +37,7 @@ impl GrantSet {
             GrantSet::Rebuild => "rebuild",
             GrantSet::Verify => "verify",
             GrantSet::Erase => "erase",
+            GrantSet::Reports => "reports",
         }
     }
 
@@ -47,6 +50,7 @@ impl GrantSet {
             GrantSet::Rebuild => include_str!("../grants/rebuild.sql"),
             GrantSet::Verify => include_str!("../grants/verify.sql"),
             GrantSet::Erase => include_str!("../grants/erase.sql"),
+            GrantSet::Reports => include_str!("../grants/reports.sql"),
         }
     }
 

@@ -30,7 +30,7 @@ struct Column {
 const COLUMNS: &str = "SELECT table_name AS table_name, column_name AS column_name, \
     CAST(column_type AS CHAR) AS column_type, is_nullable AS is_nullable, CAST(column_key AS CHAR) AS column_key \
     FROM information_schema.columns WHERE table_schema = DATABASE() \
-    AND table_name NOT IN ('migration_lock', '__diesel_schema_migrations') ORDER BY table_name, ordinal_position";
+    AND table_name NOT IN ('migration_lock', '__diesel_schema_migrations') AND table_name NOT LIKE 'report\\_%' ORDER BY table_name, ordinal_position";
 
 /// What diesel calls the type of a column.
 fn diesel_type(column: &Column) -> String {

@@ -84,7 +84,8 @@ fn every_table_is_granted_to_who_serves_or_is_not_served() {
         let tables: Vec<(String,)> = t
             .database
             .rows(
-                "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
+                 AND table_type = 'BASE TABLE'",
                 (),
             )
             .await;
