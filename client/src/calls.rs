@@ -27,7 +27,7 @@ pub use bulk::{
 pub use cancellations::incidents::{ListIncidents, ResolveIncident};
 pub use cancellations::units::{OnBehalfOf, Units};
 pub use cancellations::{
-    ApproveCancellation, GetCancellation, ListCancellations, OnIneligibleUnits,
+    ApproveCancellation, GetCancellation, ListCancellations, ListReasons, OnIneligibleUnits,
     PreviewCancellation, RejectCancellation, RequestCancellation, SummarizeActions,
     WithdrawCancellation,
 };
@@ -45,7 +45,8 @@ pub use inventory::{
 };
 pub use orders::new_order::{NewBuyer, NewLine, NewShipment};
 pub use orders::{
-    CreateOrder, GetOrder, ListOrderHistory, ListOrders, RecordPayment, SummarizeOrders,
+    CreateOrder, FindOrders, GetOrder, ListOrderHistory, ListOrders, OrderSearch, RecordPayment,
+    SummarizeOrders,
 };
 pub use policies::decisions::ListDecisions;
 pub use policies::simulation::{DraftPolicy, SimulatePolicy, Simulation, SimulationStream};

@@ -19,6 +19,7 @@ mod order;
 mod payment;
 mod preview;
 mod quality;
+mod reasons;
 mod refund;
 mod shipment;
 mod simulation;
@@ -48,10 +49,11 @@ pub use gate::{
 };
 pub use incident::{Incident, IncidentKind, IncidentResolution, IncidentState, ResolvedIncident};
 pub use money::Money;
-pub use order::{Destination, Line, Order, OrderState, OrderTotals, ShippingCharge};
+pub use order::{Destination, FoundOrders, Line, Order, OrderState, OrderTotals, ShippingCharge};
 pub use payment::{Payment, PaymentFact, PaymentState};
 pub use preview::{CancellationPreview, PathOption, QualityPreview, Quote, Rejection};
 pub use quality::{CountedCancellation, SellerQuality, SellerThreshold, ThresholdCrossing};
+pub use reasons::{CancellationReason, CancellationReasons};
 pub use refund::{Refund, RefundAmount, RefundDue, RefundKind, RefundResult, RefundState};
 pub use shipment::{
     CustomsFlag, GoodsCondition, Hold, Intercept, InterceptState, Shipment, ShipmentContent,

@@ -10,7 +10,9 @@ use belay_domain::commands::{Command, LeaseRefunds, Work};
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::order::{Line, Order, OrderState};
-use belay_domain::query::{Counted, DecisionFilter, DecisionPlace, OrdersSummary, Place};
+use belay_domain::query::{
+    Counted, DecisionFilter, DecisionPlace, OrderSearch, OrdersSummary, Place, SearchedBy,
+};
 use belay_domain::scope::{Caller, Scope};
 use belay_wire::pages::{PageCut, PageRequest};
 use belay_wire::parse::cancellations::Actions;
@@ -130,6 +132,29 @@ pub(crate) async fn decisions(
         })
     }
     .await;
+    Ok(conn.end(read).await?)
+}
+
+/// Requests about an order that were rejected, from the oldest on.
+pub(crate) async fn rejected(
+    app: &App,
+    key: OrderKey,
+    order: &OrderId,
+    after: Option<&DecisionPlace>,
+    limit: u16,
+) -> Result<Vec<StoredDecision>, CallError> {
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
+    let read = db::decisions::rejected_of(&mut conn, key, order, after, limit).await;
+    Ok(conn.end(read).await?)
+}
+
+/// Whether more ids begin so than a search looks at.
+pub(crate) async fn leaves_ids_out(app: &App, search: &OrderSearch) -> Result<bool, CallError> {
+    let SearchedBy::IdPrefix(prefix) = &search.by else {
+        return Ok(false);
+    };
+    let mut conn = Snapshot::begin(&app.pools.reads).await?;
+    let read = orders::has_more_ids(&mut conn, &search.store, prefix).await;
     Ok(conn.end(read).await?)
 }
 

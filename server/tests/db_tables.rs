@@ -379,6 +379,7 @@ async fn pages_of_children_lose_none() {
         warehouse: None,
         carrier: None,
         stage: None,
+        prepare_by_before: None,
     };
     assert_eq!(all!(of.clone()), 20);
     assert_eq!(

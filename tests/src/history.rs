@@ -163,7 +163,8 @@ impl Folded {
                 | Detail::TrackingRecorded(_)
                 | Detail::ShipmentSplit(_)
                 | Detail::PreparationOverdue(_)
-                | Detail::RefundOverdue(_),
+                | Detail::RefundOverdue(_)
+                | Detail::RequestRejected(_),
             )
             | None => {}
         }

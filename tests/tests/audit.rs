@@ -282,7 +282,7 @@ fn the_table_of_personal_data_is_what_the_protos_say() {
                 (answer.fields.contains("note"), Personal::Note),
                 (answer.fields.contains("evidence"), Personal::Evidence),
                 (
-                    asks("buyer_id") || asks("on_behalf_of"),
+                    asks("buyer_id") || asks("buyer_email") || asks("on_behalf_of"),
                     Personal::BuyerLookup,
                 ),
             ]

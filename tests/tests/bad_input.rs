@@ -69,6 +69,7 @@ const LACKING: &[(&str, &[&str])] = &[
     ),
     ("OrderService/GetOrder", &["store_id", "order_id"]),
     ("OrderService/ListOrders", &["store_id"]),
+    ("OrderService/FindOrders", &["store_id", "buyer_email"]),
     ("OrderService/SummarizeOrders", &["store_id"]),
     (
         "OrderService/RecordPayment",
@@ -83,6 +84,10 @@ const LACKING: &[(&str, &[&str])] = &[
     ("OrderService/ListOrderHistory", &["store_id", "order_id"]),
     (
         "CancellationService/PreviewCancellation",
+        &["store_id", "order_id", "all"],
+    ),
+    (
+        "CancellationService/ListReasons",
         &["store_id", "order_id", "all"],
     ),
     (

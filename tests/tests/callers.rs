@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use belay_client::calls::{
-    BulkOrders, DraftPolicy, FirstPolicy, InterceptAnswer, NewBuyer, NewLine, NewShipment, Parcel,
-    Stopped,
+    BulkOrders, DraftPolicy, FirstPolicy, InterceptAnswer, NewBuyer, NewLine, NewShipment,
+    OrderSearch, Parcel, Stopped,
 };
 use belay_client::model::{
     BoundedCount, Destination, GoodsCondition, IncidentResolution, PaymentFact, RefundResult,
@@ -43,9 +43,11 @@ const RPCS: &[(&str, About)] = &[
     ("OrderService/CreateOrder", About::NewOrder),
     ("OrderService/GetOrder", About::Order),
     ("OrderService/ListOrders", About::List),
+    ("OrderService/FindOrders", About::List),
     ("OrderService/RecordPayment", About::Order),
     ("OrderService/ListOrderHistory", About::Order),
     ("CancellationService/PreviewCancellation", About::Order),
+    ("CancellationService/ListReasons", About::Order),
     ("CancellationService/RequestCancellation", About::Order),
     ("CancellationService/GetCancellation", About::Order),
     ("CancellationService/ListCancellations", About::List),
@@ -137,6 +139,11 @@ pub(crate) async fn send(
             .await
             .map_err(Error::from)
             .map(|page| page.items.len()),
+        "OrderService/FindOrders" => store
+            .find_orders(OrderSearch::order_id_prefix("A"))
+            .await
+            .map_err(Error::from)
+            .map(|found| found.orders.len()),
         "OrderService/RecordPayment" => {
             let paid = store
                 .record_payment(order_id, "pay-2", "evt-2", PaymentFact::Captured)
@@ -154,6 +161,11 @@ pub(crate) async fn send(
         "CancellationService/PreviewCancellation" => store
             .preview_cancellation(order_id, Units::all())
             .reason(reason::NO_LONGER_WANTED)
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "CancellationService/ListReasons" => store
+            .list_reasons(order_id, Units::all())
             .await
             .map_err(Error::from)
             .map(|_| 1),

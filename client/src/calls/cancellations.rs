@@ -8,8 +8,9 @@ use super::macros::{call, list};
 use crate::call::Call;
 use crate::ids::{CancellationId, CarrierId, Etag, IntoId, OrderId, SellerId, WarehouseId};
 use crate::model::{
-    ActionsSummary, Cancellation, CancellationPath, CancellationPreview, CancellationState,
-    FoundCancellation, OrderState, Party, Quote, RequestedCancellation, read_request_id,
+    ActionsSummary, Cancellation, CancellationPath, CancellationPreview, CancellationReasons,
+    CancellationState, FoundCancellation, OrderState, Party, Quote, RequestedCancellation,
+    read_request_id,
 };
 use crate::store::Store;
 use crate::wire::{FromWire, Open, open_enum, read, time_to_wire};
@@ -60,6 +61,42 @@ impl Store {
             ..Default::default()
         };
         PreviewCancellation(Call::new(&self.belay, request, errors))
+    }
+
+    /// Lists the reasons that the requester may give for these units, in the order of the policy,
+    /// each with its label and what a request with it would come to now. Fails only with
+    /// `OrderNotFound`, `OutOfScope`, `LineNotFound`, `ShipmentNotFound`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::Units;
+    ///
+    /// let listed = store.list_reasons("A-1", Units::all()).languages(["de-AT", "en"]).await?;
+    /// for reason in listed.reasons.iter().filter(|reason| reason.allowed) {
+    ///     println!("{}: {}", reason.code, reason.label);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn list_reasons(&self, order_id: impl IntoId<OrderId>, units: Units) -> ListReasons {
+        use pb::list_reasons_request::Selection as Listed;
+        use pb::request_cancellation_request::Selection;
+
+        let (store_id, mut errors) = self.begin();
+        let order_id = errors.id("order_id", order_id);
+        errors.0.extend(units.errors.0);
+        let selection = match units.selection {
+            Selection::All(all) => Listed::All(all),
+            Selection::Lines(lines) => Listed::Lines(lines),
+            Selection::ShipmentId(shipment_id) => Listed::ShipmentId(shipment_id),
+        };
+        let request = pb::ListReasonsRequest {
+            store_id,
+            order_id,
+            selection: Some(selection),
+            ..Default::default()
+        };
+        ListReasons(Call::new(&self.belay, request, errors))
     }
 
     /// Requests the cancellation of units. Units without a gate are cancelled and their refund is
@@ -266,6 +303,11 @@ call! {
     |response| CancellationPreview::from_wire(response)
 }
 call! {
+    /// Made by [`Store::list_reasons`].
+    ListReasons(pb::ListReasonsRequest) -> CancellationReasons, [paths, on_ineligible_units, on_behalf_of];
+    |response| CancellationReasons::from_wire(response)
+}
+call! {
     /// Made by [`Store::request_cancellation`].
     RequestCancellation(pb::RequestCancellationRequest) -> RequestedCancellation, [reason, paths, on_ineligible_units, on_behalf_of, request_id, etag, note, evidence];
     |response| read_requested!(response)
@@ -309,6 +351,15 @@ impl PreviewCancellation {
     /// then. An instant in the past is taken as now.
     pub fn at_time(mut self, instant: Timestamp) -> Self {
         self.0.request.at_time = Some(time_to_wire(instant));
+        self
+    }
+}
+
+impl ListReasons {
+    /// The languages of the labels, best first: at most 8 BCP 47 tags, such as `de-AT`, which finds
+    /// `de`. Unless set, and where none is found: English where the policy has it.
+    pub fn languages(mut self, languages: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.0.request.languages = languages.into_iter().map(Into::into).collect();
         self
     }
 }

@@ -475,6 +475,20 @@ impl ListShipments {
         self.0.request.stage = stage.to_wire();
         self
     }
+
+    /// Only those that are planned and whose preparation must begin before this instant.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store, end_of_shift: belay_client::jiff::Timestamp) -> Result<(), belay_client::Error> {
+    /// let due = store.list_shipments().warehouse_id("main").prepare_by_before(end_of_shift).await?;
+    /// println!("{} must not wait for the next shift", due.items.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn prepare_by_before(mut self, instant: Timestamp) -> Self {
+        self.0.request.prepare_by_before = Some(time_to_wire(instant));
+        self
+    }
 }
 
 impl DispatchShipment {

@@ -1,6 +1,7 @@
 //! Orders, their payments and their history: for storefronts, payment systems and support.
 
 use belay_proto::v1 as pb;
+use belay_proto::v1::find_orders_request::By;
 use jiff::Timestamp;
 
 use self::new_order::{NewBuyer, NewLine, NewShipment};
@@ -8,7 +9,8 @@ use super::macros::{call, list};
 use crate::call::Call;
 use crate::ids::{BuyerId, IntoId, OrderId, RefundId, SellerId};
 use crate::model::{
-    Destination, Event, Money, Order, OrderState, OrdersSummary, PaymentFact, Written, read_written,
+    Destination, Event, FoundOrders, Money, Order, OrderState, OrdersSummary, PaymentFact, Written,
+    read_written,
 };
 use crate::store::Store;
 use crate::wire::{FromWire, read, time_to_wire};
@@ -106,6 +108,30 @@ impl Store {
             },
             errors,
         ))
+    }
+
+    /// Finds orders by what people have in hand: an e-mail address, a tracking number, or the
+    /// beginning of an order id. Newest first. Fails with `PageTokenInvalid`.
+    ///
+    /// ```no_run
+    /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
+    /// use belay_client::calls::OrderSearch;
+    ///
+    /// let found = store.find_orders(OrderSearch::tracking_number("1Z999AA10123456784")).await?;
+    /// for order in found.orders {
+    ///     println!("{} {}", order.order_id, order.display_state);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn find_orders(&self, search: OrderSearch) -> FindOrders {
+        let (store_id, errors) = self.begin();
+        let request = pb::FindOrdersRequest {
+            store_id,
+            by: Some(search.0),
+            ..Default::default()
+        };
+        FindOrders(Call::new(&self.belay, request, errors))
     }
 
     /// Counts orders by state, for the tabs of a list. All given filters must match; without
@@ -210,6 +236,11 @@ list! {
     orders
 }
 call! {
+    /// Made by [`Store::find_orders`].
+    FindOrders(pb::FindOrdersRequest) -> FoundOrders;
+    |response| FoundOrders::from_wire(response)
+}
+call! {
     /// Made by [`Store::summarize_orders`].
     SummarizeOrders(pb::SummarizeOrdersRequest) -> OrdersSummary;
     |response| OrdersSummary::from_wire(response)
@@ -223,6 +254,54 @@ list! {
     /// Made by [`Store::list_order_history`].
     ListOrderHistory(pb::ListOrderHistoryRequest) -> Event;
     events
+}
+
+/// A search for orders by what people have in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderSearch(By);
+
+impl OrderSearch {
+    /// By the buyer's e-mail address; case and blanks around it do not matter. At most 254
+    /// characters.
+    pub fn buyer_email(address: impl Into<String>) -> Self {
+        Self(By::BuyerEmail(address.into()))
+    }
+
+    /// By the tracking number of one of the shipments, whole: 1 to 128 printable ASCII characters
+    /// without spaces.
+    pub fn tracking_number(number: impl Into<String>) -> Self {
+        Self(By::TrackingNumber(number.into()))
+    }
+
+    /// By the beginning of the order id: `[A-Za-z0-9._-]{1,64}`. Of the ids that begin so the
+    /// first 5,000 are looked at.
+    pub fn order_id_prefix(prefix: impl Into<String>) -> Self {
+        Self(By::OrderIdPrefix(prefix.into()))
+    }
+}
+
+impl FindOrders {
+    /// The number of orders of a page, at most: 1 to 100; 20 unless set.
+    pub fn page_size(mut self, page_size: i32) -> Self {
+        self.0.request.page_size = page_size;
+        self
+    }
+
+    /// The `next_page_token` of the page before, with the same search.
+    pub fn page_token(mut self, page_token: impl Into<String>) -> Self {
+        self.0.request.page_token = page_token.into();
+        self
+    }
+}
+
+impl ListOrderHistory {
+    /// With the requests that were rejected, in their place by time, as events of the type
+    /// [`RequestRejected`](crate::model::EventType::RequestRejected). Warehouses and carriers get
+    /// none.
+    pub fn include_rejected_requests(mut self) -> Self {
+        self.0.request.include_rejected_requests = true;
+        self
+    }
 }
 
 impl CreateOrder {

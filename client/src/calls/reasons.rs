@@ -15,6 +15,7 @@ reasons! { CreatePolicy, CreatePolicyReason: [OutOfScope, PolicyInvalid] }
 reasons! { CreateStore, CreateStoreReason: [PresetNotFound, OutOfScope, StoreAlreadyExists, PolicyInvalid] }
 reasons! { DeleteConsumer, DeleteConsumerReason: [] }
 reasons! { DispatchShipment, DispatchShipmentReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, EtagMismatch, FenceStale, PaymentLapsed, NotReleased, StageMismatch, ShipmentHeld, ShipmentBarred] }
+reasons! { FindOrders, FindOrdersReason: [PageTokenInvalid] }
 reasons! { GetBulkCancellation, GetBulkCancellationReason: [BulkCancellationNotFound] }
 reasons! { GetCancellation, GetCancellationReason: [OrderNotFound, CancellationNotFound] }
 reasons! { GetConsumer, GetConsumerReason: [ConsumerNotFound] }
@@ -39,6 +40,7 @@ reasons! { ListOrderHistory, ListOrderHistoryReason: [PageTokenInvalid, OrderNot
 reasons! { ListOrders, ListOrdersReason: [PageTokenInvalid] }
 reasons! { ListPolicies, ListPoliciesReason: [PageTokenInvalid] }
 reasons! { ListPresets, ListPresetsReason: [] }
+reasons! { ListReasons, ListReasonsReason: [OrderNotFound, OutOfScope, LineNotFound, ShipmentNotFound] }
 reasons! { ListRefunds, ListRefundsReason: [PageTokenInvalid] }
 reasons! { ListShipments, ListShipmentsReason: [PageTokenInvalid] }
 reasons! { ListStock, ListStockReason: [PageTokenInvalid, WarehouseNotFound] }

@@ -108,6 +108,9 @@ open_enum! {
         PaymentVerified,
         /// The order is no longer paid: shipments that have not left must stay.
         PaymentLapsed,
+        /// A request was put to a policy and rejected: nothing changed. Told by
+        /// [`list_order_history`](crate::Store::list_order_history) alone, where it is asked for.
+        RequestRejected,
     }
 }
 

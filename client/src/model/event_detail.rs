@@ -60,6 +60,12 @@ pub enum EventDetail {
         /// By when the order must be paid again, or it closes.
         pay_by: Timestamp,
     },
+    /// A request that a policy was asked about, and that was rejected.
+    #[non_exhaustive]
+    RequestRejected {
+        /// The reason of the rejection. `None` if it was recorded before it was kept.
+        reason: Option<ErrorReason>,
+    },
     /// A shipment's move.
     #[non_exhaustive]
     ShipmentStageChanged {
@@ -336,6 +342,9 @@ impl FromWire for EventDetail {
             Detail::PreparationOverdue(message) => preparation_overdue(message),
             Detail::RefundOverdue(message) => refund_overdue(message),
             Detail::PaymentLapsed(message) => payment_lapsed(message),
+            Detail::RequestRejected(message) => Ok(EventDetail::RequestRejected {
+                reason: ErrorReason::from_name(message.reason),
+            }),
         }
     }
 }

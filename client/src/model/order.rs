@@ -211,6 +211,32 @@ pub struct OrderTotals {
     pub refunded: Money,
 }
 
+/// The orders that were found: a page of them.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct FoundOrders {
+    /// The orders, newest first.
+    pub orders: Vec<Order>,
+    /// The token of the next page, for `page_token` with the same search. `None`: this is the last
+    /// page.
+    pub next_page_token: Option<String>,
+    /// Whether more ids begin so than were looked at: a longer beginning finds them.
+    pub ids_left_out: bool,
+}
+
+impl FromWire for FoundOrders {
+    type Message = pb::FindOrdersResponse;
+
+    fn from_wire(message: pb::FindOrdersResponse) -> Result<Self, Malformed> {
+        Ok(Self {
+            orders: read_all(message.orders)?,
+            next_page_token: text_if_set(message.next_page_token),
+            ids_left_out: message.ids_left_out,
+        })
+    }
+}
+
 impl FromWire for Order {
     type Message = pb::Order;
 

@@ -148,11 +148,13 @@ impl Methods {
         all.unary(orders::create_order);
         all.unary(orders::get_order);
         all.unary(orders::list_orders);
+        all.unary(orders::find_orders);
         all.unary(orders::summarize_orders);
         all.command(parse::orders::record_payment);
         all.unary(orders::list_order_history);
 
         all.unary(orders::preview_cancellation);
+        all.unary(orders::list_reasons);
         all.command(cancellations::request_cancellation);
         all.unary(orders::get_cancellation);
         all.unary(orders::list_cancellations);

@@ -11,17 +11,18 @@ use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::incident::Incident;
 use belay_domain::order::{Order, OrderState};
 use belay_domain::query::{
-    CancellationFilter, Counted, IncidentFilter, OrderFilter, OrdersSummary, Place, RefundFilter,
-    ShipmentFilter,
+    CancellationFilter, Counted, DecisionPlace, IDS_SEARCHED_MAX, IncidentFilter, OrderFilter,
+    OrderSearch, OrdersSummary, Place, RefundFilter, SearchedBy, ShipmentFilter,
 };
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::View;
-use belay_domain::shipment::Shipment;
+use belay_domain::shipment::{Shipment, Stage};
 use belay_domain::terms::GateKind;
 use belay_proto::v1 as pb;
 use belay_wire::auth::check_settings;
 use belay_wire::events::Selector;
 use belay_wire::parse::cancellations::Actions;
+use belay_wire::parse::decisions::HistoryPlace;
 use belay_wire::parse::refunds::Claim;
 use belay_wire::parse::{CommandRequest, Envelope, ListRequest};
 use belay_wire::status::CallError;
@@ -64,13 +65,58 @@ pub(crate) fn get_order(
     })
 }
 
+pub(crate) fn find_orders(
+    call: &mut Call<'_>,
+    request: pb::FindOrdersRequest,
+) -> Answer<pb::FindOrdersResponse> {
+    let ListRequest {
+        store,
+        filter: search,
+        page,
+    } = parse::orders::find_orders(request, &call.reader())?;
+    let mut last_id = None;
+    if let SearchedBy::IdPrefix(_) = &search.by {
+        let orders = call.world.orders.values();
+        let alike = orders.filter(|order| order.store == store && search.matches(order));
+        let mut ids: Vec<&OrderId> = alike.map(|order| &order.id).collect();
+        if ids.len() > IDS_SEARCHED_MAX.into() {
+            ids.sort_unstable();
+            last_id = Some(ids[usize::from(IDS_SEARCHED_MAX) - 1].clone());
+        }
+    }
+    let ids_left_out = last_id.is_some();
+    let filter = Search { search, last_id };
+    let list = ListRequest {
+        store,
+        filter,
+        page,
+    };
+    let now = call.now;
+    let (orders, next_page_token) = call.list(&list, |viewer, order, _, config| {
+        Some(render::order(viewer, order, config, now))
+    })?;
+    Ok(pb::FindOrdersResponse {
+        orders,
+        next_page_token,
+        ids_left_out,
+    })
+}
+
 pub(crate) fn list_order_history(
     call: &mut Call<'_>,
     request: pb::ListOrderHistoryRequest,
 ) -> Answer<pb::ListOrderHistoryResponse> {
     let list = parse::orders::list_order_history(request, &call.reader())?;
-    let (id, page) = (&list.filter, &list.page);
-    let after: Option<u64> = page.after()?;
+    let (id, page) = (&list.filter.order, &list.page);
+    let place = if list.filter.with_rejected {
+        parse::decisions::after_in_history(page)?
+    } else {
+        HistoryPlace {
+            position: page.after()?,
+            rejected: None,
+        }
+    };
+    let after = place.position;
     call.order(&list.store, id)?;
     let key = OrderKey::of(&list.store, id);
     let selector = Selector::of_caller(&pb::EventFilter::default(), &call.caller);
@@ -82,11 +128,76 @@ pub(crate) fn list_order_history(
     let seen = behind.filter(|event| selector.shows_whole() || selector.selects(event));
     let seen = seen.map(|event| selector.shown(event).into_owned());
     let found: Vec<pb::Event> = seen.take(page.limit().into()).collect();
-    let (events, next_page_token) = page.cut(&found, |event| Some(event.clone()), position);
+    let (events, next_page_token) = if list.filter.with_rejected {
+        let rejected = rejected_requests(call, id, key, place.rejected.as_ref());
+        parse::decisions::cut_history(page, place, found, rejected)
+    } else {
+        page.cut(&found, |event| Some(event.clone()), position)
+    };
     Ok(pb::ListOrderHistoryResponse {
         events,
         next_page_token,
     })
+}
+
+/// Requests that were rejected, behind a place among them, from the oldest on.
+fn rejected_requests(
+    call: &Call<'_>,
+    id: &OrderId,
+    key: OrderKey,
+    after: Option<&DecisionPlace>,
+) -> Vec<(DecisionPlace, pb::Event)> {
+    let sorted_by =
+        |place: &DecisionPlace| (place.time, place.key.request_id, place.key.caller.clone());
+    let after = after.map(sorted_by);
+    let of_order = call
+        .world
+        .decisions
+        .iter()
+        .filter(|decision| decision.key.order_key == key && !decision.accepted);
+    let told = of_order.map(|decision| {
+        let place = DecisionPlace {
+            time: decision.decision_time,
+            key: decision.key.clone(),
+        };
+        let stored = render::decision::StoredDecision {
+            order: id,
+            lines: &[],
+            key: &decision.key,
+            decision_time: decision.decision_time,
+            accepted: false,
+            record: &decision.record,
+        };
+        let event = render::decision::rejected_request(&decision.store, &stored);
+        (place, event)
+    });
+    let behind =
+        told.filter(|(place, _)| after.as_ref().is_none_or(|after| sorted_by(place) > *after));
+    let mut behind: Vec<(DecisionPlace, pb::Event)> = behind.collect();
+    behind.sort_by_key(|(place, _)| sorted_by(place));
+    behind
+}
+
+pub(crate) fn list_reasons(
+    call: &mut Call<'_>,
+    request: pb::ListReasonsRequest,
+) -> Answer<pb::ListReasonsResponse> {
+    let asked = parse::cancellations::list_reasons(request, &call.reader())?;
+    let read = call.order(&asked.store, &asked.order)?;
+    let (order, config) = (&read.order, &read.config);
+    let context = Context {
+        now: read.now,
+        caller: &call.caller.actor,
+        scope: &call.caller.scope,
+        request_id: new_id(),
+        store: config,
+    };
+    let listed = commands::list_reasons(order, &asked.request, &context)
+        .map_err(|rejection| rejected(rejection, &asked.order))?;
+    let (viewer, languages) = (call.viewer(order), &asked.languages);
+    Ok(render::preview::reasons(
+        &viewer, order, &listed, languages, read.now,
+    ))
 }
 
 pub(crate) fn preview_cancellation(
@@ -344,6 +455,21 @@ pub(crate) fn has_sku(order: &Order, sku: &belay_domain::ids::Sku) -> bool {
     order.lines.iter().any(|line| line.sku == *sku)
 }
 
+/// A search that looks at no ids behind one.
+struct Search {
+    search: OrderSearch,
+    last_id: Option<OrderId>,
+}
+
+impl Listed for Search {
+    fn places(&self, order: &Order) -> Vec<Place> {
+        let is_looked_at = self.last_id.as_ref().is_none_or(|last| order.id <= *last);
+        let is_found = is_looked_at && self.search.matches(order);
+        let found = is_found.then(|| place(order, 0, order.create_time));
+        found.into_iter().collect()
+    }
+}
+
 impl Listed for ShipmentFilter {
     fn places(&self, order: &Order) -> Vec<Place> {
         let is_of = matches(self.order.as_ref(), &order.key())
@@ -354,6 +480,10 @@ impl Listed for ShipmentFilter {
                 && matches(self.warehouse.as_ref(), &shipment.warehouse)
                 && matches(self.carrier.as_ref(), &shipment.carrier)
                 && matches(self.stage.as_ref(), &shipment.stage)
+                && self.prepare_by_before.is_none_or(|before| {
+                    let is_due = shipment.prepare_by.is_some_and(|by| by < before);
+                    shipment.stage == Stage::Planned && is_due
+                })
         };
         let found = order.shipments.iter().filter(is_found);
         found

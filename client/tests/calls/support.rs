@@ -170,6 +170,7 @@ macro_rules! service {
 service! {
     CancellationService {
         preview_cancellation(PreviewCancellationRequest) -> PreviewCancellationResponse, plain;
+        list_reasons(ListReasonsRequest) -> ListReasonsResponse, plain;
         request_cancellation(RequestCancellationRequest) -> RequestCancellationResponse, keyed;
         get_cancellation(GetCancellationRequest) -> GetCancellationResponse, plain;
         list_cancellations(ListCancellationsRequest) -> ListCancellationsResponse, paged;

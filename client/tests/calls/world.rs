@@ -465,6 +465,7 @@ service! {
         }
     }
     preview_cancellation(PreviewCancellationRequest) -> PreviewCancellationResponse;
+    list_reasons(ListReasonsRequest) -> ListReasonsResponse;
     request_cancellation(RequestCancellationRequest) -> RequestCancellationResponse;
     approve_cancellation(ApproveCancellationRequest) -> ApproveCancellationResponse;
     reject_cancellation(RejectCancellationRequest) -> RejectCancellationResponse;

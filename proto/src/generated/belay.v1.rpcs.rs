@@ -44,6 +44,11 @@ impl crate::rpc::Rpc for RequestCancellationRequest {
         self.request_id = request_id;
     }
 }
+impl crate::rpc::Rpc for ListReasonsRequest {
+    type Response = ListReasonsResponse;
+    const PATH: &'static str = "/belay.v1.CancellationService/ListReasons";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
+}
 impl crate::rpc::Rpc for GetCancellationRequest {
     type Response = GetCancellationResponse;
     const PATH: &'static str = "/belay.v1.CancellationService/GetCancellation";
@@ -269,6 +274,11 @@ impl crate::rpc::Rpc for ListOrdersRequest {
     const PATH: &'static str = "/belay.v1.OrderService/ListOrders";
     const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
+impl crate::rpc::Rpc for FindOrdersRequest {
+    type Response = FindOrdersResponse;
+    const PATH: &'static str = "/belay.v1.OrderService/FindOrders";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
+}
 impl crate::rpc::Rpc for SummarizeOrdersRequest {
     type Response = SummarizeOrdersResponse;
     const PATH: &'static str = "/belay.v1.OrderService/SummarizeOrders";
@@ -409,6 +419,7 @@ pub const RPCS: &[crate::rpc::RpcRow] = &[
     crate::rpc::RpcRow { path: "/belay.v1.BulkService/StopBulkCancellation", idempotency: crate::rpc::Idempotency::Always, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.CancellationService/PreviewCancellation", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.CancellationService/RequestCancellation", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/ListReasons", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.CancellationService/GetCancellation", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.CancellationService/ListCancellations", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.CancellationService/ApproveCancellation", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
@@ -444,6 +455,7 @@ pub const RPCS: &[crate::rpc::RpcRow] = &[
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/CreateOrder", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/GetOrder", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/ListOrders", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.OrderService/FindOrders", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/SummarizeOrders", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/RecordPayment", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/ListOrderHistory", idempotency: crate::rpc::Idempotency::Read, streams: false },

@@ -3710,6 +3710,118 @@ pub struct QualityPreview {
     #[prost(int64, tag = "3")]
     pub headroom_after: i64,
 }
+/// A request to list the reasons for a cancellation.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListReasonsRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The order. Required.
+    #[prost(string, tag = "2")]
+    pub order_id: ::prost::alloc::string::String,
+    /// The paths to take, best first: at most 5, none twice. None given: CANCEL alone.
+    #[prost(enumeration = "CancellationPath", repeated, tag = "6")]
+    pub paths: ::prost::alloc::vec::Vec<i32>,
+    /// What to do with units that cannot be cancelled. UNSPECIFIED: REFUSE.
+    #[prost(enumeration = "OnIneligibleUnits", tag = "7")]
+    pub on_ineligible_units: i32,
+    /// The buyer on whose behalf support or an operator asks; ROLE_NOT_ALLOWED for other roles. A mismatch is
+    /// ORDER_NOT_FOUND.
+    #[prost(message, optional, tag = "8")]
+    pub on_behalf_of: ::core::option::Option<OnBehalfOf>,
+    /// The languages of the labels, best first: at most 8 BCP 47 tags of 1 to 35 characters, such as "de-AT"; case does not
+    /// matter. A label is looked up as RFC 4647 says: "de-AT" finds "de". None given, or none found: English where the policy
+    /// has it, else its first language by tag.
+    #[prost(string, repeated, tag = "9")]
+    pub languages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The units. Required.
+    #[prost(oneof = "list_reasons_request::Selection", tags = "3, 4, 5")]
+    pub selection: ::core::option::Option<list_reasons_request::Selection>,
+}
+/// Nested message and enum types in `ListReasonsRequest`.
+pub mod list_reasons_request {
+    /// The units. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Selection {
+        /// Every unit that is not cancelled yet.
+        #[prost(message, tag = "3")]
+        All(super::AllUnits),
+        /// Units by line.
+        #[prost(message, tag = "4")]
+        Lines(super::LineSelection),
+        /// Every unit in this shipment that is not cancelled yet.
+        #[prost(string, tag = "5")]
+        ShipmentId(::prost::alloc::string::String),
+    }
+}
+/// The reasons that the requester may give.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListReasonsResponse {
+    /// The reasons, in the order of the policy. Empty where the requester has none to give.
+    #[prost(message, repeated, tag = "1")]
+    pub reasons: ::prost::alloc::vec::Vec<CancellationReason>,
+    /// Whether the requester must name one of them: without, RequestCancellation fails with REASON_REQUIRED.
+    #[prost(bool, tag = "2")]
+    pub reason_required: bool,
+    /// The policy version asked: the one in force at decide_time.
+    #[prost(int32, tag = "3")]
+    pub policy_version: i32,
+    /// The order's etag. Give it to RequestCancellation to be sure that nothing changes in between.
+    #[prost(string, tag = "4")]
+    pub order_etag: ::prost::alloc::string::String,
+    /// The moment for which the answer holds: now.
+    #[prost(message, optional, tag = "5")]
+    pub decide_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A reason that the requester may give.
+///
+/// Not for WAREHOUSE and CARRIER: expected_refund, expected_release, counted.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CancellationReason {
+    /// The code, for RequestCancellation: `[A-Z][A-Z0-9_]{0,62}`.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// The label for people, in `language`. Where the policy has none, the code with spaces and in small letters, such as
+    /// "No longer wanted".
+    #[prost(string, tag = "2")]
+    pub label: ::prost::alloc::string::String,
+    /// The language of the label, a BCP 47 tag as the policy has it. Empty where the label is made from the code.
+    #[prost(string, tag = "3")]
+    pub language: ::prost::alloc::string::String,
+    /// Whether it needs a note.
+    #[prost(bool, tag = "4")]
+    pub note_required: bool,
+    /// Whether it needs evidence.
+    #[prost(bool, tag = "5")]
+    pub evidence_required: bool,
+    /// Where evidence must come from, such as "CHAT": each piece is then written `CHAT:reference`. Empty: anywhere.
+    #[prost(string, repeated, tag = "6")]
+    pub evidence_channels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether RequestCancellation with it, and a note and evidence where required, would be accepted.
+    #[prost(bool, tag = "7")]
+    pub allowed: bool,
+    /// Why it would be rejected: with what RequestCancellation would fail. Unset when allowed.
+    #[prost(message, optional, tag = "8")]
+    pub rejection: ::core::option::Option<Rejection>,
+    /// Whether somebody has to agree or to act first: the cancellation would be PENDING. False when not allowed.
+    #[prost(bool, tag = "9")]
+    pub waits: bool,
+    /// The amount that would go back to the buyer. Unset when not allowed.
+    #[prost(message, optional, tag = "10")]
+    pub expected_refund: ::core::option::Option<RefundAmount>,
+    /// The amount that would be released of authorisations instead of being refunded. Unset when not allowed.
+    #[prost(message, optional, tag = "11")]
+    pub expected_release: ::core::option::Option<Money>,
+    /// Whether it would count in the seller's cancellation rate.
+    #[prost(bool, tag = "12")]
+    pub counted: bool,
+    /// Its effects on stock.
+    #[prost(enumeration = "CancellationEffect", repeated, tag = "13")]
+    pub effects: ::prost::alloc::vec::Vec<i32>,
+    /// What a requester who gives it should do afterwards, best first.
+    #[prost(enumeration = "NextAction", repeated, tag = "14")]
+    pub next_actions: ::prost::alloc::vec::Vec<i32>,
+}
 /// A request to cancel units.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RequestCancellationRequest {
@@ -4243,6 +4355,37 @@ pub mod cancellation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Lists the reasons that the requester may give, in the order of the policy: for the list that a buyer, a seller or
+        /// support chooses from. Each has its label in the language that was asked for, what it requires, and what a
+        /// RequestCancellation with it would come to for this order now. Changes nothing. Deadlines that have passed by then
+        /// count as passed.
+        ///
+        /// Fails only where there is nothing to ask about: ORDER_NOT_FOUND, OUT_OF_SCOPE, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND.
+        /// Why a reason would be rejected is in its `rejection`.
+        pub async fn list_reasons(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListReasonsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReasonsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.CancellationService/ListReasons",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.CancellationService", "ListReasons"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Gets one cancellation. Fails with ORDER_NOT_FOUND, CANCELLATION_NOT_FOUND.
         pub async fn get_cancellation(
             &mut self,
@@ -4552,6 +4695,20 @@ pub mod cancellation_service_server {
             tonic::Response<super::RequestCancellationResponse>,
             tonic::Status,
         >;
+        /// Lists the reasons that the requester may give, in the order of the policy: for the list that a buyer, a seller or
+        /// support chooses from. Each has its label in the language that was asked for, what it requires, and what a
+        /// RequestCancellation with it would come to for this order now. Changes nothing. Deadlines that have passed by then
+        /// count as passed.
+        ///
+        /// Fails only where there is nothing to ask about: ORDER_NOT_FOUND, OUT_OF_SCOPE, LINE_NOT_FOUND, SHIPMENT_NOT_FOUND.
+        /// Why a reason would be rejected is in its `rejection`.
+        async fn list_reasons(
+            &self,
+            request: tonic::Request<super::ListReasonsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReasonsResponse>,
+            tonic::Status,
+        >;
         /// Gets one cancellation. Fails with ORDER_NOT_FOUND, CANCELLATION_NOT_FOUND.
         async fn get_cancellation(
             &self,
@@ -4821,6 +4978,52 @@ pub mod cancellation_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RequestCancellationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.CancellationService/ListReasons" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListReasonsSvc<T: CancellationService>(pub Arc<T>);
+                    impl<
+                        T: CancellationService,
+                    > tonic::server::UnaryService<super::ListReasonsRequest>
+                    for ListReasonsSvc<T> {
+                        type Response = super::ListReasonsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListReasonsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CancellationService>::list_reasons(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListReasonsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -6301,7 +6504,7 @@ impl ErrorReason {
 /// report, and never change.
 ///
 /// Not for WAREHOUSE and CARRIER: order_created, payment_recorded, cancellation_changed, refund_changed,
-/// incident_changed, refund_overdue, payment_lapsed.
+/// incident_changed, refund_overdue, payment_lapsed, request_rejected.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
     /// The type.
@@ -6355,7 +6558,7 @@ pub struct Event {
     /// The detail beyond the type. Unset for types whose comment names no detail.
     #[prost(
         oneof = "event::Detail",
-        tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36"
+        tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37"
     )]
     pub detail: ::core::option::Option<event::Detail>,
 }
@@ -6415,6 +6618,9 @@ pub mod event {
         /// For PAYMENT_LAPSED.
         #[prost(message, tag = "36")]
         PaymentLapsed(super::PaymentLapsed),
+        /// For REQUEST_REJECTED.
+        #[prost(message, tag = "37")]
+        RequestRejected(super::RequestRejected),
     }
 }
 /// Units of one line in a shipment, with the name that a warehouse knows them by.
@@ -6493,6 +6699,15 @@ pub struct PaymentLapsed {
     /// By when the order must be paid again, or it closes.
     #[prost(message, optional, tag = "1")]
     pub pay_by: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A request that a policy was asked about, and that was rejected. ListDecisions with its request_id, the event's cause,
+/// has the questions and the answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestRejected {
+    /// The reason of the rejection: the name of an ErrorReason. It is not the policy's own where the policy allowed, and
+    /// something else did not. Empty of rejections that were recorded before it was kept.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// A shipment's move.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -6825,6 +7040,9 @@ pub enum EventType {
     PaymentVerified = 26,
     /// The order is no longer paid: a shipment that has not left must stay. Detail: PaymentLapsed.
     PaymentLapsed = 27,
+    /// A request was put to a policy and rejected: nothing changed. Not in the feed: ListOrderHistory alone tells of it, where
+    /// it is asked for. Its partition, position and order_version are 0, and it names no seller. Detail: RequestRejected.
+    RequestRejected = 28,
 }
 impl EventType {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -6861,6 +7079,7 @@ impl EventType {
             Self::RefundOverdue => "EVENT_TYPE_REFUND_OVERDUE",
             Self::PaymentVerified => "EVENT_TYPE_PAYMENT_VERIFIED",
             Self::PaymentLapsed => "EVENT_TYPE_PAYMENT_LAPSED",
+            Self::RequestRejected => "EVENT_TYPE_REQUEST_REJECTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -6894,6 +7113,7 @@ impl EventType {
             "EVENT_TYPE_REFUND_OVERDUE" => Some(Self::RefundOverdue),
             "EVENT_TYPE_PAYMENT_VERIFIED" => Some(Self::PaymentVerified),
             "EVENT_TYPE_PAYMENT_LAPSED" => Some(Self::PaymentLapsed),
+            "EVENT_TYPE_REQUEST_REJECTED" => Some(Self::RequestRejected),
             _ => None,
         }
     }
@@ -8016,6 +8236,10 @@ pub struct ListShipmentsRequest {
     /// Only those of this seller's orders. Empty: any.
     #[prost(string, tag = "8")]
     pub seller_id: ::prost::alloc::string::String,
+    /// Only those that are PLANNED, and whose preparation must begin before this instant: see prepare_by of Shipment. A
+    /// WAREHOUSE that asks for the end of its shift sees what must not wait for the next. Unset: any.
+    #[prost(message, optional, tag = "9")]
+    pub prepare_by_before: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// One page of shipments.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -8537,8 +8761,9 @@ pub mod fulfillment_service_client {
         /// match.
         ///
         /// A page costs the same however many shipments there are, as far as an index leads to it. The index follows from the
-        /// first given of order_id, warehouse_id, carrier_id and seller_id, and from stage with any of them or alone. All
-        /// other filters only pass over what the index gives: where few match, a page takes longer.
+        /// first given of order_id, warehouse_id, carrier_id and seller_id, and from stage with any of them or alone;
+        /// prepare_by_before leads as the stage PLANNED does. All other filters only pass over what the index gives: where few
+        /// match, a page takes longer.
         ///
         /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_shipments(
@@ -8931,8 +9156,9 @@ pub mod fulfillment_service_server {
         /// match.
         ///
         /// A page costs the same however many shipments there are, as far as an index leads to it. The index follows from the
-        /// first given of order_id, warehouse_id, carrier_id and seller_id, and from stage with any of them or alone. All
-        /// other filters only pass over what the index gives: where few match, a page takes longer.
+        /// first given of order_id, warehouse_id, carrier_id and seller_id, and from stage with any of them or alone;
+        /// prepare_by_before leads as the stage PLANNED does. All other filters only pass over what the index gives: where few
+        /// match, a page takes longer.
         ///
         /// Fails with PAGE_TOKEN_INVALID.
         async fn list_shipments(
@@ -10975,6 +11201,52 @@ pub struct ListOrdersResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+/// Which orders to find.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FindOrdersRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// How many at most: 1 to 100. 0 means 20. A page may hold fewer, even where more follow, as one of ListOrders does.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// The next_page_token of the page before, with the same search. Empty: the first page.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// What to find them by. Required.
+    #[prost(oneof = "find_orders_request::By", tags = "4, 5, 6")]
+    pub by: ::core::option::Option<find_orders_request::By>,
+}
+/// Nested message and enum types in `FindOrdersRequest`.
+pub mod find_orders_request {
+    /// What to find them by. Required.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum By {
+        /// The buyer's e-mail address, as the order was created with it, but for case and blanks around it: at most 254
+        /// characters.
+        #[prost(string, tag = "4")]
+        BuyerEmail(::prost::alloc::string::String),
+        /// The tracking number of one of the shipments, whole: 1 to 128 printable ASCII characters without spaces.
+        #[prost(string, tag = "5")]
+        TrackingNumber(::prost::alloc::string::String),
+        /// How the order's id begins: `\[A-Za-z0-9._-\]{1,64}`. Case matters.
+        #[prost(string, tag = "6")]
+        OrderIdPrefix(::prost::alloc::string::String),
+    }
+}
+/// One page of orders that were found.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FindOrdersResponse {
+    /// The orders, each as GetOrder returns it.
+    #[prost(message, repeated, tag = "1")]
+    pub orders: ::prost::alloc::vec::Vec<Order>,
+    /// For the next page. Empty: this was the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// Whether more ids begin so than were looked at, in the store as a whole.
+    #[prost(bool, tag = "3")]
+    pub ids_left_out: bool,
+}
 /// Which orders to count.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SummarizeOrdersRequest {
@@ -11082,6 +11354,10 @@ pub struct ListOrderHistoryRequest {
     /// The next_page_token of the page before. Empty: the first page.
     #[prost(string, tag = "4")]
     pub page_token: ::prost::alloc::string::String,
+    /// Whether to tell of requests that were rejected as well, as events of the type REQUEST_REJECTED. Not for WAREHOUSE and
+    /// CARRIER, who get none.
+    #[prost(bool, tag = "5")]
+    pub include_rejected_requests: bool,
 }
 /// One page of history.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -11272,6 +11548,38 @@ pub mod order_service_client {
                 .insert(GrpcMethod::new("belay.v1.OrderService", "ListOrders"));
             self.inner.unary(req, path, codec).await
         }
+        /// Finds orders by what people have in hand: the buyer's e-mail address, a tracking number, or how an order's id begins.
+        /// Newest first by create_time; those of one instant by a hash of store and order id, descending.
+        ///
+        /// By e-mail address and tracking number a page costs the same however many orders there are. Of the ids that begin so,
+        /// the first 5,000 in the order of ASCII are looked at, and ids_left_out says where there are more: a longer beginning
+        /// finds them.
+        ///
+        /// Fails with PAGE_TOKEN_INVALID.
+        pub async fn find_orders(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FindOrdersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FindOrdersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.OrderService/FindOrders",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.OrderService", "FindOrders"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Counts orders by state, for the tabs of a list. Both filters must match; with neither, the orders of the store.
         ///
         /// Each count is exact up to 10,000, and says so where there are more. An answer looks at no more than 80,008 entries
@@ -11338,7 +11646,8 @@ pub mod order_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Lists the events of an order, oldest first, from its first one on: also those that the feed no longer gives out. A
-        /// WAREHOUSE and a CARRIER get those that are about their shipments.
+        /// WAREHOUSE and a CARRIER get those that are about their shipments. With include_rejected_requests it also has what was
+        /// asked in vain, in its place by time, for as long as decisions are kept.
         /// Fails with ORDER_NOT_FOUND, PAGE_TOKEN_INVALID.
         pub async fn list_order_history(
             &mut self,
@@ -11420,6 +11729,21 @@ pub mod order_service_server {
             tonic::Response<super::ListOrdersResponse>,
             tonic::Status,
         >;
+        /// Finds orders by what people have in hand: the buyer's e-mail address, a tracking number, or how an order's id begins.
+        /// Newest first by create_time; those of one instant by a hash of store and order id, descending.
+        ///
+        /// By e-mail address and tracking number a page costs the same however many orders there are. Of the ids that begin so,
+        /// the first 5,000 in the order of ASCII are looked at, and ids_left_out says where there are more: a longer beginning
+        /// finds them.
+        ///
+        /// Fails with PAGE_TOKEN_INVALID.
+        async fn find_orders(
+            &self,
+            request: tonic::Request<super::FindOrdersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FindOrdersResponse>,
+            tonic::Status,
+        >;
         /// Counts orders by state, for the tabs of a list. Both filters must match; with neither, the orders of the store.
         ///
         /// Each count is exact up to 10,000, and says so where there are more. An answer looks at no more than 80,008 entries
@@ -11452,7 +11776,8 @@ pub mod order_service_server {
             tonic::Status,
         >;
         /// Lists the events of an order, oldest first, from its first one on: also those that the feed no longer gives out. A
-        /// WAREHOUSE and a CARRIER get those that are about their shipments.
+        /// WAREHOUSE and a CARRIER get those that are about their shipments. With include_rejected_requests it also has what was
+        /// asked in vain, in its place by time, for as long as decisions are kept.
         /// Fails with ORDER_NOT_FOUND, PAGE_TOKEN_INVALID.
         async fn list_order_history(
             &self,
@@ -11665,6 +11990,51 @@ pub mod order_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListOrdersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.OrderService/FindOrders" => {
+                    #[allow(non_camel_case_types)]
+                    struct FindOrdersSvc<T: OrderService>(pub Arc<T>);
+                    impl<
+                        T: OrderService,
+                    > tonic::server::UnaryService<super::FindOrdersRequest>
+                    for FindOrdersSvc<T> {
+                        type Response = super::FindOrdersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FindOrdersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OrderService>::find_orders(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FindOrdersSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

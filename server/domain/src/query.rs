@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::actor::Role;
 use crate::cancellation::CancellationState;
-use crate::ids::{BuyerId, CarrierId, OrderKey, SellerId, Sku, StoreId, WarehouseId};
+use crate::ids::{BuyerId, CarrierId, ExternalId, OrderKey, SellerId, Sku, StoreId, WarehouseId};
 use crate::incident::{IncidentKind, IncidentState};
-use crate::order::OrderState;
+use crate::order::{IdentityHash, Order, OrderState};
 use crate::records::{NewDecision, RequestKey};
 use crate::refund::RefundState;
 use crate::scope::{Scope, View};
@@ -43,6 +43,45 @@ pub struct OrderFilter {
     pub create_time_before: Option<Timestamp>,
 }
 
+/// A search for orders by what people have in hand.
+#[derive(Debug, Clone)]
+pub struct OrderSearch {
+    pub store: StoreId,
+    /// Of who asks.
+    pub scope: Scope,
+    pub by: SearchedBy,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SearchedBy {
+    /// The buyer's e-mail address, hashed with each key that an order may have been placed under.
+    Email(Vec<IdentityHash>),
+    /// The tracking number of one of the shipments.
+    TrackingNumber(ExternalId),
+    /// How the order's id begins. No more than [`IDS_SEARCHED_MAX`] ids are looked at.
+    IdPrefix(String),
+}
+
+/// Ids that begin alike, and are looked at for a search.
+pub const IDS_SEARCHED_MAX: u16 = 5_000;
+
+impl OrderSearch {
+    /// Whether it is for this order, of its store. The ids that are left out are another matter.
+    pub fn matches(&self, order: &Order) -> bool {
+        match &self.by {
+            SearchedBy::Email(hashes) => {
+                let hash = order.buyer.email_hash.as_ref();
+                hash.is_some_and(|hash| hashes.contains(hash))
+            }
+            SearchedBy::TrackingNumber(number) => order
+                .shipments
+                .iter()
+                .any(|shipment| shipment.tracking_number.as_ref() == Some(number)),
+            SearchedBy::IdPrefix(prefix) => order.id.as_str().starts_with(prefix),
+        }
+    }
+}
+
 /// The filter of a list of shipments.
 #[derive(Debug, Clone)]
 pub struct ShipmentFilter {
@@ -54,6 +93,8 @@ pub struct ShipmentFilter {
     pub warehouse: Option<WarehouseId>,
     pub carrier: Option<CarrierId>,
     pub stage: Option<Stage>,
+    /// PLANNED, and to be begun before this instant.
+    pub prepare_by_before: Option<Timestamp>,
 }
 
 /// The filter of a list of cancellations. Fields from `warehouse` on must match for one of the

@@ -1,14 +1,17 @@
 //! `belay orders` and `belay history`.
 
-use belay_client::Store;
-use belay_client::model::{Actor, Event, OrderState, PolicyDecision};
+use belay_client::ErrorReason;
+use belay_client::calls::OrderSearch;
+use belay_client::model::{Actor, Event, EventDetail, OrderState};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::connection::Connection;
 use crate::failure::{Class, Failure};
 use crate::names::named;
-use crate::output::{Column, LIMIT_DEFAULT, Output, Paint, line, painted, taken, tell_more, value};
+use crate::output::{
+    Column, LIMIT_DEFAULT, Output, Paint, line, painted, taken, tell, tell_more, value,
+};
 use crate::text;
 
 #[derive(Debug, Args)]
@@ -44,7 +47,35 @@ enum OrdersCommand {
         #[arg(long, default_value_t = LIMIT_DEFAULT)]
         limit: u32,
     },
+    /// Find orders by what somebody has in hand, the latest first.
+    Find(Find),
 }
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Find {
+    /// By the buyer's e-mail address.
+    #[arg(long)]
+    email: Option<String>,
+    /// By the tracking number of a shipment.
+    #[arg(long)]
+    tracking: Option<String>,
+    /// By how the order's id begins.
+    #[arg(long)]
+    id: Option<String>,
+}
+
+impl Find {
+    fn search(self) -> Option<OrderSearch> {
+        let email = self.email.map(OrderSearch::buyer_email);
+        let tracking = self.tracking.map(OrderSearch::tracking_number);
+        let id = self.id.map(OrderSearch::order_id_prefix);
+        email.or(tracking).or(id)
+    }
+}
+
+/// Orders that a search shows at most: one page of the largest.
+const FOUND_MAX: i32 = 100;
 
 pub(crate) const ORDERS: &[Column] = &[
     ("ORDER", "order_id"),
@@ -147,6 +178,20 @@ impl Orders {
                 }
                 Ok(())
             }
+            OrdersCommand::Find(find) => {
+                let Some(search) = find.search() else {
+                    let nothing = "one of --email, --tracking and --id must be given";
+                    return Err(Failure::new(Class::Usage, nothing));
+                };
+                let found = store.find_orders(search).page_size(FOUND_MAX).await?;
+                output.many(ORDERS, &found.orders)?;
+                if found.next_page_token.is_some() || found.ids_left_out {
+                    tell(
+                        "there are more; a longer beginning of the id, or `orders list`, shows them",
+                    );
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -183,7 +228,8 @@ pub struct History {
 impl History {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let store = self.connection.store()?;
-        let mut events = store.list_order_history(self.order.as_str()).stream();
+        let history = store.list_order_history(self.order.as_str());
+        let mut events = history.include_rejected_requests().stream();
         if !self.connection.output.is_for_people() {
             let mut all = Vec::new();
             while let Some(event) = events.try_next().await? {
@@ -191,46 +237,17 @@ impl History {
             }
             return self.connection.output.many(&[], &all);
         }
-        // What was rejected has changed nothing, and so is no event.
-        let mut rejected = rejections(&store, &self.order).await?;
         while let Some(event) = events.try_next().await? {
-            let is_before = |of: &PolicyDecision| of.decision_time < event.event_time;
-            while let Some(decision) = rejected.pop_if(|of| is_before(of)) {
-                line(&told_rejection(&decision))?;
-            }
             line(&told(&event)?)?;
-        }
-        while let Some(decision) = rejected.pop() {
-            line(&told_rejection(&decision))?;
         }
         Ok(())
     }
 }
 
-/// The rejected decisions on an order, the earliest last; none where the caller may not list them.
-async fn rejections(store: &Store, order: &str) -> Result<Vec<PolicyDecision>, Failure> {
-    let list = store.list_decisions().order_id(order).rejected_only();
-    let mut decisions = list.stream();
-    let mut rejected = Vec::new();
-    loop {
-        match decisions.try_next().await.map_err(Failure::from) {
-            Ok(Some(decision)) => rejected.push(decision),
-            Ok(None) => return Ok(rejected),
-            Err(failure) if failure.class == Class::NotAllowed => return Ok(Vec::new()),
-            Err(failure) => return Err(failure),
-        }
-    }
-}
-
-fn told_rejection(decision: &PolicyDecision) -> String {
-    let at = text::instant(decision.decision_time);
-    let reason = decision.rejected_reason.as_ref();
+fn told_rejection(event: &Event, reason: Option<&ErrorReason>) -> String {
+    let at = text::instant(event.event_time);
     let reason = reason.map(ToString::to_string).unwrap_or_default();
-    let request = format!(
-        "by {}, request {}",
-        told_actor(&decision.caller),
-        decision.request_id
-    );
+    let request = format!("by {}, request {}", told_actor(&event.actor), event.cause);
     let request = painted(Paint::Dim, &request);
     let rejected = painted(Paint::Bad, &format!("{:<23}", "rejected"));
     format!("{at}  {rejected} {reason}  {request}")
@@ -245,6 +262,9 @@ fn told_actor(actor: &Actor) -> String {
 
 /// An event in one line: when, what, the facts, by whom and by which rule.
 pub(crate) fn told(event: &Event) -> Result<String, Failure> {
+    if let Some(EventDetail::RequestRejected { reason, .. }) = &event.detail {
+        return Ok(told_rejection(event, reason.as_ref()));
+    }
     let detail = value(&event.detail)?;
     // A detail stands under the name of its kind, which the type of the event says already.
     let facts = detail.as_object().and_then(|kinds| kinds.values().next());

@@ -115,10 +115,14 @@ pub(crate) async fn taken<T: Unpin>(
 
 /// Says on the standard error that a list goes on.
 pub(crate) fn tell_more(limit: u32) {
-    let _ = writeln!(
-        io::stderr(),
-        "belay: the first {limit} are shown; --limit shows more, `belay export` all"
-    );
+    tell(&format!(
+        "the first {limit} are shown; --limit shows more, `belay export` all"
+    ));
+}
+
+/// Says something on the standard error.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "belay: {text}");
 }
 
 fn table() -> Table {

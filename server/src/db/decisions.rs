@@ -2,6 +2,7 @@
 //! anywhere.
 
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
+use belay_domain::query::DecisionPlace;
 use belay_domain::records::{NewDecision, RequestKey};
 use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
@@ -87,6 +88,59 @@ pub struct StoredDecision {
     pub accepted: bool,
     /// As [`NewDecision::record`].
     pub record: String,
+}
+
+/// Requests about an order that were rejected, from the oldest on, behind the last one of the page
+/// before. Of one order there are few, and they are sorted.
+pub async fn rejected_of(
+    conn: &mut Conn,
+    order_key: OrderKey,
+    order: &OrderId,
+    after: Option<&DecisionPlace>,
+    limit: u16,
+) -> Result<Vec<StoredDecision>, DbError> {
+    let mut query = decisions::table
+        .filter(decisions::order_key.eq(Bytes::from(order_key)))
+        .filter(decisions::accepted.eq(false))
+        .into_boxed();
+    if let Some(DecisionPlace { time, key }) = after {
+        let request_id = Bytes::from(key.request_id);
+        let later_of_request = decisions::request_id
+            .eq(request_id)
+            .and(decisions::caller.gt(&key.caller));
+        let later_at_once = decisions::decision_time
+            .eq(At(*time))
+            .and(decisions::request_id.gt(request_id).or(later_of_request));
+        query = query.filter(decisions::decision_time.gt(At(*time)).or(later_at_once));
+    }
+    type Row = (Bytes<16>, String, At, String);
+    let rows: Vec<Row> = query
+        .order((
+            decisions::decision_time,
+            decisions::request_id,
+            decisions::caller,
+        ))
+        .limit(limit.into())
+        .select((
+            decisions::request_id,
+            decisions::caller,
+            decisions::decision_time,
+            decisions::record,
+        ))
+        .load(conn)
+        .await?;
+    let stored = |(request_id, caller, at, record): Row| StoredDecision {
+        key: RequestKey {
+            order_key,
+            request_id: uuid::Uuid::from_bytes(request_id.0),
+            caller,
+        },
+        order: order.clone(),
+        decision_time: at.0,
+        accepted: false,
+        record,
+    };
+    Ok(rows.into_iter().map(stored).collect())
 }
 
 /// What a store decided from an instant on and before another one.

@@ -4,6 +4,7 @@
 //! Rows are written by `aggregate` alone.
 
 mod due;
+mod find;
 mod list;
 mod lock;
 mod row;
@@ -22,6 +23,7 @@ use super::schema::orders;
 use super::statement::{KEYS_MAX, one_of, rows_of_orders};
 
 pub use self::due::{DueOrder, due};
+pub use self::find::has_more_ids;
 pub use self::list::{BulkQuery, ids};
 pub(super) use self::lock::read_timed;
 pub use self::lock::{LockedOrder, OnLocked, free_of, lock};

@@ -68,6 +68,8 @@ enum Lead {
     Index(&'static str),
     /// The primary key: all is of one order, and is numbered as it was created.
     Order,
+    /// So many of the ids that the filters let through, in their order. They are sorted anew.
+    FirstIds(u16),
 }
 
 /// A condition on a row, with its values in the order of its question marks.
@@ -81,6 +83,7 @@ pub(super) struct Filter {
 pub(super) enum Value {
     Text(String),
     Key(Bytes<16>),
+    Hash(Bytes<32>),
     Time(At),
 }
 
@@ -178,6 +181,7 @@ impl Filter {
                 match values.next() {
                     Some(Value::Text(text)) => out.push_bind_param::<Text, _>(text.as_str())?,
                     Some(Value::Key(key)) => out.push_bind_param::<Binary, _>(key)?,
+                    Some(Value::Hash(hash)) => out.push_bind_param::<Binary, _>(hash)?,
                     Some(Value::Time(time)) => out.push_bind_param::<Datetime, _>(time)?,
                     None => unreachable!("as many values as question marks: {}", self.sql),
                 }
@@ -225,6 +229,11 @@ impl PageQuery {
         Self::new(listed, Lead::Index(index), filters)
     }
 
+    /// So many orders at most, in the order of their ids.
+    pub(super) fn of_first_ids(filters: Vec<Filter>, ids_max: u16) -> Self {
+        Self::new(Listed::Orders, Lead::FirstIds(ids_max), filters)
+    }
+
     /// What belongs to this order.
     pub(super) fn of_order(table: &'static str, order: OrderKey, mut filters: Vec<Filter>) -> Self {
         filters.insert(0, Filter::eq("order_key", order));
@@ -257,6 +266,24 @@ impl PageQuery {
             scope: scope.clone(),
             ..self
         }
+    }
+
+    /// ` FROM … WHERE … AND `, of what the filters let through.
+    fn walk_source<'b>(
+        &'b self,
+        index: &'static str,
+        out: &mut AstPass<'_, 'b, Mysql>,
+    ) -> QueryResult<()> {
+        out.push_sql(" FROM ");
+        out.push_identifier(self.listed.table())?;
+        out.push_sql(" FORCE INDEX (");
+        out.push_identifier(index)?;
+        out.push_sql(") WHERE ");
+        for filter in &self.filters {
+            filter.walk(out)?;
+            out.push_sql(" AND ");
+        }
+        Ok(())
     }
 
     async fn load(self, conn: &mut Conn) -> Result<Vec<Place>, DbError> {
@@ -325,23 +352,23 @@ impl QueryFragment<Mysql> for PageQuery {
             Some(number) => out.push_identifier(number)?,
             None => out.push_sql("0"),
         }
-        out.push_sql(" FROM ");
-        out.push_identifier(self.listed.table())?;
-        out.push_sql(" FORCE INDEX (");
-        out.push_identifier(match self.lead {
-            Lead::Index(index) => index,
-            Lead::Order => "PRIMARY",
-        })?;
-        out.push_sql(") WHERE ");
-        for filter in &self.filters {
-            filter.walk(&mut out)?;
-            out.push_sql(" AND ");
+        match self.lead {
+            Lead::Index(index) => self.walk_source(index, &mut out)?,
+            Lead::Order => self.walk_source("PRIMARY", &mut out)?,
+            Lead::FirstIds(ids_max) => {
+                // It bears the name of the table, by which the scope knows it.
+                out.push_sql(" FROM (SELECT `create_time`, `order_key`, `seller_id`");
+                self.walk_source("orders_by_id", &mut out)?;
+                out.push_sql(&format!(
+                    "TRUE ORDER BY `order_id` LIMIT {ids_max}) `orders` WHERE "
+                ));
+            }
         }
         walk_in_scope(self.listed.table(), &self.scope, &mut out)?;
         out.push_sql(" AND ");
         self.walk_before(&mut out)?;
         out.push_sql(match self.lead {
-            Lead::Index(_) => " ORDER BY `create_time` DESC, `order_key` DESC",
+            Lead::Index(_) | Lead::FirstIds(_) => " ORDER BY `create_time` DESC, `order_key` DESC",
             Lead::Order => " ORDER BY `order_key` DESC",
         });
         if let Some(number) = number {

@@ -192,6 +192,10 @@ impl ListQuery for ShipmentFilter {
             Filter::given("carrier_id", &self.carrier),
             Filter::given("seller_id", &self.seller),
             self.stage.map(|stage| Filter::eq("stage", stage.name())),
+            self.prepare_by_before
+                .map(|before| Filter::new("`prepare_by` < ?", before)),
+            self.prepare_by_before
+                .map(|_| Filter::eq("stage", Stage::Planned.name())),
         ];
         let store = Filter::eq("store_id", self.store.as_str());
         let filters = iter::once(store)
@@ -210,7 +214,9 @@ fn index(filter: &ShipmentFilter) -> &'static str {
         &filter.warehouse,
         &filter.carrier,
         &filter.seller,
-        filter.stage,
+        filter
+            .stage
+            .or(filter.prepare_by_before.map(|_| Stage::Planned)),
     ) {
         (Some(_), _, _, None) => "shipments_by_warehouse",
         (Some(_), _, _, Some(_)) => "shipments_by_warehouse_stage",

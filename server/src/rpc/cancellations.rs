@@ -65,6 +65,38 @@ impl CancellationService for Cancellations {
         .await
     }
 
+    async fn list_reasons(
+        &self,
+        request: Request<pb::ListReasonsRequest>,
+    ) -> MethodResult<pb::ListReasonsResponse> {
+        answer(async {
+            let (call, asked) = self.app.read(request, parse::list_reasons)?;
+            let sight = Sight {
+                scope: call.caller.scope.clone(),
+                buyer: asked.request.identities().collect(),
+            };
+            let named = (&asked.store, &asked.order);
+            // The policy is asked once for each reason, which may be many.
+            let _turn = self.app.page_turn(&call).await?;
+            let read = self.app.order_in_sight(&call, named, sight).await?;
+            let order = &read.found;
+            let context = Context {
+                now: read.now,
+                caller: &call.caller.actor,
+                scope: &call.caller.scope,
+                request_id: ids::request_id(),
+                store: &read.config,
+            };
+            let listed = commands::list_reasons(order, &asked.request, &context)
+                .map_err(|rejection| rejected(rejection, &asked.order))?;
+            let (viewer, languages) = (call.viewer(order), &asked.languages);
+            Ok(render::preview::reasons(
+                &viewer, order, &listed, languages, read.now,
+            ))
+        })
+        .await
+    }
+
     async fn request_cancellation(
         &self,
         request: Request<pb::RequestCancellationRequest>,

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use belay_domain::ids::{OrderKey, StoreId};
+use belay_domain::order::Order;
+use belay_domain::query::DecisionPlace;
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::order_service_server::OrderService;
 use belay_wire::events::Selector;
+use belay_wire::parse::decisions::{self, HistoryPlace};
 use belay_wire::parse::orders as parse;
 use belay_wire::status::CallError;
 use belay_wire::{events as wire_events, render};
 use tonic::Request;
 
 use super::call::{Call, MethodResult, answer, rejected};
+use crate::db::decisions::StoredDecision;
 use crate::db::events;
 use crate::db::snapshot::Snapshot;
 use crate::{App, across_orders};
@@ -59,6 +63,23 @@ async fn history(
             return Ok(Some(events));
         }
     }
+}
+
+/// A request that was rejected, with its place among those.
+fn rejected_request(store: &StoreId, stored: &StoredDecision) -> (DecisionPlace, pb::Event) {
+    let place = DecisionPlace {
+        time: stored.decision_time,
+        key: stored.key.clone(),
+    };
+    let told = render::decision::StoredDecision {
+        order: &stored.order,
+        lines: &[],
+        key: &stored.key,
+        decision_time: stored.decision_time,
+        accepted: stored.accepted,
+        record: &stored.record,
+    };
+    (place, render::decision::rejected_request(store, &told))
 }
 
 #[tonic::async_trait]
@@ -120,6 +141,28 @@ impl OrderService for Orders {
         .await
     }
 
+    async fn find_orders(
+        &self,
+        request: Request<pb::FindOrdersRequest>,
+    ) -> MethodResult<pb::FindOrdersResponse> {
+        answer(async {
+            let (call, search) = self.app.read(request, parse::find_orders)?;
+            let config = self.app.config(&call, &search.store).await?;
+            let _turn = self.app.page_turn(&call).await?;
+            let render = |order: &Order, _: u32, now| {
+                Some(render::order(&call.viewer(order), order, &config, now))
+            };
+            let page = across_orders::page(&self.app, &search.filter, &search.page, render).await?;
+            let (orders, next_page_token) = page;
+            Ok(pb::FindOrdersResponse {
+                orders,
+                next_page_token,
+                ids_left_out: across_orders::leaves_ids_out(&self.app, &search.filter).await?,
+            })
+        })
+        .await
+    }
+
     async fn summarize_orders(
         &self,
         request: Request<pb::SummarizeOrdersRequest>,
@@ -147,9 +190,16 @@ impl OrderService for Orders {
     ) -> MethodResult<pb::ListOrderHistoryResponse> {
         answer(async {
             let (call, list) = self.app.read(request, parse::list_order_history)?;
-            let (store, id, page) = (&list.store, &list.filter, &list.page);
+            let (store, id, page) = (&list.store, &list.filter.order, &list.page);
             self.app.config(&call, store).await?;
-            let after: Option<u64> = page.after()?;
+            let after = if list.filter.with_rejected {
+                decisions::after_in_history(page)?
+            } else {
+                HistoryPlace {
+                    position: page.after()?,
+                    rejected: None,
+                }
+            };
 
             // Events do not say who sees them; their order does.
             if !call.caller.scope.sees_every_order() {
@@ -157,11 +207,18 @@ impl OrderService for Orders {
             }
             let _turn = self.app.page_turn(&call).await?;
             let key = OrderKey::of(store, id);
-            let events = history(&self.app, &call, key, after, page.limit()).await?;
+            let events = history(&self.app, &call, key, after.position, page.limit()).await?;
             let events = events.ok_or_else(|| rejected(Rejection::OrderNotFound, id))?;
-            let position = |event: &pb::Event| event.position.unsigned_abs();
-            let (events, next_page_token) =
-                page.cut(&events, |event| Some(event.clone()), position);
+            let (events, next_page_token) = if list.filter.with_rejected {
+                let behind = after.rejected.as_ref();
+                let found =
+                    across_orders::rejected(&self.app, key, id, behind, page.limit()).await?;
+                let found = found.iter().map(|stored| rejected_request(store, stored));
+                decisions::cut_history(page, after, events, found.collect())
+            } else {
+                let position = |event: &pb::Event| event.position.unsigned_abs();
+                page.cut(&events, |event| Some(event.clone()), position)
+            };
             Ok(pb::ListOrderHistoryResponse {
                 events,
                 next_page_token,

@@ -20,12 +20,17 @@ const PERSONAL: &[(&str, &[Personal])] = &[
         "/belay.v1.OrderService/ListOrders",
         &[BuyerId, Note, Evidence, BuyerLookup],
     ),
+    (
+        "/belay.v1.OrderService/FindOrders",
+        &[BuyerId, Note, Evidence, BuyerLookup],
+    ),
     ("/belay.v1.OrderService/SummarizeOrders", &[BuyerLookup]),
     ("/belay.v1.OrderService/ListOrderHistory", &[BuyerId]),
     (
         "/belay.v1.CancellationService/PreviewCancellation",
         &[BuyerLookup],
     ),
+    ("/belay.v1.CancellationService/ListReasons", &[BuyerLookup]),
     (
         "/belay.v1.CancellationService/GetCancellation",
         &[BuyerId, Note, Evidence],

@@ -16,10 +16,13 @@ use belay_domain::shipment::Stage;
 use belay_domain::terms::GateKind;
 use belay_server::db;
 use diesel_async::SimpleAsyncConnection;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::common::{TestDatabase, eventful, store};
 use crate::plans::{all_cancellations, all_orders};
+
+/// Some shipments are to be begun before this instant, some at it, and some at none.
+const PREPARED_BEFORE: Timestamp = Timestamp::constant(1_767_400_000, 0);
 
 /// Orders that differ in what filters look at, three an instant.
 fn orders_of_all_sorts() -> Vec<Order> {
@@ -39,6 +42,9 @@ fn orders_of_all_sorts() -> Vec<Order> {
             shipment.warehouse = WarehouseId::parse(format!("w-{}", (number + index) % 3)).unwrap();
             shipment.carrier = CarrierId::parse(format!("c-{}", (number / 2 + index) % 2)).unwrap();
             shipment.stage = [Stage::Planned, Stage::Ready][(number / 3 + index) % 2];
+            let days = i64::try_from(number % 4).unwrap();
+            let by = PREPARED_BEFORE + SignedDuration::from_hours(24 * (days - 2));
+            shipment.prepare_by = Some(by).filter(|_| days < 3);
         }
         for (index, refund) in order.refunds.iter_mut().enumerate() {
             refund.state = [RefundState::Due, RefundState::Settled][(number / 3 + index) % 2];
@@ -172,7 +178,7 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
     )
     .await
     .unwrap();
-    for [order, warehouse, carrier, seller, stage] in combinations() {
+    for [order, warehouse, carrier, seller, stage, due] in combinations() {
         let filter = ShipmentFilter {
             scope: Scope::EVERYTHING,
             store: store(),
@@ -181,6 +187,7 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
             carrier: carrier.then(|| CarrierId::parse("c-0").unwrap()),
             seller: seller.then(|| SellerId::parse("s-1").unwrap()),
             stage: stage.then_some(Stage::Ready),
+            prepare_by_before: due.then_some(PREPARED_BEFORE),
         };
         let of = all.iter().flat_map(|order| {
             order
@@ -193,7 +200,10 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
                 && is(&filter.warehouse, &shipment.warehouse)
                 && is(&filter.carrier, &shipment.carrier)
                 && is(&filter.seller, &order.seller)
-                && is(&filter.stage, &shipment.stage);
+                && is(&filter.stage, &shipment.stage)
+                && (!due
+                    || shipment.stage == Stage::Planned
+                        && shipment.prepare_by.is_some_and(|by| by < PREPARED_BEFORE));
             let place = Place {
                 create_time: order.create_time,
                 order_key: order.key(),

@@ -5,13 +5,15 @@
 use belay_domain::actor::Role;
 use belay_domain::bulk::{BulkFilter, OPEN_STATES};
 use belay_domain::cancellation::CancellationState;
-use belay_domain::ids::{BuyerId, CarrierId, OrderId, OrderKey, SellerId, Sku, WarehouseId};
+use belay_domain::ids::{
+    BuyerId, CarrierId, ExternalId, OrderId, OrderKey, SellerId, Sku, WarehouseId,
+};
 use belay_domain::order::OrderState;
 use belay_domain::query::CancellationFilter;
 use belay_domain::query::OrderFilter;
 use belay_domain::query::RefundFilter;
 use belay_domain::query::ShipmentFilter;
-use belay_domain::query::{ActionsSummary, OrdersSummary, Place};
+use belay_domain::query::{ActionsSummary, OrderSearch, OrdersSummary, Place, SearchedBy};
 use belay_domain::refund::RefundState;
 use belay_domain::scope::{Scope, View};
 use belay_domain::shipment::Stage;
@@ -45,9 +47,14 @@ impl<Q: QueryFragment<Mysql>> QueryFragment<Mysql> for Explain<Q> {
     }
 }
 
+/// The statement's plan.
+async fn explained<Q: QueryFragment<Mysql> + Send>(conn: &mut Conn, query: Q) -> String {
+    RunQueryDsl::get_result(Explain(query), conn).await.unwrap()
+}
+
 /// The statement's plan, after a check that it sorts nothing and reads nothing as a whole.
 async fn plan<Q: QueryFragment<Mysql> + Send>(conn: &mut Conn, query: Q) -> String {
-    let plan: String = RunQueryDsl::get_result(Explain(query), conn).await.unwrap();
+    let plan = explained(conn, query).await;
     for line in plan.lines() {
         let is_own_result =
             line.contains("Table scan on counted") || line.contains("Table scan on <temporary>");
@@ -118,7 +125,7 @@ fn orders(given: &str) -> OrderFilter {
     }
 }
 
-/// o(rder) w(arehouse) c(arrier) s(eller) t (stage).
+/// o(rder) w(arehouse) c(arrier) s(eller) t (stage) p(reparation).
 fn shipments(given: &str) -> ShipmentFilter {
     let has = |letter: char| given.contains(letter);
     ShipmentFilter {
@@ -129,6 +136,7 @@ fn shipments(given: &str) -> ShipmentFilter {
         carrier: has('c').then(|| CarrierId::parse("c-1").unwrap()),
         seller: has('s').then(|| SellerId::parse("s-1").unwrap()),
         stage: has('t').then_some(Stage::Ready),
+        prepare_by_before: has('p').then(|| time("2026-01-03T00:05:00Z")),
     }
 }
 
@@ -201,6 +209,11 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("shipments", "s", "shipments_by_seller"),
     ("shipments", "st", "shipments_by_seller_stage"),
     ("shipments", "t", "shipments_by_stage"),
+    ("shipments", "p", "shipments_by_stage"),
+    ("shipments", "wp", "shipments_by_warehouse_stage"),
+    ("shipments", "cp", "shipments_by_carrier_stage"),
+    ("shipments", "sp", "shipments_by_seller_stage"),
+    ("shipments", "op", "PRIMARY"),
     ("cancellations", "", "cancellations_by_time"),
     ("cancellations", "o", "PRIMARY"),
     ("cancellations", "oa", "PRIMARY gates:PRIMARY"),
@@ -344,7 +357,7 @@ async fn every_page_is_led_to_by_its_index() {
     {
         plan(&mut conn, orders(given).page(after, 51)).await;
     }
-    for given in subsets("owcst") {
+    for given in subsets("owcstp") {
         plan(&mut conn, shipments(&given).page(after, 51)).await;
     }
     for given in subsets("ostwcad") {
@@ -354,6 +367,45 @@ async fn every_page_is_led_to_by_its_index() {
         plan(&mut conn, refunds(&given).page(after, 51)).await;
     }
     counts_walk_an_index(&mut conn).await;
+}
+
+#[tokio::test]
+async fn every_page_of_a_search_is_led_to_by_its_index() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    crowd::fill(&mut conn).await;
+    let search = |by| OrderSearch {
+        store: store(),
+        scope: Scope::EVERYTHING,
+        by,
+    };
+    let email = |hashes: &[[u8; 32]]| search(SearchedBy::Email(hashes.to_vec()));
+    let number = ExternalId::parse("T-1").unwrap();
+    let after = Some(Place {
+        create_time: time("2026-01-01T00:10:00Z"),
+        order_key: OrderKey([128; 16]),
+        number: 0,
+    });
+    for after in [None, after] {
+        let by_email = plan(&mut conn, email(&[[7; 32]]).page(after, 21)).await;
+        assert_eq!(indexes(&by_email), ["orders_by_email"], "{by_email}");
+        let by_number = search(SearchedBy::TrackingNumber(number.clone()));
+        let by_number = plan(&mut conn, by_number.page(after, 21)).await;
+        assert_eq!(
+            indexes(&by_number),
+            ["shipments_by_tracking"],
+            "{by_number}"
+        );
+
+        // What these two lead to is sorted: the orders of one buyer, and so many ids at most.
+        let two_keys = explained(&mut conn, email(&[[7; 32], [8; 32]]).page(after, 21)).await;
+        assert_eq!(indexes(&two_keys), ["orders_by_email"], "{two_keys}");
+        let by_id = search(SearchedBy::IdPrefix("A-".to_owned()));
+        let by_id = explained(&mut conn, by_id.page(after, 21)).await;
+        assert_eq!(indexes(&by_id), ["orders_by_id"], "{by_id}");
+        assert!(by_id.contains("Limit: 5000 row(s)"), "{by_id}");
+        assert!(by_id.contains("Index range scan"), "{by_id}");
+    }
 }
 
 async fn counts_walk_an_index(conn: &mut Conn) {

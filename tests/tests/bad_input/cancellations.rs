@@ -119,6 +119,40 @@ fn each_field_of_a_request_is_checked() {
 }
 
 #[test]
+fn a_list_of_reasons_checks_as_the_request_does() {
+    use pb::list_reasons_request::Selection as Listed;
+    let rows: Vec<Row<pb::ListReasonsRequest>> = vec![
+        ("order_id", |r| r.order_id.clear()),
+        ("all", |r| r.selection = None),
+        ("shipment_id", |r| {
+            r.selection = Some(Listed::ShipmentId("x".to_owned()))
+        }),
+        ("paths[0]", |r| r.paths = vec![-1]),
+        ("on_ineligible_units", |r| r.on_ineligible_units = 9),
+        ("on_behalf_of", |r| r.on_behalf_of = on_behalf_of(None)),
+        ("languages[1]", |r| {
+            r.languages = vec!["de".to_owned(), "de_AT".to_owned()]
+        }),
+        ("languages[0]", |r| r.languages = vec![long(36)]),
+        ("languages", |r| r.languages = vec!["de".to_owned(); 9]),
+    ];
+    run(async |t| {
+        t.place_paid("A-1").await;
+        let right = pb::ListReasonsRequest {
+            store_id: SHOP.to_owned(),
+            order_id: "A-1".to_owned(),
+            selection: Some(Listed::All(pb::AllUnits {})),
+            ..Default::default()
+        };
+        let method = "CancellationService/ListReasons";
+        each_is_an_invalid_field(t, "support", method, &right, &rows).await;
+        let mut at_the_bounds = right;
+        at_the_bounds.languages = vec!["i-default".to_owned(); 8];
+        let _: pb::ListReasonsResponse = is_taken(&t.raw(), "support", method, at_the_bounds).await;
+    });
+}
+
+#[test]
 fn a_preview_checks_as_the_request_does() {
     use pb::preview_cancellation_request::Selection as Preview;
     let rows: Vec<Row<pb::PreviewCancellationRequest>> = vec![

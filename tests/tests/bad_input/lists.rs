@@ -7,6 +7,61 @@ use tonic::Code;
 use super::{Row, each_is_an_invalid_field, is_refused, is_taken, long, time};
 
 #[test]
+fn a_search_is_checked() {
+    use pb::find_orders_request::By;
+    let email = |address: String| Some(By::BuyerEmail(address));
+    let rows: Vec<Row<pb::FindOrdersRequest>> = vec![
+        ("page_size", |r| r.page_size = -1),
+        ("page_size", |r| r.page_size = 101),
+        ("buyer_email", |r| r.by = None),
+        ("buyer_email", |r| {
+            r.by = Some(By::BuyerEmail(" ".to_owned()))
+        }),
+        ("buyer_email", |r| r.by = Some(By::BuyerEmail(long(255)))),
+        ("buyer_email", |r| {
+            r.by = Some(By::BuyerEmail("a\u{0}b".to_owned()))
+        }),
+        ("tracking_number", |r| {
+            r.by = Some(By::TrackingNumber("a b".to_owned()))
+        }),
+        ("tracking_number", |r| {
+            r.by = Some(By::TrackingNumber(long(129)))
+        }),
+        ("order_id_prefix", |r| {
+            r.by = Some(By::OrderIdPrefix("%".to_owned()))
+        }),
+        ("order_id_prefix", |r| {
+            r.by = Some(By::OrderIdPrefix(String::new()))
+        }),
+        ("order_id_prefix", |r| {
+            r.by = Some(By::OrderIdPrefix(long(65)))
+        }),
+    ];
+    run(async |t| {
+        t.place("A-1").await;
+        let right = pb::FindOrdersRequest {
+            store_id: SHOP.to_owned(),
+            page_size: 100,
+            by: email(long(254)),
+            ..Default::default()
+        };
+        let method = "OrderService/FindOrders";
+        each_is_an_invalid_field(t, "support", method, &right, &rows).await;
+        for by in [
+            email(long(254)),
+            Some(By::TrackingNumber(long(128))),
+            Some(By::OrderIdPrefix(long(64))),
+        ] {
+            let request = pb::FindOrdersRequest {
+                by,
+                ..right.clone()
+            };
+            let _: pb::FindOrdersResponse = is_taken(&t.raw(), "support", method, request).await;
+        }
+    });
+}
+
+#[test]
 fn each_filter_of_a_list_is_checked() {
     let orders: Vec<Row<pb::ListOrdersRequest>> = vec![
         ("page_size", |r| r.page_size = -1),
@@ -48,6 +103,7 @@ fn each_filter_of_a_list_is_checked() {
         ("stage", |r| r.stage = 12),
         ("carrier_id", |r| r.carrier_id = long(65)),
         ("seller_id", |r| r.seller_id = "a b".to_owned()),
+        ("prepare_by_before", |r| r.prepare_by_before = time(-1, 0)),
     ];
     let refunds: Vec<Row<pb::ListRefundsRequest>> = vec![
         ("page_size", |r| r.page_size = -1),

@@ -399,6 +399,7 @@ impl Run<'_> {
     }
 
     async fn preview(&mut self, order: &pb::Order) {
+        use pb::list_reasons_request::Selection as Listed;
         use pb::preview_cancellation_request::Selection as Previewed;
 
         let order = self.order_on_its_way(order);
@@ -426,6 +427,20 @@ impl Run<'_> {
             // It shows the seller's quality.
             self.pair.projected().await;
         }
+        let listed = pb::ListReasonsRequest {
+            store_id: asked.store_id.clone(),
+            order_id: asked.order_id.clone(),
+            selection: asked.selection.clone().map(|selection| match selection {
+                Previewed::All(all) => Listed::All(all),
+                Previewed::Lines(lines) => Listed::Lines(lines),
+                Previewed::ShipmentId(id) => Listed::ShipmentId(id),
+            }),
+            paths: asked.paths.clone(),
+            on_ineligible_units: asked.on_ineligible_units,
+            on_behalf_of: asked.on_behalf_of.clone(),
+            languages: vec!["de-AT".to_owned()],
+        };
+        _ = self.pair.ask(&caller, listed).await;
         let Ok(preview) = self.pair.ask(&caller, asked).await else {
             return;
         };

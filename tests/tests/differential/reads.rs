@@ -87,7 +87,8 @@ impl Run<'_> {
     pub(crate) async fn read_step(&mut self) {
         match self.random.below(10) {
             0..3 => self.get().await,
-            3..8 => self.list().await,
+            3..7 => self.list().await,
+            7 => self.find().await,
             8 => self.summarize().await,
             _ => self.history().await,
         }
@@ -169,6 +170,7 @@ impl Run<'_> {
                     stage: self.state(11),
                     carrier_id,
                     seller_id,
+                    prepare_by_before: self.time(),
                 };
                 walk!(self, caller, request);
             }
@@ -212,6 +214,39 @@ impl Run<'_> {
         }
     }
 
+    /// By what people have in hand: of an order that is there, or of none.
+    async fn find(&mut self) {
+        use pb::find_orders_request::By;
+
+        let caller = self.reader();
+        let Some(order) = self.order() else {
+            return;
+        };
+        let tracked = order.shipments.iter();
+        let tracked = tracked.map(|shipment| shipment.tracking_number.clone());
+        let by = match self.random.below(3) {
+            0 => {
+                let buyer = order.buyer.as_ref().map(|buyer| buyer.id.clone());
+                By::BuyerEmail(format!("{}@example.org", buyer.unwrap_or_default()))
+            }
+            1 => {
+                let mut numbers = tracked.filter(|number| !number.is_empty());
+                By::TrackingNumber(numbers.next().unwrap_or_else(|| "T-0".to_owned()))
+            }
+            _ => {
+                let length = 1 + self.random.below(order.order_id.len());
+                By::OrderIdPrefix(order.order_id[..length].to_owned())
+            }
+        };
+        let request = pb::FindOrdersRequest {
+            store_id: self.spoil(order.store_id.clone(), 4),
+            page_size: self.page_size().min(100),
+            page_token: String::new(),
+            by: Some(by),
+        };
+        walk!(self, caller, request);
+    }
+
     async fn summarize(&mut self) {
         let caller = self.reader();
         let (store_id, seller_id) = (self.store_id(), self.filter(SELLERS));
@@ -244,6 +279,7 @@ impl Run<'_> {
             store_id: self.spoil(order.store_id, 3),
             order_id: self.spoil(order.order_id, 3),
             page_size,
+            include_rejected_requests: self.random.chance(50),
             ..Default::default()
         };
         walk!(self, caller, request);

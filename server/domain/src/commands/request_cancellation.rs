@@ -25,13 +25,16 @@ use crate::weight;
 
 mod preview;
 mod quote;
+mod reasons;
 mod select;
+mod trial;
 
 pub use preview::{
     DirectCancellation, Preview, PreviewedGate, PreviewedPath, PreviewedVerdict,
     direct_cancellation, preview,
 };
 pub use quote::{BoundQuote, QUOTE_VALIDITY, Quote, QuotedPart};
+pub use reasons::{ListedReason, ListedReasons, ReasonOutcome, list_reasons};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestCancellation {

@@ -42,6 +42,7 @@ mod previews;
 mod properties;
 mod quotes;
 mod random;
+mod reasons;
 mod refunds;
 mod rejections;
 mod returns;

@@ -85,6 +85,10 @@ const ROLES: &[(&str, &[Role])] = &[
         &[Storefront, Seller, Support, Operator, Auditor],
     ),
     (
+        "/belay.v1.OrderService/FindOrders",
+        &[Storefront, Seller, Support, Operator, Auditor],
+    ),
+    (
         "/belay.v1.OrderService/SummarizeOrders",
         &[Storefront, Seller, Support, Operator, Auditor],
     ),
@@ -101,6 +105,7 @@ const ROLES: &[(&str, &[Role])] = &[
         "/belay.v1.CancellationService/RequestCancellation",
         REQUESTERS,
     ),
+    ("/belay.v1.CancellationService/ListReasons", REQUESTERS),
     ("/belay.v1.CancellationService/GetCancellation", READERS),
     ("/belay.v1.CancellationService/ListCancellations", READERS),
     (
@@ -311,7 +316,7 @@ mod tests {
     fn an_auditor_changes_nothing() {
         for (method, roles) in ROLES {
             let rpc = method.rsplit('/').next().unwrap();
-            let is_read = ["Get", "List", "Summarize", "Watch"]
+            let is_read = ["Find", "Get", "List", "Summarize", "Watch"]
                 .iter()
                 .any(|verb| rpc.starts_with(verb));
             assert!(!roles.contains(&Auditor) || is_read, "{method}");

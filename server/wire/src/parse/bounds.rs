@@ -33,6 +33,11 @@ pub const WEEKEND_DAYS_MAX: usize = 6;
 /// Entries of a page where the caller names no number, and at most.
 pub const PAGE_SIZE_DEFAULT: u16 = 50;
 pub const PAGE_SIZE_MAX: u16 = 1_000;
+/// Entries of a page of FindOrders, the same.
+pub const FOUND_SIZE_DEFAULT: u16 = 20;
+pub const FOUND_SIZE_MAX: u16 = 100;
+/// Languages that a requester of reasons may name.
+pub const LANGUAGES_MAX: usize = 8;
 /// How far back SummarizeActions looks where the caller names no instant, and at most.
 pub const AUTO_APPROVED_DEFAULT: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub const AUTO_APPROVED_MAX: SignedDuration = SignedDuration::from_hours(31 * 24);

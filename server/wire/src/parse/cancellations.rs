@@ -6,10 +6,12 @@ use belay_domain::commands::{
     RequestCancellation, ResolveIncident, Selection, WithdrawCancellation,
 };
 use belay_domain::ids::{CarrierId, ChildKind, OrderId, OrderKey, SellerId, StoreId, WarehouseId};
+use belay_domain::language;
 use belay_domain::query::{ActionsSummary, CancellationFilter, IncidentFilter};
 use belay_domain::scope::{Caller, View};
 use belay_domain::terms::Path;
 use belay_proto::v1 as pb;
+use belay_proto::v1::list_reasons_request::Selection as ReasonsSelection;
 use belay_proto::v1::on_behalf_of::Buyer;
 use belay_proto::v1::preview_cancellation_request::Selection as PreviewSelection;
 use belay_proto::v1::request_cancellation_request::Selection as RequestSelection;
@@ -17,7 +19,7 @@ use jiff::Timestamp;
 
 use super::bounds::{
     AUTO_APPROVED_DEFAULT, AUTO_APPROVED_MAX, EMAIL_CHARS_MAX, EVIDENCE_CHARS_MAX, EVIDENCE_MAX,
-    QUOTE_CHARS_MAX, USERNAME_CHARS_MAX,
+    LANGUAGES_MAX, QUOTE_CHARS_MAX, USERNAME_CHARS_MAX,
 };
 use super::envelope::{
     CANCELLATION, Child, CommandRequest, INCIDENT, Reader, Target, child_of_store, store_id, target,
@@ -25,8 +27,8 @@ use super::envelope::{
 use super::lists::{ListRequest, asked_page};
 use super::quantities::line_quantities;
 use super::{
-    Parsed, Violations, all, child_of, code, distinct_values, id, note, optional_id, parse,
-    required_code, specified, text, time, unspecified_or,
+    Parsed, Violations, all, at_most, child_of, code, distinct_values, id, note, optional_id,
+    parse, required_code, specified, text, time, unspecified_or,
 };
 use crate::status::CallError;
 use crate::{identity, quote};
@@ -132,6 +134,60 @@ pub fn preview_cancellation(
             request: request?,
         })
     })
+}
+
+/// Reasons to be listed for a cancellation.
+#[derive(Debug, Clone)]
+pub struct ReasonsRequest {
+    pub store: StoreId,
+    pub order: OrderId,
+    /// Without a reason.
+    pub request: RequestCancellation,
+    /// Of the labels, best first.
+    pub languages: Vec<String>,
+}
+
+pub fn list_reasons(
+    request: pb::ListReasonsRequest,
+    reader: &Reader<'_>,
+) -> Parsed<ReasonsRequest> {
+    check_on_behalf_of(reader, request.on_behalf_of.as_ref())?;
+    parse(|v| {
+        let store = store_id(v, &request.store_id);
+        let order = id(v, "order_id", request.order_id, OrderId::parse);
+        let selection = request.selection.map(|selection| match selection {
+            ReasonsSelection::All(all) => RequestSelection::All(all),
+            ReasonsSelection::Lines(lines) => RequestSelection::Lines(lines),
+            ReasonsSelection::ShipmentId(id) => RequestSelection::ShipmentId(id),
+        });
+        let asked = pb::RequestCancellationRequest {
+            selection,
+            paths: request.paths,
+            on_ineligible_units: request.on_ineligible_units,
+            on_behalf_of: request.on_behalf_of,
+            ..Default::default()
+        };
+        let asked = cancellation(v, order.as_ref(), asked, reader);
+        let languages = languages(v, request.languages);
+        Some(ReasonsRequest {
+            store: store?,
+            order: order?,
+            request: asked?,
+            languages: languages?,
+        })
+    })
+}
+
+fn languages(v: &mut Violations, languages: Vec<String>) -> Option<Vec<String>> {
+    at_most(v, "languages", languages.len(), LANGUAGES_MAX)?;
+    let read = |(index, language): (usize, String)| {
+        if language::is_range(&language) {
+            return Some(language);
+        }
+        let field = format!("languages[{index}]");
+        v.refuse(&field, "must be a BCP 47 tag such as de-AT")
+    };
+    all(languages.into_iter().enumerate().map(read))
 }
 
 pub fn get_cancellation(request: pb::GetCancellationRequest, _: &Reader<'_>) -> Parsed<Child> {

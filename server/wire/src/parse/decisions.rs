@@ -45,16 +45,76 @@ pub fn list_decisions(
 
 /// What a page of decisions begins after; `None` for the first.
 pub fn after(page: &PageRequest) -> Result<Option<DecisionPlace>, CallError> {
-    let Some((micros, order_key, request_id, caller)) = page.after::<KeptPlace>()? else {
-        return Ok(None);
-    };
+    page.after::<KeptPlace>()?.map(place).transpose()
+}
+
+fn place((micros, order_key, request_id, caller): KeptPlace) -> Result<DecisionPlace, CallError> {
     let time = Timestamp::from_microsecond(micros).map_err(|_| CallError::PageTokenInvalid)?;
     let key = RequestKey {
         order_key: OrderKey(order_key),
         request_id,
         caller,
     };
-    Ok(Some(DecisionPlace { time, key }))
+    Ok(DecisionPlace { time, key })
+}
+
+/// Where a page of the history of an order begins: behind an event, and behind a rejected request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistoryPlace {
+    pub position: Option<u64>,
+    pub rejected: Option<DecisionPlace>,
+}
+
+/// What a page of a history with rejected requests begins after.
+pub fn after_in_history(page: &PageRequest) -> Result<HistoryPlace, CallError> {
+    let Some((position, rejected)) = page.after::<(Option<u64>, Option<KeptPlace>)>()? else {
+        return Ok(HistoryPlace::default());
+    };
+    Ok(HistoryPlace {
+        position,
+        rejected: rejected.map(place).transpose()?,
+    })
+}
+
+/// Cuts a page of a history with rejected requests: both lists lie behind `after`, in their order, and
+/// each has as many as the page may read, or all that there are.
+pub fn cut_history(
+    page: &PageRequest,
+    after: HistoryPlace,
+    events: Vec<pb::Event>,
+    rejected: Vec<(DecisionPlace, pb::Event)>,
+) -> (Vec<pb::Event>, String) {
+    let at = |event: &pb::Event| event.event_time.map(|time| (time.seconds, time.nanos));
+    let (mut events, mut rejected) = (
+        events.into_iter().peekable(),
+        rejected.into_iter().peekable(),
+    );
+    let mut reached = after;
+    let mut merged = Vec::new();
+    while merged.len() < usize::from(page.limit()) {
+        // What changed the order comes before what was asked at that instant in vain.
+        let first = events.peek().map(&at);
+        let next = match rejected.next_if(|(_, event)| first.is_none_or(|first| at(event) < first))
+        {
+            Some((place, event)) => {
+                reached.rejected = Some(place);
+                event
+            }
+            None => match events.next() {
+                Some(event) => {
+                    reached.position = Some(event.position.unsigned_abs());
+                    event
+                }
+                None => break,
+            },
+        };
+        merged.push((reached.clone(), next));
+    }
+    page.cut(
+        &merged,
+        |(_, event)| Some(event.clone()),
+        |(reached, _)| (reached.position, reached.rejected.clone().map(kept)),
+    )
 }
 
 /// Cuts the page. `left_off` is where the search ended that may go on, and has found no more than these.

@@ -38,6 +38,7 @@ pub fn list_shipments(
         let carrier = optional_id(v, "carrier_id", request.carrier_id, CarrierId::parse);
         let seller = optional_id(v, "seller_id", request.seller_id, SellerId::parse);
         let stage = unspecified_or(v, "stage", request.stage);
+        let prepare_by_before = time(v, "prepare_by_before", request.prepare_by_before);
         let scope = &reader.caller.scope;
         let store = store?;
         Some(ShipmentFilter {
@@ -48,6 +49,7 @@ pub fn list_shipments(
             warehouse: warehouse?,
             carrier: carrier?,
             stage: stage?,
+            prepare_by_before: prepare_by_before?,
         })
     })
 }

@@ -2,7 +2,7 @@
 
 use belay_domain::ids::StoreId;
 
-use super::bounds::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use super::bounds::{FOUND_SIZE_DEFAULT, FOUND_SIZE_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use super::envelope::store_id;
 use super::{Parsed, Violations, parse, positive_or};
 use crate::pages::{PageRequest, PageTokens};
@@ -44,9 +44,30 @@ impl AskedPage {
         store: &str,
         filter: impl FnOnce(&mut Violations, Option<StoreId>) -> Option<F>,
     ) -> Parsed<ListRequest<F>> {
+        self.sized(page_size, store, filter)
+    }
+
+    /// Of a search, whose pages are smaller.
+    pub(super) fn search<F>(
+        self,
+        store: &str,
+        filter: impl FnOnce(&mut Violations, Option<StoreId>) -> Option<F>,
+    ) -> Parsed<ListRequest<F>> {
+        let size = |v: &mut Violations, size| {
+            positive_or(v, "page_size", size, FOUND_SIZE_MAX, FOUND_SIZE_DEFAULT)
+        };
+        self.sized(size, store, filter)
+    }
+
+    fn sized<F>(
+        self,
+        size: impl FnOnce(&mut Violations, i32) -> Option<u16>,
+        store: &str,
+        filter: impl FnOnce(&mut Violations, Option<StoreId>) -> Option<F>,
+    ) -> Parsed<ListRequest<F>> {
         let (store, filter, size) = parse(|v| {
             let store = store_id(v, store);
-            let size = page_size(v, self.size);
+            let size = size(v, self.size);
             let filter = filter(v, store.clone());
             Some((store?, filter?, size?))
         })?;

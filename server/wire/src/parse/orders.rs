@@ -12,8 +12,10 @@ use belay_domain::order::{
     Buyer, CONTENTS_MAX, Destination, IdentityHash, LINE_QUANTITY_MAX, LINES_MAX, SHIPMENTS_MAX,
 };
 use belay_domain::payment::PaymentFact;
-use belay_domain::query::{OrderFilter, OrdersSummary};
+use belay_domain::query::{OrderFilter, OrderSearch, OrdersSummary, SearchedBy};
+use belay_domain::scope::View;
 use belay_proto::v1 as pb;
+use belay_proto::v1::find_orders_request::By;
 
 use super::bounds::{EMAIL_CHARS_MAX, PLACE_CHARS_MAX, TITLE_CHARS_MAX, USERNAME_CHARS_MAX};
 use super::envelope::{CommandRequest, Envelope, Reader, Target, order, store_id};
@@ -371,14 +373,67 @@ pub fn summarize_orders(
     })
 }
 
+/// The history that is asked for.
+#[derive(Debug, Clone)]
+pub struct HistoryRequest {
+    pub order: OrderId,
+    /// With the requests that were rejected.
+    pub with_rejected: bool,
+}
+
 pub fn list_order_history(
     mut request: pb::ListOrderHistoryRequest,
     reader: &Reader<'_>,
-) -> Parsed<ListRequest<OrderId>> {
+) -> Parsed<ListRequest<HistoryRequest>> {
     let page = asked_page!("ListOrderHistory", request, reader);
+    let is_shown_whole = View::of(reader.caller.actor.role) == View::Whole;
     page.list(&request.store_id, |v, _| {
-        id(v, "order_id", request.order_id, OrderId::parse)
+        Some(HistoryRequest {
+            order: id(v, "order_id", request.order_id, OrderId::parse)?,
+            with_rejected: request.include_rejected_requests && is_shown_whole,
+        })
     })
+}
+
+pub fn find_orders(
+    mut request: pb::FindOrdersRequest,
+    reader: &Reader<'_>,
+) -> Parsed<ListRequest<OrderSearch>> {
+    let page = asked_page!("FindOrders", request, reader);
+    page.search(&request.store_id, |v, store| {
+        let by = match request.by {
+            Some(By::BuyerEmail(address)) => email_hashes(v, address, reader),
+            Some(By::TrackingNumber(number)) => {
+                let number = id(v, "tracking_number", number, ExternalId::parse);
+                number.map(SearchedBy::TrackingNumber)
+            }
+            // What an id may begin with is an id.
+            Some(By::OrderIdPrefix(prefix)) => {
+                let prefix = id(v, "order_id_prefix", prefix, OrderId::parse);
+                prefix.map(|prefix| SearchedBy::IdPrefix(prefix.to_string()))
+            }
+            // A oneof is no field: the path is that of its first.
+            None => v.refuse(
+                "buyer_email",
+                "one of buyer_email, tracking_number and order_id_prefix must be given",
+            ),
+        };
+        Some(OrderSearch {
+            store: store?,
+            scope: reader.caller.scope.clone(),
+            by: by?,
+        })
+    })
+}
+
+fn email_hashes(v: &mut Violations, address: String, reader: &Reader<'_>) -> Option<SearchedBy> {
+    let address = text(v, "buyer_email", address, EMAIL_CHARS_MAX)?;
+    if address.trim().is_empty() {
+        return v.refuse("buyer_email", "must not be blank");
+    }
+    let keys = std::iter::once(reader.identity_key).chain(reader.former_identity_keys);
+    let hashes = keys.map(|key| identity::email(key, &address));
+    Some(SearchedBy::Email(hashes.collect()))
 }
 
 pub fn record_payment(request: pb::RecordPaymentRequest, _: &Reader<'_>) -> Parsed<CommandRequest> {

@@ -3,7 +3,7 @@
 use belay_domain::actor::Role;
 use belay_domain::commands::{AskedQuestion, DecisionLog};
 use belay_domain::decision::LoggedEvaluation;
-use belay_domain::ids::{ChildKind, OrderId};
+use belay_domain::ids::{ChildKind, OrderId, StoreId};
 use belay_domain::order::Line;
 use belay_domain::policy::{PassedOver, Policies, Policy, Unmet};
 use belay_domain::records::RequestKey;
@@ -34,20 +34,45 @@ pub struct StoredDecision<'a> {
     pub record: &'a str,
 }
 
-pub fn decision(stored: &StoredDecision<'_>, policies: &Policies) -> pb::PolicyDecision {
-    let (role, id) = stored.key.caller_parts();
+/// A request that was rejected, as the history of its order tells of it.
+pub fn rejected_request(store: &StoreId, stored: &StoredDecision<'_>) -> pb::Event {
+    let log = serde_json::from_str::<DecisionLog>(stored.record).ok();
+    let log = log.as_ref();
+    let policy_version = log.and_then(|log| Some(log.evaluations.first()?.policy_version));
+    let reason = reason_name(log.and_then(|log| log.rejected));
+    pb::Event {
+        event_type: pb::EventType::RequestRejected.into(),
+        store_id: store.to_string(),
+        order_id: stored.order.to_string(),
+        event_time: Some(time(stored.decision_time)),
+        actor: Some(caller(stored.key)),
+        policy_version: count(policy_version.unwrap_or_default()),
+        cause: stored.key.request_id.hyphenated().to_string(),
+        detail: Some(pb::event::Detail::RequestRejected(pb::RequestRejected {
+            reason,
+        })),
+        ..pb::Event::default()
+    }
+}
+
+fn caller(key: &RequestKey) -> pb::Actor {
+    let (role, id) = key.caller_parts();
     let role = Role::parse(role);
+    pb::Actor {
+        role: role.map_or(0, |role| role.number()),
+        // Belay itself has no id.
+        id: match role {
+            Some(Role::System) => String::new(),
+            Some(_) | None => id.to_owned(),
+        },
+    }
+}
+
+pub fn decision(stored: &StoredDecision<'_>, policies: &Policies) -> pb::PolicyDecision {
     let told = pb::PolicyDecision {
         order_id: stored.order.to_string(),
         request_id: stored.key.request_id.hyphenated().to_string(),
-        caller: Some(pb::Actor {
-            role: role.map_or(0, |role| role.number()),
-            // Belay itself has no id.
-            id: match role {
-                Some(Role::System) => String::new(),
-                Some(_) | None => id.to_owned(),
-            },
-        }),
+        caller: Some(caller(stored.key)),
         decision_time: Some(time(stored.decision_time)),
         accepted: stored.accepted,
         ..pb::PolicyDecision::default()

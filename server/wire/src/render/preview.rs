@@ -2,10 +2,12 @@
 
 use belay_domain::cancellation::LabelState;
 use belay_domain::commands::{
-    Preview, PreviewedGate, PreviewedPath, PreviewedVerdict, RequestCancellation,
+    ListedReason, ListedReasons, Preview, PreviewedGate, PreviewedPath, PreviewedVerdict,
+    RequestCancellation,
 };
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::ChildKind;
+use belay_domain::language;
 use belay_domain::order::Order;
 use belay_domain::policy::{Policy, RefundDue};
 use belay_proto::v1 as pb;
@@ -29,6 +31,65 @@ pub fn preview(
     identity_key: &[u8; 32],
 ) -> pb::PreviewCancellationResponse {
     viewer.shown(whole(asked, preview, store, now, identity_key))
+}
+
+/// The reasons that a requester may give, as the viewer sees them, in the first of these languages
+/// that there is.
+pub fn reasons(
+    viewer: &Viewer<'_>,
+    order: &Order,
+    listed: &ListedReasons<'_>,
+    languages: &[String],
+    now: Timestamp,
+) -> pb::ListReasonsResponse {
+    let reasons = listed.reasons.iter();
+    viewer.shown(pb::ListReasonsResponse {
+        reasons: reasons
+            .map(|listed| reason(order, listed, languages))
+            .collect(),
+        reason_required: listed.is_required,
+        policy_version: count(listed.policy_version),
+        order_etag: etag(order.version),
+        decide_time: Some(time(now)),
+    })
+}
+
+fn reason(
+    order: &Order,
+    listed: &ListedReason<'_>,
+    languages: &[String],
+) -> pb::CancellationReason {
+    let ListedReason { reason, outcome } = listed;
+    let named = RequestIds {
+        order: order.id.clone(),
+        child: None,
+        request_id: None,
+    };
+    // Of several violations the first, as of several rejections.
+    let rejection = outcome.as_ref().err();
+    let rejection =
+        rejection.and_then(|rejection| proto_rejections(rejection, &named).into_iter().next());
+    let outcome = outcome.as_ref().ok();
+    let (language, label) = match reason.labels.best(languages) {
+        Some((language, label)) => (language.to_owned(), label.to_owned()),
+        None => (String::new(), language::spoken(&reason.code)),
+    };
+    pb::CancellationReason {
+        code: reason.code.clone(),
+        label,
+        language,
+        note_required: reason.note_required,
+        evidence_required: reason.evidence_required,
+        evidence_channels: reason.evidence_channels.clone(),
+        allowed: outcome.is_some(),
+        rejection: rejection.map(pb::Rejection::from),
+        waits: outcome.is_some_and(|outcome| outcome.waits),
+        expected_refund: outcome.map(|outcome| refund_amount(order.currency, outcome.refund)),
+        expected_release: outcome.map(|outcome| money(order.currency, outcome.release)),
+        counted: reason.counted,
+        effects: numbers(&reason.effects),
+        next_actions: numbers(&reason.next_actions),
+    }
 }
 
 fn whole(

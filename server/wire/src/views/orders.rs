@@ -293,6 +293,29 @@ views! {
         expected_release: Money,
         quality: Sale,
     }
+    ListReasonsResponse {
+        reasons: Parcel > deep,
+        reason_required: Parcel,
+        policy_version: Parcel,
+        order_etag: Parcel,
+        decide_time: Parcel,
+    }
+    CancellationReason {
+        code: Parcel,
+        label: Parcel,
+        language: Parcel,
+        note_required: Parcel,
+        evidence_required: Parcel,
+        evidence_channels: Parcel,
+        allowed: Parcel,
+        rejection: Parcel > deep,
+        waits: Parcel,
+        expected_refund: Money,
+        expected_release: Money,
+        counted: Sale,
+        effects: Parcel,
+        next_actions: Parcel,
+    }
     Rejection {
         reason: Parcel,
         subject: Parcel,
@@ -347,4 +370,5 @@ details! {
     PreparationOverdue: preparation_overdue Parcel > deep,
     RefundOverdue: refund_overdue Money,
     PaymentLapsed: payment_lapsed Money,
+    RequestRejected: request_rejected Sale,
 }

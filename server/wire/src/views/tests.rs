@@ -118,6 +118,7 @@ fn cut(message: &DynamicMessage, viewer: &Viewer<'_>) -> DynamicMessage {
         Order,
         ListOrderHistoryResponse,
         PreviewCancellationResponse,
+        ListReasonsResponse,
         RequestCancellationResponse,
         GetCancellationResponse,
         ListCancellationsResponse,

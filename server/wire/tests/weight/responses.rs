@@ -42,6 +42,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("GetStoreResponse", "one store"),
     ("ListPresetsResponse", "the documents that ship"),
     (
+        "ListReasonsResponse",
+        "200 reasons, each with labels and one rejection, whose metadata is 1,024 bytes a key",
+    ),
+    (
         "PreviewCancellationResponse",
         "5 paths of 100 portions, and a quote of 262,144 characters",
     ),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::select;
+use super::trial::{self, Trial};
 use crate::actor::Role;
 use crate::cancellation::{LabelState, PartRefund};
 use crate::commands::request_cancellation::{
@@ -12,13 +12,12 @@ use crate::context::Context;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility::{Allowed, CancellationRequest, Evaluation, Portion};
-use crate::lifecycle::{deadlines, eligibility, gates, open, reach};
+use crate::lifecycle::{deadlines, eligibility, gates};
 use crate::money::Amounts;
 use crate::order::{Order, PARTS_MAX};
 use crate::policy::Policy;
 use crate::rejection::{Denial, Rejection};
-use crate::scope::View;
-use crate::terms::{Effect, Fault, GateSpec, NextAction, Path};
+use crate::terms::{Effect, GateSpec, NextAction, Path};
 use crate::units::UnitSet;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -86,59 +85,27 @@ pub fn preview(
     command: &RequestCancellation,
     context: &Context<'_>,
 ) -> Result<Preview, Rejection> {
-    let view = View::of(context.caller.role);
-    reach::check(order, command.selection.reach(), view, context.scope)?;
-    let mut draft = Draft::of(order, context);
-    deadlines::apply_due(&mut draft);
-    let requester = super::requester(&draft.order, &draft.caller, command)?;
-    select::check_named(&draft.order, &command.selection)?;
+    let (draft, requester) = trial::begin(order, command, context)?;
     let (policy_version, policy) = draft.policy();
-    let mut rejections = Vec::new();
-    let reason = super::check_reason(policy, command.reason.as_deref(), requester.role)
-        .unwrap_or_else(|rejection| {
-            rejections.push(rejection);
-            None
-        });
-
+    let (reason, unreasoned) =
+        match super::check_reason(policy, command.reason.as_deref(), requester.role) {
+            Ok(reason) => (reason, None),
+            Err(rejection) => (None, Some(rejection)),
+        };
     let reason_code = reason.map(|reason| &*reason.code);
-    let request = CancellationRequest {
-        requester: requester.role,
-        reason: reason_code,
-        paths: &command.paths,
-        asked_at: draft.now,
-        has_label: None,
-    };
-    let allocation = match select::allocate(&draft, policy, &request, command) {
-        Ok(allocation) => allocation,
-        // What is wholly cancelled may be asked for again: the answer is the cancellation that took
-        // the last unit.
-        Err(_) if draft.order.is_wholly_cancelled() => select::Allocation::default(),
-        Err(rejection) => {
-            rejections.push(rejection);
-            select::Allocation::default()
-        }
-    };
+    let Trial {
+        portions,
+        evaluations,
+        rejections,
+    } = Trial::of(&draft, &requester, command, reason_code);
+    let rejections: Vec<Rejection> = unreasoned.into_iter().chain(rejections).collect();
 
-    let (mut paths, mut evaluations) = (Vec::new(), Vec::new());
-    for portion in allocation.portions {
+    let request = trial::asked(&draft, &requester, command, reason_code);
+    let mut paths = Vec::new();
+    for portion in &portions {
         if paths.len() < PARTS_MAX * Path::ALL.len() {
-            paths.extend(all_paths(&draft, policy, &request, &portion));
+            paths.extend(all_paths(&draft, policy, &request, portion));
         }
-        evaluations.push(eligibility::evaluate(&draft, policy, &request, portion));
-    }
-    if !evaluations.is_empty() && !super::is_acceptable(&evaluations, command.on_ineligible_units) {
-        rejections.push(super::ineligible(&evaluations));
-    }
-    if !draft.order.is_wholly_cancelled() {
-        let blank = open::blank(
-            &draft,
-            policy_version,
-            requester.clone(),
-            reason_code,
-            Fault::None,
-        );
-        let requested = super::requested(command, blank, evaluations.clone(), allocation.claimed);
-        rejections.extend(super::check_room(&draft.order, &requested).err());
     }
     let is_offered = rejections.is_empty() && !evaluations.is_empty();
     let quote = is_offered.then(|| BoundQuote {
@@ -154,12 +121,7 @@ pub fn preview(
             .saturating_add(QUOTE_VALIDITY)
             .unwrap_or(Timestamp::MAX),
     });
-    let allowed = evaluations
-        .iter()
-        .filter_map(|evaluation| evaluation.allowed.as_ref());
-    let promise = draft
-        .order
-        .promise_of(allowed.map(|allowed| allowed.refund.amounts).sum());
+    let promise = trial::promise(&draft, &evaluations);
     Ok(Preview {
         policy_version,
         paths,

@@ -1,0 +1,1 @@
+ALTER TABLE shipments DROP KEY shipments_by_tracking
