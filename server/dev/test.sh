@@ -44,7 +44,10 @@ PYTHON_DEPLOY=$("$here/tools.sh" python-deploy)
 PYTHON_GRPC=$("$here/tools.sh" python-grpc)
 NODE=$("$here/tools.sh" node)
 NODE_PACKAGES=$("$here/tools.sh" node-packages)
-export GRPCURL NGINX HAPROXY ENVOY PROMTOOL PYTHON_DEPLOY PYTHON_GRPC NODE NODE_PACKAGES
+# What looks at the console, and the browser that it looks with.
+CONSOLE_PACKAGES=$("$here/tools.sh" console-packages)
+CHROMIUM=$("$here/tools.sh" chromium)
+export GRPCURL NGINX HAPROXY ENVOY PROMTOOL PYTHON_DEPLOY PYTHON_GRPC NODE NODE_PACKAGES CONSOLE_PACKAGES CHROMIUM
 scratch=$(mktemp -d)
 stop_database() {
     "$here/mysql.sh" stop "$scratch" >&2 || true

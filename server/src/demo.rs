@@ -10,6 +10,8 @@ use belay_wire::status::may_be_repeated;
 use tonic::Status;
 use tonic::transport::Endpoint;
 
+use crate::admin_port::CONSOLE_PATH;
+
 /// The store that `belay dev` makes.
 pub const STORE: &str = "demo";
 
@@ -121,9 +123,15 @@ fn next_steps(grpcurl: &str, address: SocketAddr, order: &str) -> [String; 4] {
     ]
 }
 
-/// Prints the lines, about an order of a new name, and what else there is: where the data is, and where a
-/// scraper asks, if it may.
-pub fn greet(grpcurl: &str, address: SocketAddr, database: &str, admin: Option<SocketAddr>) {
+/// Prints the lines, about an order of a new name, and what else there is: the console, if it is on, where
+/// the data is, and where a scraper asks.
+pub fn greet(
+    grpcurl: &str,
+    address: SocketAddr,
+    database: &str,
+    admin: SocketAddr,
+    has_console: bool,
+) {
     let order = format!("demo-{}", fastrand::u32(100_000..1_000_000));
     #[expect(
         clippy::print_stdout,
@@ -141,11 +149,12 @@ pub fn greet(grpcurl: &str, address: SocketAddr, database: &str, admin: Option<S
         for line in next_steps(grpcurl, address, &order) {
             println!("{line}");
         }
-        println!("\nThe data stays in {database}.");
-        match admin {
-            Some(admin) => println!("Metrics are at http://{admin}/metrics."),
-            None => println!("Metrics are at --admin-listen ADDRESS, where it is given."),
+        if has_console {
+            println!("\nLook at it in a browser, in a role such as SUPPORT:\n");
+            println!("http://{admin}{CONSOLE_PATH}/");
         }
+        println!("\nThe data stays in {database}.");
+        println!("Metrics are at http://{admin}/metrics.");
         println!("`belay help` has all commands. Ctrl-C stops the server.\n");
     }
 }

@@ -1,7 +1,7 @@
 //! The binary `belay`.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -156,8 +156,9 @@ struct Listen {
     pages_at_once: Option<u16>,
     #[command(flatten)]
     callers: CallerArguments,
-    /// Where to listen for those who run the server, in HTTP: GET /metrics, /livez and /readyz. Off
-    /// where it is not given. Whoever reaches it may ask.
+    /// Where to listen for those who run the server, in HTTP: GET /metrics, /livez and /readyz, and the
+    /// console where it is on. Off where it is not given; `dev` then takes any free port of this machine.
+    /// Whoever reaches it may ask; at the console one signs in.
     #[arg(long, env = "BELAY_ADMIN_LISTEN", value_name = "ADDRESS", value_parser = address)]
     admin_listen: Option<SocketAddr>,
     /// One of so many successful reads has a line in the log: 1 logs all, 0 none. Writes and
@@ -229,6 +230,10 @@ struct Serve {
     /// A policy version is activated by another person than its author.
     #[arg(long, env = "BELAY_TWO_PERSON_ACTIVATION")]
     two_person_activation: bool,
+    /// Show the console on the admin port, at /console/: pages to read orders by, for the callers that
+    /// gRPC has, with their roles and scopes. `dev` shows it wherever its admin port is on this machine.
+    #[arg(long, env = "BELAY_CONSOLE")]
+    console: bool,
     /// Serve although several members of the database take writes: a group with several primaries, or
     /// Galera. Whoever writes to a store must reach the same member then.
     #[arg(long, env = "BELAY_SEVERAL_PRIMARIES")]
@@ -318,6 +323,9 @@ struct Dev {
     #[arg(long, env = "BELAY_GRPCURL", default_value = "grpcurl", hide = true)]
     grpcurl: String,
 }
+
+/// Where `dev` opens the admin port if nothing is said: on any free port, as several may run.
+const DEV_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 #[derive(Debug, Args)]
 struct RebuildArguments {
@@ -475,6 +483,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             settings.administration_address = serve.administration_grpc_address;
             settings.reflection = serve.reflection == Switch::On;
             settings.two_person_activation = serve.two_person_activation;
+            settings.console = serve.console;
             settings.several_primaries = serve.several_primaries;
             settings.identity_keys = serve.listen.identity.read()?;
             let mut stop = StopSignal::listen()?;
@@ -504,6 +513,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let telemetry = audited(telemetry, &audit)?;
             let mut settings = settings(url, &dev.listen, Authentication::Dev, &telemetry);
             settings.manual_clock = dev.manual_clock;
+            let admin = dev.listen.admin_listen.unwrap_or(DEV_ADMIN_LISTEN);
+            settings.admin_address = Some(admin);
+            // It believes everybody who reaches it.
+            let has_console = admin.ip().is_loopback();
+            settings.console = has_console;
             settings.identity_keys = keys;
             // No balancer is in front of it, and a person waits.
             settings.stop_notice = Duration::ZERO;
@@ -512,13 +526,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 return Ok(());
             };
             demo::prepare(server.address()).await?;
+            let admin = server.admin_address().unwrap_or(admin);
             let shown = effective::without_password(dev.database.url()?.expose_secret());
-            demo::greet(
-                &dev.grpcurl,
-                server.address(),
-                &shown,
-                server.admin_address(),
-            );
+            demo::greet(&dev.grpcurl, server.address(), &shown, admin, has_console);
             serve_until_stopped(server, stop).await
         }
         Subcommands::HashSecret => print_hash(),
@@ -588,7 +598,14 @@ async fn authentication(serve: &Serve, tls: PortTls) -> anyhow::Result<Authentic
         .administration_grpc_address
         .filter(|address| !address.ip().is_loopback())
         .unwrap_or(serve.listen.grpc_address);
-    let trust = |believes| serve.proxy.check(address, believes, tls);
+    let trust = |believes| {
+        if serve.console {
+            serve
+                .proxy
+                .check_console(serve.listen.admin_listen, believes)?;
+        }
+        serve.proxy.check(address, believes, tls)
+    };
     let is_known_by_what_it_brings = serve.key_file.is_some() || serve.jwt.are_given();
     match (serve.trust_role_header, is_known_by_what_it_brings) {
         (true, false) => Ok(match trust(Believes::Headers)? {

@@ -50,6 +50,7 @@ pub use self::bounds::{
 };
 pub(crate) use self::bounds::{ConnectionBounds, PortBounds};
 use self::guard::Guard;
+pub(crate) use self::method::is_read;
 use self::watching::Watching;
 use crate::App;
 use crate::auth::Authentication;

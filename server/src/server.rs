@@ -16,10 +16,11 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 use crate::App;
-use crate::admin_port::AdminPort;
+use crate::admin_port::{AdminPort, CONSOLE_PATH, WithConsole};
 use crate::auth::Authentication;
 use crate::bulk::{self, BulkSettings};
 use crate::caller_limits::CallerSettings;
+use crate::console;
 use crate::db::address::Standing;
 use crate::db::clock::{self, Clock};
 use crate::db::pool::PoolSettings;
@@ -79,6 +80,8 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     /// Where the admin port is opened, if it is.
     pub admin_address: Option<SocketAddr>,
+    /// Whether the admin port shows the console.
+    pub console: bool,
     /// Where administration is called, if not at the port of all callers.
     pub administration_address: Option<SocketAddr>,
     /// Whether the server tells anybody of its methods.
@@ -119,6 +122,7 @@ impl ServerSettings {
             port: PortSettings::default(),
             tls: None,
             admin_address: None,
+            console: false,
             administration_address: None,
             reflection: true,
             log_reads: LOG_READS_DEFAULT,
@@ -180,6 +184,12 @@ impl Server {
                 .add_service(reflection(settings.manual_clock).build_v1()?)
                 // Older tools ask this one.
                 .add_service(reflection(settings.manual_clock).build_v1alpha()?);
+        }
+        if let Some(admin) = admin.as_ref().filter(|_| settings.console) {
+            let authentication = settings.authentication.clone();
+            let console = console::router(app.clone(), authentication, routes.clone(), &drain)?;
+            admin.serve_console(console);
+            tracing::info!(address = %admin.address(), "the console is on, at {CONSOLE_PATH}/");
         }
         let (port, administration) =
             open_ports(&settings, listener, tls.as_ref(), &drain, routes, &app).await?;
@@ -296,7 +306,12 @@ async fn open_admin_port(
         .await
         .with_context(|| format!("the admin port cannot listen on {address}"))?;
     let metrics = settings.telemetry.metrics.clone();
-    let admin = AdminPort::start(listener, health.clone(), metrics)?;
+    let console = if settings.console {
+        WithConsole::Yes
+    } else {
+        WithConsole::No
+    };
+    let admin = AdminPort::start(listener, health.clone(), metrics, console)?;
     tracing::info!(address = %admin.address(), "the admin port is open");
     Ok(Some(admin))
 }

@@ -529,6 +529,37 @@ fn an_admin_port_that_is_taken_is_told_before_the_database_is_asked() {
     );
 }
 
+#[test]
+fn the_console_is_shown_where_nobody_else_reads_along_or_names_a_role() {
+    let callers = "callers: [{id: a, role: AUDITOR, stores: ALL, sellers: ALL, warehouses: ALL, carriers: ALL, secrets: ['{}']}]";
+    let file = key_file("console", &callers.replace("{}", &hashed(SECRET)));
+    let by_secret = [
+        "serve",
+        "--key-file",
+        file.to_str().expect("text"),
+        "--console",
+    ];
+    let by_header = ["serve", "--trust-role-header", "--console"];
+    for serve in [&by_secret[..], &by_header] {
+        assert!(refusal(serve).contains("--console is shown on the admin port"));
+        let said = refusal(&[serve, &["--admin-listen", "127.0.0.1:0"]].concat());
+        assert!(said.contains("the database cannot be reached"), "{said}");
+    }
+    let beyond = ["--admin-listen", "0.0.0.0:0"];
+    let said = refusal(&[&by_secret[..], &beyond].concat());
+    assert!(
+        said.contains("the console would take secrets in clear"),
+        "{said}"
+    );
+    let said = refusal(&[&by_secret[..], &beyond, &["--behind-proxy"]].concat());
+    assert!(said.contains("the database cannot be reached"), "{said}");
+    let said = refusal(&[&by_header[..], &beyond].concat());
+    assert!(said.contains("could name a role"), "{said}");
+    let said = refusal(&[&by_header[..], &beyond, &["--behind-proxy"]].concat());
+    assert!(said.contains("needs a proof"), "{said}");
+    std::fs::remove_file(file).expect("it was there");
+}
+
 /// A mysqld of its own, which the test may kill.
 struct Mysqld(PathBuf);
 

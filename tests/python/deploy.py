@@ -32,6 +32,8 @@ MOST = {
         "jwt": {"jwks": "https://id.example.org/keys", "issuer": "https://id.example.org", "audience": "belay"},
     },
     "tls": {"existingSecret": "belay-tls", "clientCaKey": "ca.crt"},
+    "behindProxy": True,
+    "console": {"enabled": True},
     "autoscaling": {"enabled": True},
     "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
     "extraArgs": ["--lanes=4"],
@@ -47,6 +49,7 @@ REFUSED = [
     ({}, "/database/existingSecret"),
     ({**LEAST, "callers": {}}, "Belay serves nobody unknown"),
     ({**LEAST, "behindProxy": False}, "do not travel in clear"),
+    ({**MOST, "behindProxy": False}, "console.enabled needs behindProxy"),
     ({**LEAST, "replicas": 0}, "/replicas"),
     ({**LEAST, "replica": 3}, "replica"),
     ({**LEAST, "extraArgs": ["lanes=4"]}, "/extraArgs/0"),
@@ -94,6 +97,8 @@ def chart():
     selector = least["Service"]["spec"]["selector"]
     assert selector == least["Deployment"]["spec"]["selector"]["matchLabels"]
     assert any(labels.get(name) != value for name, value in selector.items())
+    shows = ["--console" in charts["Deployment"]["spec"]["template"]["spec"]["containers"][0]["args"] for charts in (least, most)]
+    assert shows == [False, True], shows
     rules = yaml.safe_load((deploy / "prometheus/alerts.yml").read_text())
     assert most["PrometheusRule"]["spec"] == rules, "the chart's rules are a copy of those beside it"
     for values, error in REFUSED:

@@ -7,6 +7,7 @@
 //! dropped; neither can be forgotten, because there is no other way to get a server.
 
 pub mod certificates;
+pub mod console;
 pub mod credentials;
 pub mod database;
 pub mod deliver;

@@ -270,7 +270,10 @@ pub fn calls(said: &str) -> Vec<Value> {
 #[derive(Debug)]
 pub struct HttpAnswer {
     pub status: u16,
+    /// In lower case.
     pub head: String,
+    /// The head as it came.
+    pub original: String,
     pub body: String,
 }
 
@@ -288,6 +291,7 @@ impl HttpAnswer {
         Some(Self {
             status,
             head: head.to_lowercase(),
+            original: head.to_owned(),
             body: body.to_owned(),
         })
     }

@@ -15,6 +15,7 @@ mod cancellations;
 mod chains;
 mod circles;
 mod clock;
+mod console;
 mod contract;
 mod credentials;
 mod currencies;

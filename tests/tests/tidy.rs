@@ -219,10 +219,11 @@ fn one_file_knows_the_codes_of_grpc() {
 
 #[test]
 fn the_protos_are_known_at_the_boundary_only() {
-    // The composition root names the services that it starts; `belay dev` is a caller like any
-    // other. The feed hands on events as they are stored, and who delivers them sends them on. A
+    // The composition root names the services that it starts; `belay dev` and the console are callers
+    // like any other. The feed hands on events as they are stored, and who delivers them sends them on. A
     // simulation measures its messages, so it makes them.
     let boundary = [
+        "server/src/console",
         "server/src/deliver",
         "server/src/feed",
         "server/src/rpc.rs",

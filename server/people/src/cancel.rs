@@ -117,5 +117,5 @@ fn show(preview: &CancellationPreview) -> Result<(), Failure> {
     if preview.counted {
         line("counts against the seller")?;
     }
-    options(preview, &crate::explain::Sources::none())
+    options(preview, &crate::sources::Sources::default())
 }

@@ -1,8 +1,6 @@
 //! `belay explain`: of every path whether it is open, by which rule, and why not; and the same of what
 //! was decided.
 
-use std::collections::BTreeMap;
-
 use belay_client::model::{
     CancellationPath, CancellationPreview, EvaluatedPath, GatePreview, PathOption, PolicyDecision,
     RefundAmount,
@@ -15,6 +13,7 @@ use serde_json::Value;
 use crate::connection::{Connection, role};
 use crate::failure::{Class, Failure};
 use crate::output::{Paint, line, painted, value};
+use crate::sources::Sources;
 use crate::text;
 
 #[derive(Debug, Args)]
@@ -87,7 +86,7 @@ impl Explain {
             preview.policy_version
         ))?;
         reasons(&preview)?;
-        let sources = Sources::of(&store, preview.policy_version).await?;
+        let sources = sources_of(&store, preview.policy_version).await?;
         options(&preview, &sources)
     }
 
@@ -128,52 +127,14 @@ const ALL_PATHS: [CancellationPath; 5] = [
     CancellationPath::ReturnOpened,
 ];
 
-/// The sentences that stand above the rules of a policy document, as comments.
-#[derive(Debug)]
-pub(crate) struct Sources(BTreeMap<String, String>);
-
-impl Sources {
-    pub(crate) fn none() -> Self {
-        Self(BTreeMap::new())
-    }
-
-    /// Of a version; none where the caller may not read policies.
-    async fn of(store: &Store, version: i32) -> Result<Self, Failure> {
-        match store.get_policy().version(version).await {
-            Ok(policy) => Ok(Self::read(&policy.document)),
-            Err(error) => match Failure::from(error) {
-                failure if failure.class == Class::NotAllowed => Ok(Self::none()),
-                failure => Err(failure),
-            },
-        }
-    }
-
-    fn read(document: &str) -> Self {
-        let mut sources = BTreeMap::new();
-        let mut sentence = String::new();
-        for line in document.lines().map(str::trim) {
-            if let Some(comment) = line.strip_prefix('#') {
-                if !sentence.is_empty() {
-                    sentence.push(' ');
-                }
-                sentence.push_str(comment.trim());
-            } else if let Some(id) = line.strip_prefix("- id:") {
-                let id = id.trim().trim_matches(['"', '\'']).to_owned();
-                if !sentence.is_empty() {
-                    sources.insert(id, std::mem::take(&mut sentence));
-                }
-            } else {
-                sentence.clear();
-            }
-        }
-        Self(sources)
-    }
-
-    fn tell(&self, rule: &str) -> Result<(), Failure> {
-        match self.0.get(rule) {
-            Some(sentence) => line(&format!("      {}", painted(Paint::Dim, sentence))),
-            None => Ok(()),
-        }
+/// The sentences of a version's rules; none where the caller may not read policies.
+async fn sources_of(store: &Store, version: i32) -> Result<Sources, Failure> {
+    match store.get_policy().version(version).await {
+        Ok(policy) => Ok(Sources::read(&policy.document)),
+        Err(error) => match Failure::from(error) {
+            failure if failure.class == Class::NotAllowed => Ok(Sources::default()),
+            failure => Err(failure),
+        },
     }
 }
 
@@ -240,7 +201,10 @@ fn by_rule(rule: Option<&str>, sources: &Sources) -> Result<(), Failure> {
     match rule {
         Some(rule) => {
             line(&format!("      by rule {rule}"))?;
-            sources.tell(rule)
+            match sources.of(rule) {
+                Some(sentence) => line(&format!("      {}", painted(Paint::Dim, sentence))),
+                None => Ok(()),
+            }
         }
         None => Ok(()),
     }
@@ -316,7 +280,7 @@ async fn decision(store: &Store, decision: &PolicyDecision) -> Result<(), Failur
             "shipment {} ({contents}), {}, policy version {}",
             evaluation.shipment_id, evaluation.occasion, evaluation.policy_version
         ))?;
-        let sources = Sources::of(store, evaluation.policy_version).await?;
+        let sources = sources_of(store, evaluation.policy_version).await?;
         for path in &evaluation.paths {
             evaluated(path, &sources)?;
         }
@@ -362,19 +326,5 @@ fn evaluated(path: &EvaluatedPath, sources: &Sources) -> Result<(), Failure> {
         Some(at) if answer.allowed => line(&format!("      closes at {}", text::instant(at))),
         Some(at) => line(&format!("      opens at {}", text::instant(at))),
         None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sentence_above_a_rule_is_its_source() {
-        let sources = Sources::read(
-            "# Of the whole.\n\nrules:\n  # \"If it has not\n  # left.\"\n  - id: early\n    when: {}\n  - id: bare\n",
-        );
-        assert_eq!(sources.0["early"], "\"If it has not left.\"");
-        assert_eq!(sources.0.get("bare"), None);
     }
 }

@@ -18,6 +18,7 @@ mod output;
 mod policy;
 mod policy_diff;
 mod policy_test;
+pub mod sources;
 mod text;
 
 use std::process::ExitCode;

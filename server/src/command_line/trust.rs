@@ -72,6 +72,17 @@ pub enum TrustError {
     NameWithoutCertificates,
     #[error("--proxy-secret-file and --proxy-name go with --trust-role-header")]
     ProofOfNothing,
+    #[error("--console is shown on the admin port: give --admin-listen")]
+    ConsoleWithoutPort,
+    #[error(
+        "on {0} the console would take secrets in clear, as the admin port has no TLS: listen on this machine, or give \
+         --behind-proxy where TLS ends at a proxy"
+    )]
+    ConsoleInClear(SocketAddr),
+    #[error(
+        "the console has no TLS, and so no certificate that --proxy-name could be the name of: give --proxy-secret-file"
+    )]
+    ConsoleWithoutCertificates,
     #[error("{0}")]
     SecretFile(String),
 }
@@ -117,6 +128,36 @@ impl ProxyArguments {
                 Err(TrustError::AnybodyNamesRoles(address))
             }
             Believes::Secrets | Believes::Headers => Ok(proof),
+        }
+    }
+}
+
+impl ProxyArguments {
+    /// Whether the console may be on the admin port at this address, for callers that are believed so.
+    ///
+    /// # Errors
+    /// Where it would let in whom nobody means, or take secrets that others can read.
+    pub fn check_console(
+        &self,
+        address: Option<SocketAddr>,
+        believes: Believes,
+    ) -> Result<(), TrustError> {
+        let address = address.ok_or(TrustError::ConsoleWithoutPort)?;
+        let is_local = address.ip().is_loopback();
+        match believes {
+            Believes::Secrets if !is_local && !self.behind_proxy => {
+                Err(TrustError::ConsoleInClear(address))
+            }
+            Believes::Secrets => Ok(()),
+            Believes::Headers if self.proxy_name.is_some() => {
+                Err(TrustError::ConsoleWithoutCertificates)
+            }
+            Believes::Headers if is_local => Ok(()),
+            Believes::Headers if !self.behind_proxy => Err(TrustError::AnybodyNamesRoles(address)),
+            Believes::Headers if self.proxy_secret_file.is_none() => {
+                Err(TrustError::ProxyUnproven(address))
+            }
+            Believes::Headers => Ok(()),
         }
     }
 }
@@ -207,6 +248,37 @@ mod tests {
         assert_eq!(peer_name("dns:Edge.Example"), Ok(dns));
         for odd in ["", "edge.example", "dns:", "https://edge"] {
             assert!(peer_name(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_console_is_on_this_machine_or_behind_a_proxy() {
+        let local = "127.0.0.1:1".parse().ok();
+        let with_secret = |behind_proxy| ProxyArguments {
+            proxy_secret_file: Some("/secret".into()),
+            ..proxy(behind_proxy, None)
+        };
+        for believes in [Believes::Secrets, Believes::Headers] {
+            let check = |address| proxy(false, None).check_console(address, believes);
+            assert_eq!(check(None), Err(TrustError::ConsoleWithoutPort));
+            assert_eq!(check(local), Ok(()));
+        }
+        let named = proxy(true, EDGE).check_console(local, Believes::Headers);
+        assert_eq!(named, Err(TrustError::ConsoleWithoutCertificates));
+        for address in BEYOND.map(|address| address.parse().unwrap()) {
+            let secrets =
+                |proxy: ProxyArguments| proxy.check_console(Some(address), Believes::Secrets);
+            let headers =
+                |proxy: ProxyArguments| proxy.check_console(Some(address), Believes::Headers);
+            let in_clear = TrustError::ConsoleInClear(address);
+            assert_eq!(secrets(proxy(false, None)), Err(in_clear));
+            assert_eq!(secrets(proxy(true, None)), Ok(()));
+            let anybody = TrustError::AnybodyNamesRoles(address);
+            assert_eq!(headers(proxy(false, None)), Err(anybody.clone()));
+            assert_eq!(headers(with_secret(false)), Err(anybody));
+            let unproven = TrustError::ProxyUnproven(address);
+            assert_eq!(headers(proxy(true, None)), Err(unproven));
+            assert_eq!(headers(with_secret(true)), Ok(()));
         }
     }
 }

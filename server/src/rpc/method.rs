@@ -17,3 +17,8 @@ pub(super) fn called(path: &str) -> Option<Called> {
         personal: personal(rpc.path),
     })
 }
+
+/// Whether a call of this path reads and changes nothing.
+pub(crate) fn is_read(path: &str) -> bool {
+    called(path).is_some_and(|called| called.is_read)
+}

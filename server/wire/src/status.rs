@@ -24,7 +24,7 @@ use self::fit::{StatusDraft, Violations};
 mod fit;
 mod outcome;
 
-pub use self::outcome::{CallOutcome, outcome_of};
+pub use self::outcome::{CallOutcome, outcome, outcome_of};
 
 const DOMAIN: &str = "belay";
 /// Largest message taken from a caller, as sent and as decompressed.

@@ -30,9 +30,13 @@ impl CallOutcome {
 /// Of an answer with these headers. A status in there is that of an error; all of ours have their
 /// reason with them.
 pub fn outcome_of(headers: &HeaderMap) -> CallOutcome {
-    let status = Status::from_header_map(headers);
-    let code = status.as_ref().map_or(Code::Ok, Status::code);
-    let reason = status.as_ref().and_then(Status::get_details_error_info);
+    outcome(Status::from_header_map(headers).as_ref())
+}
+
+/// Of an answer with this status; of a success where there is none.
+pub fn outcome(status: Option<&Status>) -> CallOutcome {
+    let code = status.map_or(Code::Ok, Status::code);
+    let reason = status.and_then(Status::get_details_error_info);
     // Of the enum, and not of the answer: it is a closed set.
     let reason = reason
         .and_then(|info| ErrorReason::parse(&info.reason))

@@ -1,0 +1,239 @@
+//! Why: of every path of every shipment of an order whether it is open now, by which rule and whose
+//! sentence, and when that turns; and what was decided before.
+
+use axum::extract::Query;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use belay_proto::v1 as pb;
+use belay_proto::v1::preview_cancellation_request::Selection;
+use jiff::Timestamp;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::failure::{self, Failure, unless_not_allowed};
+use super::links::link;
+use super::rules::Rules;
+use super::visitor::Visitor;
+use super::words;
+use super::{decisions, links, page, parts};
+
+/// In the order in which goods go.
+const ALL_PATHS: [pb::CancellationPath; 5] = [
+    pb::CancellationPath::Cancel,
+    pb::CancellationPath::Intercept,
+    pb::CancellationPath::RefuseDelivery,
+    pb::CancellationPath::ReturnUnopened,
+    pb::CancellationPath::ReturnOpened,
+];
+/// Past decisions on one page.
+const DECISIONS_MAX: i32 = 10;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    store: String,
+    id: String,
+    /// As a code of the policy.
+    reason: String,
+    /// An instant to come.
+    at: String,
+    /// Of the past decisions.
+    page: String,
+}
+
+pub(super) async fn page(
+    visitor: Visitor,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    if asked.store.is_empty() {
+        return Ok(Redirect::to(links::HOME).into_response());
+    }
+    let mut rules = Rules::default();
+    let preview = preview(&visitor, &asked).await?;
+    if let Some(preview) = &preview {
+        rules
+            .learn(&visitor, &asked.store, preview.policy_version)
+            .await?;
+    }
+    let request = pb::ListDecisionsRequest {
+        store_id: asked.store.clone(),
+        order_id: asked.id.clone(),
+        page_size: DECISIONS_MAX,
+        page_token: asked.page.clone(),
+        ..Default::default()
+    };
+    let decided = unless_not_allowed(visitor.policies().list_decisions(request).await)?;
+    for evaluation in decided
+        .iter()
+        .flat_map(|found| &found.decisions)
+        .flat_map(|of| &of.evaluations)
+    {
+        rules
+            .learn(&visitor, &asked.store, evaluation.policy_version)
+            .await?;
+    }
+    let now = visitor.console().now().await?;
+    let here = [("store", asked.store.as_str()), ("id", asked.id.as_str())];
+    let body = html! {
+        p { a href=(link(links::ORDER, &here)) { "To the order" } }
+        h2 { "What can be cancelled" }
+        (form(&asked))
+        @match &preview {
+            Some(preview) => (options(&asked.store, preview, &rules, now)),
+            None => p class="none" { "Your role asks for no cancellation, so there is none to preview." },
+        }
+        h2 id="decisions" { "What was decided" }
+        @match &decided {
+            Some(found) => {
+                (decisions::all(&visitor, &asked.store, &found.decisions, &rules))
+                (page::more(links::EXPLAIN, &here, ("page", &found.next_page_token)))
+            }
+            None => p class="none" { "Your role does not read decisions." },
+        }
+    };
+    let looking = visitor.looking(&asked.store, links::FIND);
+    let title = format!("Why: order {}", asked.id);
+    Ok(page::page(&title, Some(looking), &body))
+}
+
+/// What would be answered to whoever looks; none where its role asks for nothing.
+async fn preview(
+    visitor: &Visitor,
+    asked: &Asked,
+) -> Result<Option<pb::PreviewCancellationResponse>, Failure> {
+    let request = pb::PreviewCancellationRequest {
+        store_id: asked.store.clone(),
+        order_id: asked.id.clone(),
+        selection: Some(Selection::All(pb::AllUnits {})),
+        reason: asked.reason.trim().to_owned(),
+        paths: ALL_PATHS.map(i32::from).to_vec(),
+        at_time: instant(&asked.at)?.map(belay_wire::values::time),
+        ..Default::default()
+    };
+    unless_not_allowed(visitor.cancellations().preview_cancellation(request).await)
+}
+
+/// An instant in UTC, as a browser's field has it or with its zone.
+fn instant(text: &str) -> Result<Option<Timestamp>, Failure> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let zoned = text.parse::<Timestamp>();
+    let at = zoned.or_else(|_| format!("{text}Z").parse());
+    let at = at.or_else(|_| format!("{text}:00Z").parse());
+    at.map(Some).map_err(|_| {
+        failure::malformed(format!("{text:?} is no instant such as 2026-03-31T12:00."))
+    })
+}
+
+fn form(asked: &Asked) -> Markup {
+    html! {
+        form method="get" action=(links::EXPLAIN) class="row" {
+            (page::hidden("store", &asked.store))
+            (page::hidden("id", &asked.id))
+            (page::field("reason", "For the reason (a code of the policy)", "text", &asked.reason))
+            (page::field("at", "At (UTC), if not now", "datetime-local", &asked.at))
+            button { "Explain" }
+        }
+    }
+}
+
+fn options(
+    store: &str,
+    preview: &pb::PreviewCancellationResponse,
+    rules: &Rules,
+    now: Timestamp,
+) -> Markup {
+    let mut shipments: Vec<&str> = preview
+        .options
+        .iter()
+        .map(|of| of.shipment_id.as_str())
+        .collect();
+    shipments.dedup();
+    let columns = [
+        "Path",
+        "Answer",
+        "Rule",
+        "Waits for",
+        "#Refund",
+        "Refund due",
+        "Instead",
+        "Opens",
+        "Closes",
+    ];
+    html! {
+        p {
+            "As of " (words::time(preview.decide_time.as_ref()))
+            ", by version " (preview.policy_version) " of the policy: "
+            @if preview.allowed { "a request would be accepted." } @else { "a request would be rejected." }
+        }
+        @if !preview.rejections.is_empty() {
+            ul class="rejections" {
+                @for rejection in &preview.rejections {
+                    li {
+                        code { (rejection.reason) } " " (rejection.message)
+                        @if !rejection.subject.is_empty() { " (" (rejection.subject) ")" }
+                    }
+                }
+            }
+        }
+        @for shipment in shipments {
+            @let of = preview.options.iter().filter(|option| option.shipment_id == shipment);
+            @let rows = of.map(|option| row(store, preview.policy_version, option, rules, now));
+            @let rows: Vec<Markup> = rows.collect();
+            h3 { "Shipment " (shipment) }
+            (page::table(&format!("Paths of {shipment}"), &columns, &rows))
+        }
+    }
+}
+
+fn row(
+    store: &str,
+    version: i32,
+    option: &pb::PathOption,
+    rules: &Rules,
+    now: Timestamp,
+) -> Markup {
+    let actions = parts::next_actions(option.next_actions());
+    let due = option.refund_due.as_ref();
+    html! {
+        th scope="row" { (parts::path(option.path())) }
+        td {
+            (words::verdict(option.allowed))
+            @if option.chosen { " would be taken" }
+            @if !option.refused_reason.is_empty() { " " code { (option.refused_reason) } }
+        }
+        td { (rules.told(store, version, &option.rule)) }
+        td { (parts::gates_to_come(&option.gates, Some(now))) }
+        td class="number" { (words::refund(option.expected_refund.as_ref())) }
+        td {
+            @match due {
+                Some(due) if due.immediate => "at once",
+                Some(due) => (words::deadline(due.due_by.as_ref(), now)),
+                None => (words::NOTHING),
+            }
+        }
+        td { (words::or_nothing(&actions)) }
+        td { (words::deadline(option.available_from.as_ref(), now)) }
+        td { (words::deadline(option.available_until.as_ref(), now)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_one_as_a_browser_writes_it_or_with_its_zone() {
+        let of = |text: &str| instant(text).map(|at| at.map(|at| at.to_string())).ok();
+        let noon = Some(Some("2026-03-31T12:00:00Z".to_owned()));
+        assert_eq!(of(""), Some(None));
+        assert_eq!(of("2026-03-31T12:00"), noon);
+        assert_eq!(of(" 2026-03-31T12:00:00 "), noon);
+        assert_eq!(of("2026-03-31T12:00:00Z"), noon);
+        assert_eq!(of("2026-03-31T14:00:00+02:00"), noon);
+        for odd in ["soon", "2026-03-31", "2026-02-30T12:00", "12:00"] {
+            assert_eq!(of(odd), None, "{odd}");
+        }
+    }
+}
