@@ -8,6 +8,7 @@ use belay_client::model::{
     RefundAmount,
 };
 use belay_client::{RequestId, Role, Store, Units};
+use belay_domain::policy::sources;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -149,24 +150,7 @@ impl Sources {
     }
 
     fn read(document: &str) -> Self {
-        let mut sources = BTreeMap::new();
-        let mut sentence = String::new();
-        for line in document.lines().map(str::trim) {
-            if let Some(comment) = line.strip_prefix('#') {
-                if !sentence.is_empty() {
-                    sentence.push(' ');
-                }
-                sentence.push_str(comment.trim());
-            } else if let Some(id) = line.strip_prefix("- id:") {
-                let id = id.trim().trim_matches(['"', '\'']).to_owned();
-                if !sentence.is_empty() {
-                    sources.insert(id, std::mem::take(&mut sentence));
-                }
-            } else {
-                sentence.clear();
-            }
-        }
-        Self(sources)
+        Self(sources(document))
     }
 
     fn tell(&self, rule: &str) -> Result<(), Failure> {
@@ -362,19 +346,5 @@ fn evaluated(path: &EvaluatedPath, sources: &Sources) -> Result<(), Failure> {
         Some(at) if answer.allowed => line(&format!("      closes at {}", text::instant(at))),
         Some(at) => line(&format!("      opens at {}", text::instant(at))),
         None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sentence_above_a_rule_is_its_source() {
-        let sources = Sources::read(
-            "# Of the whole.\n\nrules:\n  # \"If it has not\n  # left.\"\n  - id: early\n    when: {}\n  - id: bare\n",
-        );
-        assert_eq!(sources.0["early"], "\"If it has not left.\"");
-        assert_eq!(sources.0.get("bare"), None);
     }
 }
