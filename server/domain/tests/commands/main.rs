@@ -50,6 +50,7 @@ mod scope;
 mod settling;
 mod shipments;
 mod simulation;
+mod states;
 mod stops;
 mod tables;
 mod weight;
