@@ -54,6 +54,7 @@ mod races;
 mod readme;
 mod refund_worker;
 mod refunds;
+mod releases;
 mod replay;
 mod retention;
 mod roles;
