@@ -44,7 +44,9 @@ PYTHON_DEPLOY=$("$here/tools.sh" python-deploy)
 PYTHON_GRPC=$("$here/tools.sh" python-grpc)
 NODE=$("$here/tools.sh" node)
 NODE_PACKAGES=$("$here/tools.sh" node-packages)
-export GRPCURL NGINX HAPROXY ENVOY PROMTOOL PYTHON_DEPLOY PYTHON_GRPC NODE NODE_PACKAGES
+# What builds the site.
+MDBOOK=$("$here/tools.sh" mdbook)
+export MDBOOK GRPCURL NGINX HAPROXY ENVOY PROMTOOL PYTHON_DEPLOY PYTHON_GRPC NODE NODE_PACKAGES
 scratch=$(mktemp -d)
 stop_database() {
     "$here/mysql.sh" stop "$scratch" >&2 || true

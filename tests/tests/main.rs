@@ -68,6 +68,7 @@ mod s004_seller_center;
 mod s005_invented;
 mod seeds;
 mod simulation;
+mod site;
 mod stock;
 mod stopping;
 mod store_settings;
