@@ -161,8 +161,45 @@ fn every_link_leads_somewhere() {
             }
         }
     }
+    for (name, page) in site.files("markdown", "md") {
+        let is_whole = !page.contains("{{#file") && !page.contains("{{#section");
+        assert!(
+            is_whole && !page.contains("{{#part"),
+            "{name} includes nothing"
+        );
+    }
     assert!(followed > 1000, "only {followed} links were found");
     assert_eq!(dead, Vec::<String>::new());
+}
+
+/// What stands in the repository for readers, and is not in the site, would be found by nobody.
+#[test]
+fn every_document_and_guide_is_in_a_chapter() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let mut included = String::new();
+    let mut folders = vec![docs.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of chapters") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension() == Some(OsStr::new("md")) {
+                included.push_str(&fs::read_to_string(&path).expect("text"));
+            }
+        }
+    }
+    let folders = [docs.clone(), docs.join("../client/guide")];
+    let entries = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).expect("a folder"));
+    for path in entries.map(|entry| entry.expect("an entry").path()) {
+        let name = path.file_name().and_then(OsStr::to_str).expect("a name");
+        // The page that rustdoc begins its guides with.
+        if path.extension() == Some(OsStr::new("md")) && name != "guide.md" {
+            let is_included = included.contains(&format!("/{name}}}}}"));
+            assert!(is_included, "{} is in no chapter", path.display());
+        }
+    }
 }
 
 /// Of each page the commands that the README does not have.

@@ -43,25 +43,23 @@ fn link(full_name: &str, places: &Places) -> String {
 }
 
 fn type_of(field: &FieldDescriptorProto, message: &DescriptorProto, places: &Places) -> String {
-    let one = match field.r#type() {
-        Type::Message | Type::Enum => {
-            let entry = message.nested_type.iter().find(|nested| {
-                let is_map = nested.options.as_ref().is_some_and(|it| it.map_entry());
-                is_map && field.type_name().ends_with(&format!(".{}", nested.name()))
-            });
-            if let Some(entry) = entry {
-                let [key, value] = &entry.field[..] else {
-                    panic!("{} has a key and a value", entry.name())
-                };
-                let (key, value) = (type_of(key, entry, places), type_of(value, entry, places));
-                return format!("map of {key} to {value}");
-            }
-            link(field.type_name(), places)
+    let is_named = matches!(field.r#type(), Type::Message | Type::Enum);
+    let one = if is_named {
+        let entry = message.nested_type.iter().find(|nested| {
+            let is_map = nested.options.as_ref().is_some_and(|it| it.map_entry());
+            is_map && field.type_name().ends_with(&format!(".{}", nested.name()))
+        });
+        if let Some(entry) = entry {
+            let [key, value] = &entry.field[..] else {
+                panic!("{} has a key and a value", entry.name())
+            };
+            let (key, value) = (type_of(key, entry, places), type_of(value, entry, places));
+            return format!("map of {key} to {value}");
         }
-        other => other
-            .as_str_name()
-            .trim_start_matches("TYPE_")
-            .to_lowercase(),
+        link(field.type_name(), places)
+    } else {
+        let name = field.r#type().as_str_name();
+        name.trim_start_matches("TYPE_").to_lowercase()
     };
     let is_list = field.label() == Label::Repeated;
     let is_optional = field.proto3_optional();

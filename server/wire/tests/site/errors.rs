@@ -43,10 +43,13 @@ fn comment_of(reason: ErrorReason) -> String {
 }
 
 /// The first sentence has the code; what comes behind it says the rest.
-fn without_code(comment: &str) -> &str {
-    comment
+fn without_code(comment: &str) -> String {
+    let rest = comment
         .split_once(['.', ':'])
-        .map_or("", |(_, rest)| rest.trim())
+        .map_or("", |(_, rest)| rest.trim());
+    let mut letters = rest.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// What the comment says of metadata: the keys, up to the end of the sentence.
@@ -83,9 +86,7 @@ fn again(code: Code, comment: &str) -> &'static str {
         | Code::FailedPrecondition
         | Code::OutOfRange
         | Code::Unimplemented
-        | Code::DataLoss => {
-            "no: the same call gets the same answer, until what it is about changes"
-        }
+        | Code::DataLoss => "no, until it or what it is about has changed",
     }
 }
 
@@ -192,7 +193,7 @@ pub(crate) fn write(pages: &mut Pages) {
             out,
             "\n## {}\n\n{}\n\n| | |\n|---|---|\n| Code | {} |\n| Send it again | {}{} |\n| Metadata | {} |\n| Given by | {} |\n",
             reason.name(),
-            escaped(&blocks(without_code(&comment)).join("\n\n")),
+            escaped(&blocks(&without_code(&comment)).join("\n\n")),
             code_name(code),
             again(code, &comment),
             delay(retry),
