@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a release is made of beside its tag: `make release`, `make sbom`. It is made of the commit that is checked out, never of what
-# lies around in the working copy, and the same commit on the same machine gives the same bytes.
+# lies around in the working copy, and no path and no clock of the machine goes in, so that it can be made again.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
