@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 
-.PHONY: help run test bench cluster proto configuration roles image
+.PHONY: help run test bench cluster proto configuration roles image docs pages release sbom
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,5 +27,18 @@ configuration: ## Writes docs/configuration.md: every setting, from the program 
 roles: ## Writes proto/ROLES.md: which roles may call what, and which fields they see
 	@BELAY_ROLES_WRITE=1 cargo test --quiet -p belay-wire --test roles -- the_manual_says_what_the_tables_say
 
+pages: ## Writes the pages of the site that follow from tables and protos: errors, states, policies, API
+	@BELAY_PAGES_WRITE=1 cargo test --quiet -p belay-domain --test commands -- properties::
+	@BELAY_PAGES_WRITE=1 cargo test --quiet -p belay-wire --test site
+
+docs: ## Builds the site into docs/book
+	@server/dev/docs.sh
+
 image: ## Keeps the contract of a release for buf breaking: make image VERSION=0.2.0
 	@server/dev/images.sh add '$(VERSION)'
+
+release: ## Makes the archive for those without a compiler, in dist/: program, bill of materials, licences
+	@server/dev/release.sh archive
+
+sbom: ## Writes the bill of materials of the program, in belay.cdx.json
+	@server/dev/release.sh sbom

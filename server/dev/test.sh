@@ -47,7 +47,9 @@ NODE_PACKAGES=$("$here/tools.sh" node-packages)
 # What looks at the console, and the browser that it looks with.
 CONSOLE_PACKAGES=$("$here/tools.sh" console-packages)
 CHROMIUM=$("$here/tools.sh" chromium)
-export GRPCURL NGINX HAPROXY ENVOY PROMTOOL PYTHON_DEPLOY PYTHON_GRPC NODE NODE_PACKAGES CONSOLE_PACKAGES CHROMIUM
+# What builds the site.
+MDBOOK=$("$here/tools.sh" mdbook)
+export MDBOOK GRPCURL NGINX HAPROXY ENVOY PROMTOOL PYTHON_DEPLOY PYTHON_GRPC NODE NODE_PACKAGES CONSOLE_PACKAGES CHROMIUM
 scratch=$(mktemp -d)
 stop_database() {
     "$here/mysql.sh" stop "$scratch" >&2 || true

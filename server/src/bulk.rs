@@ -175,7 +175,7 @@ pub(crate) async fn stop(
         if job.state == JobState::Stopping {
             // Where nobody works at it, nothing is asked any more.
             if !bulk_cancellations::is_owned(&mut conn, job.key()).await? {
-                job.state = JobState::Stopped;
+                job.state = job.state.moved(JobState::Stopped);
                 job.end_time = Some(app.clock.now(&mut conn).await?);
             }
             bulk_cancellations::update(&mut conn, &stored).await?;

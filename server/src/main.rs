@@ -27,6 +27,7 @@ use belay_server::command_line::shell;
 use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
 use belay_server::command_line::trust::{Believes, ProxyArguments};
 use belay_server::command_line::variables;
+use belay_server::command_line::version;
 use belay_server::db::address as database_address;
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
@@ -55,7 +56,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Orders and their cancellation, as a gRPC service on MySQL.
 #[derive(Debug, Parser)]
-#[command(name = "belay", version)]
+#[command(name = "belay", version = version::text())]
 struct Cli {
     #[command(subcommand)]
     command: Subcommands,
@@ -559,7 +560,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Subcommands::Version => {
             #[expect(clippy::print_stdout, reason = "the version is what was asked for")]
             {
-                println!("belay {}", env!("CARGO_PKG_VERSION"));
+                println!("belay {}", version::text());
             }
             Ok(())
         }

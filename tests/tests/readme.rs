@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use belay_server::demo;
 use belay_tests::process::{Running, built};
-use belay_tests::run;
+use belay_tests::{TestServer, run};
 use secrecy::ExposeSecret;
 use tokio::process::Command;
 
@@ -23,6 +23,10 @@ const NOT_RUN: &[(&str, &str)] = &[
     (
         "make run",
         "starts a MySQL of its own on a port of its own; `grpcurl::the_printed_lines…` runs what it prints",
+    ),
+    (
+        "make release",
+        "builds the program with all optimisations, for minutes; `releases::…` holds what it reads together",
     ),
     (
         "cargo run -p belay-client --example rush_warehouse",
@@ -48,14 +52,23 @@ const NOT_RUN: &[(&str, &str)] = &[
 
 /// A command, and what the README shows of its output.
 #[derive(Debug)]
-struct Shown {
-    command: String,
+pub(crate) struct Shown {
+    pub(crate) command: String,
     output: String,
+}
+
+impl Shown {
+    pub(crate) fn new(command: &str, output: &str) -> Self {
+        Self {
+            command: command.to_owned(),
+            output: output.to_owned(),
+        }
+    }
 }
 
 /// The commands of all blocks that are for a shell. What follows a command up to the next is its
 /// output; in `sh` blocks there is none, and every line is a command.
-fn commands(readme: &str) -> Vec<Shown> {
+pub(crate) fn commands(readme: &str) -> Vec<Shown> {
     let mut commands: Vec<Shown> = Vec::new();
     let mut language = None;
     let mut is_open = false;
@@ -76,10 +89,7 @@ fn commands(readme: &str) -> Vec<Shown> {
             Some(_) | None => continue,
         };
         match (starts, commands.last_mut()) {
-            (Some(command), _) => commands.push(Shown {
-                command: command.to_owned(),
-                output: String::new(),
-            }),
+            (Some(command), _) => commands.push(Shown::new(command, "")),
             (None, Some(shown)) if is_open => shown.command.push_str(&format!("\n{line}")),
             (None, Some(shown)) => shown.output.push_str(&format!("{line}\n")),
             (None, None) => panic!("output before any command: {line}"),
@@ -200,64 +210,94 @@ fn every_command_of_the_readme_does_what_is_shown() {
             "{not_run:?} is in the README no more"
         );
     }
-    let grpcurl = std::env::var("GRPCURL").unwrap_or_else(|_| {
-        panic!(
-            "GRPCURL is not set. This test calls Belay with the real grpcurl: set GRPCURL to what \
-             `server/dev/tools.sh grpcurl` prints, or run `make test`, which does so"
-        )
-    });
     run(async |t| {
         demo::prepare(t.address()).await.unwrap();
-        let folder = tempfile();
-        let second_address = free_address();
-        // Servers that commands start, which others ask. They end with the test.
-        let mut servers = Vec::new();
+        let mut session = Session::begin(t);
         for shown in commands
             .iter()
             .filter(|shown| !NOT_RUN.iter().any(|(command, _)| shown.command == *command))
         {
-            assert!(
-                !shown.command.contains('…'),
-                "a command is written out whole: {}",
-                shown.command
-            );
-            let command = in_a_shell(shown, &grpcurl)
-                .replace(ADDRESS, &t.address().to_string())
-                .replace(SECOND_ADDRESS, &second_address);
-            let is_server = shown.command.starts_with("belay serve ");
-            let mut shell = Command::new("sh");
-            shell
-                .args(["-c", &command])
-                .current_dir(&folder)
-                .env("BELAY_ADDRESS", format!("http://{}", t.address()))
-                .env("BELAY_ENDPOINT", format!("http://{}", t.address()))
-                .env("BELAY_STORE", demo::STORE)
-                .env("BELAY_ROLE", "support");
-            if shown.command.starts_with("belay ") || shown.command.contains("| belay ") {
-                shell.env("PATH", path_with_programs());
-            }
-            if is_server {
-                shell.env("BELAY_DATABASE_URL", t.database.url().expose_secret());
-                let mut server = Running::start(shell.into_std());
-                let serves = |line: &str| line.contains("serving").then_some(());
-                server.until_said(&shown.command, serves).await;
-                servers.push(server);
-                continue;
-            }
-            let done = shell.output().await.expect("there is a shell");
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            let output = format!("{}{}", text(&done.stdout), text(&done.stderr));
-            let is_refused = shown.output.starts_with("ERROR:");
-            assert_eq!(
-                done.status.success(),
-                !is_refused,
-                "$ {}\n{output}",
-                shown.command
-            );
-            check(shown, &output);
+            session.run(shown).await;
         }
-        std::fs::remove_dir_all(&folder).expect("the folder was made here");
     });
+}
+
+/// A reader who types commands, one after the other, in a folder of their own.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    t: &'a TestServer,
+    grpcurl: String,
+    folder: PathBuf,
+    second_address: String,
+    /// Servers that commands start, which others ask. They end with the session.
+    servers: Vec<Running>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn begin(t: &'a TestServer) -> Self {
+        let grpcurl = std::env::var("GRPCURL").unwrap_or_else(|_| {
+            panic!(
+                "GRPCURL is not set. This test calls Belay with the real grpcurl: set GRPCURL to what \
+                 `server/dev/tools.sh grpcurl` prints, or run `make test`, which does so"
+            )
+        });
+        Self {
+            t,
+            grpcurl,
+            folder: tempfile(),
+            second_address: free_address(),
+            servers: Vec::new(),
+        }
+    }
+
+    /// Does what is shown, and holds what comes to it.
+    pub(crate) async fn run(&mut self, shown: &Shown) {
+        assert!(
+            !shown.command.contains('…'),
+            "a command is written out whole: {}",
+            shown.command
+        );
+        let address = self.t.address();
+        let command = in_a_shell(shown, &self.grpcurl)
+            .replace(ADDRESS, &address.to_string())
+            .replace(SECOND_ADDRESS, &self.second_address);
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &command])
+            .current_dir(&self.folder)
+            .env("BELAY_ADDRESS", format!("http://{address}"))
+            .env("BELAY_ENDPOINT", format!("http://{address}"))
+            .env("BELAY_STORE", demo::STORE)
+            .env("BELAY_ROLE", "support");
+        if shown.command.starts_with("belay ") || shown.command.contains("| belay ") {
+            shell.env("PATH", path_with_programs());
+        }
+        if shown.command.starts_with("belay serve ") {
+            shell.env("BELAY_DATABASE_URL", self.t.database.url().expose_secret());
+            let mut server = Running::start(shell.into_std());
+            let serves = |line: &str| line.contains("serving").then_some(());
+            server.until_said(&shown.command, serves).await;
+            self.servers.push(server);
+            return;
+        }
+        let done = shell.output().await.expect("there is a shell");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let output = format!("{}{}", text(&done.stdout), text(&done.stderr));
+        let is_refused = shown.output.starts_with("ERROR:");
+        assert_eq!(
+            done.status.success(),
+            !is_refused,
+            "$ {}\n{output}",
+            shown.command
+        );
+        check(shown, &output);
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
 }
 
 /// The command as a shell takes it, with the programs of this workspace and grpcurl by their paths.
@@ -291,7 +331,7 @@ fn free_address() -> String {
 }
 
 /// A folder of its own for what commands write.
-fn tempfile() -> PathBuf {
+pub(crate) fn tempfile() -> PathBuf {
     let folder =
         std::env::temp_dir().join(format!("belay-readme-{}", belay_client::RequestId::mint()));
     std::fs::create_dir(&folder).expect("a new folder");

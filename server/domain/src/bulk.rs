@@ -57,10 +57,43 @@ impl JobState {
         Self::OPEN.contains(&self)
     }
 
+    /// The states that may follow, each with what leads to it.
+    pub fn next(self) -> &'static [(JobState, &'static str)] {
+        const STOP: (JobState, &str) = (JobState::Stopping, "StopBulkCancellation");
+        const TOO_MANY: (JobState, &str) = (JobState::Failed, "more orders than a job may have");
+        const ASKED: (JobState, &str) = (JobState::Completed, "every order has a result");
+        match self {
+            JobState::Selecting => &[
+                (JobState::Running, "all orders are selected"),
+                STOP,
+                TOO_MANY,
+            ],
+            JobState::Running => &[ASKED, STOP],
+            // What ends by itself at that moment has nothing to stop.
+            JobState::Stopping => &[
+                (JobState::Stopped, "nothing is on its way any more"),
+                ASKED,
+                TOO_MANY,
+            ],
+            JobState::Completed | JobState::Stopped | JobState::Failed => &[],
+        }
+    }
+
+    /// The state that a job goes to from here, which is one that may follow.
+    #[must_use]
+    pub fn moved(self, to: Self) -> Self {
+        let may_follow = self.next().iter().any(|(next, _)| *next == to);
+        debug_assert!(may_follow, "{to} does not follow {self}");
+        to
+    }
+
     /// After somebody has asked for a stop.
     #[must_use]
     pub fn stopping(self) -> Self {
-        if self.is_open() { Self::Stopping } else { self }
+        match self {
+            JobState::Selecting | JobState::Running => self.moved(JobState::Stopping),
+            JobState::Stopping | JobState::Completed | JobState::Stopped | JobState::Failed => self,
+        }
     }
 }
 
@@ -332,6 +365,13 @@ mod tests {
         };
         for (caller, is_seen) in &table {
             assert_eq!(job.is_seen_by(caller), *is_seen, "{caller:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_followed_by_nothing() {
+        for state in JobState::ALL {
+            assert_eq!(state.next().is_empty(), !state.is_open(), "{state}");
         }
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use document::{limits, parse};
+pub use document::{limits, parse, sources};
 pub use evaluate::{PolicyAnswer, Verdict};
 pub use explain::{PassedOver, Unmet};
 pub use question::{CarrierCapabilities, Question};

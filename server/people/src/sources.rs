@@ -3,29 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use belay_domain::policy::sources;
+
 /// The sentences that stand above the rules of a policy document, as comments.
 #[derive(Debug, Default)]
 pub struct Sources(BTreeMap<String, String>);
 
 impl Sources {
     pub fn read(document: &str) -> Self {
-        let mut sources = BTreeMap::new();
-        let mut sentence = String::new();
-        for line in document.lines().map(str::trim) {
-            if let Some(comment) = line.strip_prefix('#') {
-                if !sentence.is_empty() {
-                    sentence.push(' ');
-                }
-                sentence.push_str(comment.trim());
-            } else if let Some(id) = rule(line) {
-                if !sentence.is_empty() {
-                    sources.insert(id.to_owned(), std::mem::take(&mut sentence));
-                }
-            } else {
-                sentence.clear();
-            }
-        }
-        Self(sources)
+        Self(sources(document))
     }
 
     /// Of this rule, if there is one above it.

@@ -395,7 +395,7 @@ impl Worker {
                 job.counts.total += bulk_orders::add(conn, self.lease.key, orders).await?;
                 let is_within = job.counts.total <= self.lease.app.bulk.orders_max;
                 if is_last && is_within && job.state == JobState::Selecting {
-                    job.state = JobState::Running;
+                    job.state = job.state.moved(JobState::Running);
                 }
                 stored.selected_through = through;
             }
@@ -407,7 +407,7 @@ impl Worker {
             }
             Change::Ended(state, failure) => {
                 // A stop that came at the last moment has nothing to stop.
-                (job.state, job.failure) = (state, failure);
+                (job.state, job.failure) = (job.state.moved(state), failure);
                 job.end_time = Some(self.lease.app.clock.now(conn).await?);
             }
         }

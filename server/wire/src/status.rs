@@ -525,6 +525,16 @@ fn internal(trace_id: String) -> Status {
     )
 }
 
+/// What every status with a reason has: its code, and when to come back where that does not follow
+/// from what was asked.
+pub fn code_of(reason: ErrorReason) -> (Code, Option<Duration>) {
+    let (code, with) = code(reason);
+    match with {
+        With::RetryDelay(delay) => (code, Some(delay)),
+        With::Nothing | With::Field(_) => (code, None),
+    }
+}
+
 /// The part of a status, beside its code, that the reason decides.
 #[derive(Debug, Clone, Copy)]
 enum With {

@@ -4,7 +4,7 @@
 //! `SCREAMING_SNAKE`. Nothing is guessed: an unknown key, an empty list or a key without a value is
 //! an error, because a condition that quietly falls away makes a rule match more than its author
 //! meant. `fields` reads single values, `sections`, `reasons`, `returns`, `rules` and `gates` the
-//! parts of a document, `reach` finds rules that can never match.
+//! parts of a document, `reach` finds rules that can never match, `sources` what people read beside a rule.
 
 mod fields;
 mod gates;
@@ -14,8 +14,11 @@ mod reasons;
 mod returns;
 mod rules;
 mod sections;
+mod sources;
 
 use serde_json::Value;
+
+pub use self::sources::sources;
 
 use self::limits::{DEPTH_MAX, DOCUMENT_BYTES_MAX, NAME_CHARS_MAX, SOURCE_CHARS_MAX};
 use super::{Notification, Policy};

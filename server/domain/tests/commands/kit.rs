@@ -36,6 +36,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+use crate::states;
+
 /// When every order of these tests is placed: a Monday, midnight UTC.
 pub(crate) const PLACED: Timestamp = Timestamp::constant(1_767_571_200, 0);
 pub(crate) const MICROSECOND: SignedDuration = SignedDuration::from_micros(1);
@@ -355,6 +357,9 @@ impl Case {
             "{command:?}: due at {:?}",
             after.next_due()
         );
+        let was_due = commands::settled(&before, &self.context());
+        states::check_step(&before, &was_due);
+        states::check_step(&was_due, after);
         self.order = after.clone();
         self.history.extend(decision.events.iter().cloned());
         self.last = decision;

@@ -51,6 +51,7 @@ mod scope;
 mod settling;
 mod shipments;
 mod simulation;
+mod states;
 mod stops;
 mod tables;
 mod weight;

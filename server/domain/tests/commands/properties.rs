@@ -29,9 +29,12 @@ use crate::invariants;
 use crate::kit::{CancellationRequest, Cart, Case, PLACED};
 use crate::random::{self, Random, Step};
 use crate::simulation;
+use crate::states::{self, Changes};
 
 /// Random orders, each under policies of its own. BELAY_PROPERTY_CASES tries more of them.
 const CASES: u64 = 2500;
+/// Cases beyond these that meet what is rare.
+const RARE_CASES: [u64; 3] = [3386, 18491, 24802];
 /// Of each order at most.
 const STEPS_MAX: usize = 40;
 /// Runs that fail, before it is enough of them.
@@ -50,6 +53,7 @@ struct Reached {
     incident: BTreeSet<(IncidentKind, Option<Resolution>)>,
     event: BTreeSet<EventType>,
     answer: BTreeSet<(String, &'static str)>,
+    changes: Changes,
 }
 
 #[test]
@@ -60,7 +64,7 @@ fn whatever_happens_money_units_and_versions_add_up() {
         .unwrap_or(CASES);
     let mut reached = Reached::default();
     let mut failures = Vec::new();
-    for seed in 0..cases {
+    for seed in (0..cases).chain(RARE_CASES) {
         let mut steps = Vec::new();
         let run = catch_unwind(AssertUnwindSafe(|| run(seed, &mut steps, &mut reached)));
         if let Err(failure) = run {
@@ -87,6 +91,8 @@ fn whatever_happens_money_units_and_versions_add_up() {
         );
     }
     check_reached(&reached);
+    states::rare(&mut reached.changes);
+    reached.changes.check();
 }
 
 /// One order from its placing on. `steps` are those taken so far.
@@ -95,6 +101,7 @@ fn run(seed: u64, steps: &mut Vec<Step>, reached: &mut Reached) {
     let store = random::store(random, PLACED);
     let mut case = Cart(random::create_order(random)).place_in(store);
     invariants::check(&case.order, case.now);
+    reached.changes.placed(&case.order);
     for _ in 0..=random.below(STEPS_MAX) {
         let step = random::step(random, &case.order, case.now);
         steps.push(step.clone());
@@ -106,6 +113,9 @@ fn run(seed: u64, steps: &mut Vec<Step>, reached: &mut Reached) {
         let was_due = commands::settled(&before, &case.context());
         invariants::check_step(&before, &was_due);
         invariants::check_step(&was_due, &case.order);
+        let changes = &mut reached.changes;
+        changes.step(&before, &was_due, states::DEADLINE);
+        changes.step(&was_due, &case.order, &name);
         check_given_away(&before, &case);
         simulation::check_same(&case);
         note(reached, &case, name, answer);
