@@ -1,9 +1,10 @@
-//! Finding an order: by its id, or by what a list of orders can be narrowed to. Another way to look
-//! for one is another form here that leads to the page of an order or to a list of them.
+//! Finding an order: by its id, by what people have in hand, or by what a list of orders can be
+//! narrowed to. Not by an e-mail address: it would stand in the address of the page.
 
 use axum::extract::Query;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use belay_proto::v1 as pb;
+use belay_proto::v1::find_orders_request::By;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use maud::{Markup, html};
@@ -29,9 +30,21 @@ pub(super) struct Asked {
     from: String,
     to: String,
     page: String,
+    /// What is looked for instead: a tracking number, or how the id begins.
+    tracking: String,
+    begins: String,
 }
 
 impl Asked {
+    /// What somebody has in hand.
+    fn in_hand(&self) -> Option<By> {
+        match (self.tracking.trim(), self.begins.trim()) {
+            ("", "") => None,
+            ("", begins) => Some(By::OrderIdPrefix(begins.to_owned())),
+            (tracking, _) => Some(By::TrackingNumber(tracking.to_owned())),
+        }
+    }
+
     /// Without the page.
     fn filters(&self) -> Vec<(&'static str, &str)> {
         vec![
@@ -44,6 +57,8 @@ impl Asked {
             ("city", &self.city),
             ("from", &self.from),
             ("to", &self.to),
+            ("tracking", &self.tracking),
+            ("begins", &self.begins),
         ]
     }
 }
@@ -59,10 +74,9 @@ pub(super) async fn page(
     }
     let lists = visitor.may("OrderService/ListOrders");
     let found = if lists {
-        let request = request(&asked)?;
-        visitor.orders().list_orders(request).await?.into_inner()
+        find(&visitor, &asked).await?
     } else {
-        pb::ListOrdersResponse::default()
+        pb::FindOrdersResponse::default()
     };
     let rows: Vec<Markup> = found.orders.iter().map(row).collect();
     let body = html! {
@@ -73,6 +87,16 @@ pub(super) async fn page(
             button class="primary" { "Show" }
         }
         @if lists {
+            h2 { "By what is in hand" }
+            form method="get" action=(links::FIND) class="grid" {
+                (page::hidden("store", &asked.store))
+                (page::field("tracking", "Tracking number, whole", "text", &asked.tracking))
+                (page::field("begins", "How the id begins", "text", &asked.begins))
+                div class="field" { button { "Find" } }
+            }
+            @if found.ids_left_out {
+                p { "More ids begin so than are looked at: a longer beginning finds the others." }
+            }
             h2 { "By what it is" }
             (filters(&asked))
             (page::table("Orders, the latest first", COLUMNS, &rows))
@@ -83,6 +107,26 @@ pub(super) async fn page(
     };
     let looking = visitor.looking(&asked.store, links::FIND);
     Ok(page::page("Orders", Some(looking), &body))
+}
+
+/// What somebody has in hand comes before all filters.
+async fn find(visitor: &Visitor, asked: &Asked) -> Result<pb::FindOrdersResponse, Failure> {
+    let mut orders = visitor.orders();
+    let Some(by) = asked.in_hand() else {
+        let listed = orders.list_orders(request(asked)?).await?.into_inner();
+        return Ok(pb::FindOrdersResponse {
+            orders: listed.orders,
+            next_page_token: listed.next_page_token,
+            ids_left_out: false,
+        });
+    };
+    let request = pb::FindOrdersRequest {
+        store_id: asked.store.clone(),
+        page_size: PAGE_ENTRIES_MAX,
+        page_token: asked.page.clone(),
+        by: Some(by),
+    };
+    Ok(orders.find_orders(request).await?.into_inner())
 }
 
 fn request(asked: &Asked) -> Result<pb::ListOrdersRequest, Failure> {
