@@ -163,7 +163,9 @@ impl Folded {
                 | Detail::TrackingRecorded(_)
                 | Detail::ShipmentSplit(_)
                 | Detail::PreparationOverdue(_)
-                | Detail::RefundOverdue(_),
+                | Detail::RefundOverdue(_)
+                | Detail::MetadataChanged(_)
+                | Detail::NoteAdded(_),
             )
             | None => {}
         }

@@ -108,6 +108,10 @@ open_enum! {
         PaymentVerified,
         /// The order is no longer paid: shipments that have not left must stay.
         PaymentLapsed,
+        /// What is kept with an order or a cancellation changed.
+        MetadataChanged,
+        /// A note was added.
+        NoteAdded,
     }
 }
 

@@ -31,6 +31,9 @@ views! {
         paid_time: Money,
         verifying_until: Money,
         payment_lapse_time: Money,
+        metadata: Sale,
+        external_references: Sale,
+        notes: Sale,
     }
     Destination {
         country_code: Parcel,
@@ -124,6 +127,8 @@ views! {
         next_actions: Parcel,
         auto_approved: Parcel,
         expected_release: Money,
+        metadata: Sale,
+        external_references: Sale,
     }
     CancellationPart own(own::part) {
         shipment_id: Parcel,
@@ -347,4 +352,6 @@ details! {
     PreparationOverdue: preparation_overdue Parcel > deep,
     RefundOverdue: refund_overdue Money,
     PaymentLapsed: payment_lapsed Money,
+    MetadataChanged: metadata_changed Sale,
+    NoteAdded: note_added Sale,
 }
