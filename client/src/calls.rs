@@ -4,6 +4,7 @@
 //! A call is completed by setters, and sent by awaiting it or by `send`. A clone of a call that is
 //! not sent yet has the same request id: both are one request.
 
+mod annotations;
 mod bulk;
 mod cancellations;
 mod events;
@@ -20,6 +21,7 @@ mod stores;
 
 pub(crate) use events::filter_setters;
 
+pub use annotations::{AddNote, UpdateCancellationMetadata, UpdateOrderMetadata};
 pub use bulk::{
     BulkOrders, BulkProgress, GetBulkCancellation, ListBulkCancellations, ListBulkResults,
     MatchingOrders, StartBulkCancellation, StopBulkCancellation, WatchBulkCancellation,
@@ -80,6 +82,7 @@ mod tests {
     fn every_rpc_has_a_method() {
         let calls = concat!(
             include_str!("calls/orders.rs"),
+            include_str!("calls/annotations.rs"),
             include_str!("calls/cancellations.rs"),
             include_str!("calls/cancellations/incidents.rs"),
             include_str!("calls/fulfillment.rs"),

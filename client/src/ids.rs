@@ -32,7 +32,7 @@ pub enum IdError {
     #[error("must look like <order_id>:{letter}<number>")]
     Child {
         /// The letter that marks the kind: `l` line, `p` payment, `s` shipment, `c` cancellation,
-        /// `r` refund, `i` incident.
+        /// `r` refund, `i` incident, `n` note.
         letter: char,
     },
     /// It is not a UUID.
@@ -270,6 +270,8 @@ child_ids! {
     RefundId: 'r';
     /// An incident of an order: a fact that contradicts a decision.
     IncidentId: 'i';
+    /// A note on an order.
+    NoteId: 'n';
 }
 
 text_id! {

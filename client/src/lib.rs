@@ -117,8 +117,8 @@ pub use error::{BoxError, Error, FieldViolation, Kind};
 pub use error_reason::ErrorReason;
 pub use ids::{
     BulkCancellationId, BuyerId, CancellationId, CarrierId, ConsumerId, Etag, ID_LENGTH_MAX,
-    IdError, IncidentId, IntoId, LineId, OrderId, PaymentId, RefundId, RequestId, ResumeToken,
-    SellerId, ShipmentId, StoreId, WarehouseId, WorkerId,
+    IdError, IncidentId, IntoId, LineId, NoteId, OrderId, PaymentId, RefundId, RequestId,
+    ResumeToken, SellerId, ShipmentId, StoreId, WarehouseId, WorkerId,
 };
 pub use model::{Money, Role};
 pub use pages::{Items, Pages};

@@ -4,6 +4,7 @@
 //! `Unrecognized`; it is never an error. Instants are exact to the microsecond.
 
 mod actor;
+mod annotations;
 mod answer;
 mod bulk;
 mod cancellation;
@@ -28,6 +29,7 @@ mod store;
 mod summary;
 
 pub use actor::{Actor, CancellationFault, Party, Role};
+pub use annotations::{AddedNote, ExternalReference, Note, NoteVisibility, UpdatedMetadata};
 pub use answer::{Page, Written};
 pub use bulk::{BulkCancellation, BulkFilter, BulkOutcome, BulkResult, BulkState, BulkUnits};
 pub use cancellation::{

@@ -256,6 +256,7 @@ mod tests {
             BulkOutcome,
             TrackingFact,
             Weekday,
+            NoteVisibility,
         ];
         let set = prost_types::FileDescriptorSet::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap();
         let files = set.file.iter().filter(|file| file.package() == "belay.v1");

@@ -71,6 +71,8 @@ fn generate(package: &str, described: &[&str], into: &Path) {
 
     // Only what our packages need becomes code; `google.rpc` stays with tonic-types.
     tonic_prost_build::configure()
+        // So that one message has one encoding.
+        .btree_map(".")
         .out_dir(into)
         .server_mod_attribute(".", r#"#[cfg(feature = "server")]"#)
         .client_mod_attribute(".", r#"#[cfg(feature = "client")]"#)

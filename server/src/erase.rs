@@ -146,7 +146,7 @@ async fn erase_locked(
     if let Some(reason) = unfinished(&order, now) {
         return Ok(Erasure::Unfinished(reason));
     }
-    erasures::blank(conn, order_key).await?;
+    erasures::blank(conn, &order).await?;
     let mut partition = None;
     for place in [Place::History, Place::Feed] {
         let mut after = 0;

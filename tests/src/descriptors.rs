@@ -7,7 +7,7 @@ use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::method_options::IdempotencyLevel;
-use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use tonic::Code;
 
 /// Field numbers in a `FileDescriptorProto`, of which the paths of comments are made.
@@ -255,6 +255,13 @@ fn find_lists(message: &str, prefix: &str, entries: usize, found: &mut Vec<(Stri
             let is_packed = !matches!(field.r#type(), Type::String | Type::Bytes | Type::Message);
             if is_packed {
                 put_bytes(number, &vec![1; entries], &mut list);
+            } else if is_map(message, field) {
+                // Entries under one key are one.
+                for key in 0..entries {
+                    let mut entry = Vec::new();
+                    put_bytes(1, format!("k{key}").as_bytes(), &mut entry);
+                    put_bytes(number, &entry, &mut list);
+                }
             } else {
                 (0..entries).for_each(|_| put_bytes(number, &[], &mut list));
             }
@@ -279,6 +286,16 @@ fn find_lists(message: &str, prefix: &str, entries: usize, found: &mut Vec<(Stri
             }));
         }
     }
+}
+
+/// Whether a field of a message is a map.
+fn is_map(message: &DescriptorProto, field: &FieldDescriptorProto) -> bool {
+    let is_entry = |nested: &&DescriptorProto| {
+        let options = nested.options.as_ref();
+        options.is_some_and(|options| options.map_entry())
+    };
+    let mut entries = message.nested_type.iter().filter(is_entry);
+    entries.any(|entry| field.type_name().ends_with(&format!(".{}", entry.name())))
 }
 
 fn put_bytes(field: u32, bytes: &[u8], message: &mut Vec<u8>) {

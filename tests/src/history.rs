@@ -164,7 +164,9 @@ impl Folded {
                 | Detail::ShipmentSplit(_)
                 | Detail::PreparationOverdue(_)
                 | Detail::RefundOverdue(_)
-                | Detail::RequestRejected(_),
+                | Detail::RequestRejected(_)
+                | Detail::MetadataChanged(_)
+                | Detail::NoteAdded(_),
             )
             | None => {}
         }

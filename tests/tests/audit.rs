@@ -279,7 +279,11 @@ fn the_table_of_personal_data_is_what_the_protos_say() {
                     holds("Buyer") || holds("Cancellation") || holds("Event"),
                     Personal::BuyerId,
                 ),
-                (answer.fields.contains("note"), Personal::Note),
+                (
+                    answer.fields.contains("note") || answer.fields.contains("notes"),
+                    Personal::Note,
+                ),
+                (holds("ExternalReference"), Personal::Metadata),
                 (answer.fields.contains("evidence"), Personal::Evidence),
                 (
                     asks("buyer_id") || asks("buyer_email") || asks("on_behalf_of"),

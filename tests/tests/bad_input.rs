@@ -4,6 +4,7 @@
 //! These requests go past the client, whose types cannot express most of them. Each table starts
 //! from a request that is right and breaks one thing of it a row.
 
+mod annotations;
 mod bulk;
 mod cancellations;
 mod lists;
@@ -83,6 +84,14 @@ const LACKING: &[(&str, &[&str])] = &[
     ),
     ("OrderService/ListOrderHistory", &["store_id", "order_id"]),
     (
+        "OrderService/UpdateOrderMetadata",
+        &["store_id", "order_id", "set_metadata"],
+    ),
+    (
+        "OrderService/AddNote",
+        &["store_id", "order_id", "text", "visibility"],
+    ),
+    (
         "CancellationService/PreviewCancellation",
         &["store_id", "order_id", "all"],
     ),
@@ -117,6 +126,10 @@ const LACKING: &[(&str, &[&str])] = &[
         &["store_id", "incident_id", "resolution"],
     ),
     ("CancellationService/SummarizeActions", &["store_id"]),
+    (
+        "CancellationService/UpdateCancellationMetadata",
+        &["store_id", "cancellation_id", "set_metadata"],
+    ),
     (
         "FulfillmentService/GetShipment",
         &["store_id", "shipment_id"],

@@ -8,8 +8,8 @@ use belay_client::calls::{
     OrderSearch, Parcel, Stopped,
 };
 use belay_client::model::{
-    BoundedCount, Destination, GoodsCondition, IncidentResolution, PaymentFact, RefundResult,
-    TrackingFact,
+    BoundedCount, Destination, GoodsCondition, IncidentResolution, NoteVisibility, PaymentFact,
+    RefundResult, TrackingFact,
 };
 use belay_client::{Belay, Error, Kind, RequestId, Role, Scope, Store, Units, reason};
 use belay_proto::v1 as pb;
@@ -46,6 +46,8 @@ const RPCS: &[(&str, About)] = &[
     ("OrderService/FindOrders", About::List),
     ("OrderService/RecordPayment", About::Order),
     ("OrderService/ListOrderHistory", About::Order),
+    ("OrderService/UpdateOrderMetadata", About::Order),
+    ("OrderService/AddNote", About::Order),
     ("CancellationService/PreviewCancellation", About::Order),
     ("CancellationService/ListReasons", About::Order),
     ("CancellationService/RequestCancellation", About::Order),
@@ -57,6 +59,10 @@ const RPCS: &[(&str, About)] = &[
     ("CancellationService/SummarizeActions", About::List),
     ("CancellationService/ListIncidents", About::List),
     ("CancellationService/ResolveIncident", About::Order),
+    (
+        "CancellationService/UpdateCancellationMetadata",
+        About::Order,
+    ),
     ("OrderService/SummarizeOrders", About::List),
     ("FulfillmentService/GetShipment", About::Order),
     ("FulfillmentService/ListShipments", About::List),
@@ -158,6 +164,23 @@ pub(crate) async fn send(
             .await
             .map_err(Error::from)
             .map(|page| page.items.len()),
+        "OrderService/UpdateOrderMetadata" => store
+            .update_order_metadata(order_id)
+            .set("channel", "web")
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "OrderService/AddNote" => store
+            .add_note(order_id, "Called back.", NoteVisibility::Public)
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
+        "CancellationService/UpdateCancellationMetadata" => store
+            .update_cancellation_metadata(child('c'))
+            .set("case", "9")
+            .await
+            .map_err(Error::from)
+            .map(|_| 1),
         "CancellationService/PreviewCancellation" => store
             .preview_cancellation(order_id, Units::all())
             .reason(reason::NO_LONGER_WANTED)

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::{
-    actor, bulk, calendar, cancellation, decision, error_reason, event, incident, order, payment,
-    policy, refund, shipment, simulation, stock, terms,
+    actor, annotations, bulk, calendar, cancellation, decision, error_reason, event, incident,
+    order, payment, policy, refund, shipment, simulation, stock, terms,
 };
 use belay_tests::descriptors::{self, Rpc};
 use belay_tests::run;
@@ -187,6 +187,11 @@ const ROLES: &[(&str, &str)] = &[
         "storefront seller warehouse carrier payments support auditor",
     ),
     (
+        "OrderService/UpdateOrderMetadata",
+        "storefront seller support",
+    ),
+    ("OrderService/AddNote", "storefront seller support"),
+    (
         "CancellationService/PreviewCancellation",
         "storefront seller warehouse carrier support",
     ),
@@ -221,6 +226,10 @@ const ROLES: &[(&str, &str)] = &[
         "warehouse payments support auditor",
     ),
     ("CancellationService/ResolveIncident", "support"),
+    (
+        "CancellationService/UpdateCancellationMetadata",
+        "storefront seller support",
+    ),
     (
         "FulfillmentService/GetShipment",
         "storefront seller warehouse carrier payments support auditor",
@@ -500,6 +509,7 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         decision::Occasion = "PolicyOccasion",
         simulation::NotReplayed = "NotReplayedReason",
         policy::ConditionKey = "PolicyCondition",
+        annotations::NoteVisibility = "NoteVisibility",
     ];
     let enums = descriptors::enums();
     let values = |name: &str| -> BTreeSet<&str> {

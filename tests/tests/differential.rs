@@ -5,6 +5,7 @@
 //! They have the same time and the same key, so that tokens, quotes and hashes are the same too. All
 //! that may differ is named in one place, `Pair::reconcile`.
 
+mod annotations;
 mod bulk;
 mod feed;
 mod known;

@@ -1,8 +1,10 @@
 //! `belay erase`: nothing of a buyer is left in any table, the books are what they were, and what was changed is known.
 
-use belay_client::model::{Order, RefundResult};
+use std::collections::BTreeMap;
+
+use belay_client::model::{ExternalReference, NoteVisibility, Order, RefundResult};
 use belay_client::{Units, reason};
-use belay_domain::erasure::ERASED;
+use belay_domain::erasure::{ERASED, ERASED_TEXT};
 use belay_server::db::{pool, settings};
 use belay_server::grants::GrantSet;
 use belay_server::identity_keys::IdentityKeys;
@@ -16,7 +18,15 @@ use secrecy::ExposeSecret;
 
 const BUYER: &str = "ann-the-buyer";
 /// Her id, her e-mail address and her user name begin alike.
-const TEXTS: &[&str] = &[BUYER, "for my sister", "chat:4711", "cannot tell the pens"];
+const TEXTS: &[&str] = &[
+    BUYER,
+    "for my sister",
+    "chat:4711",
+    "cannot tell the pens",
+    "ring at Anna's",
+    "anna@example.org",
+    "sorry, Ann",
+];
 
 async fn place(t: &TestServer, order_id: &str) {
     let order = new_order_of(&t.storefront(), order_id, BUYER).await;
@@ -33,8 +43,11 @@ async fn cancel(t: &TestServer, order_id: &str) {
     hold.note("ann-the-buyer cannot tell the pens apart")
         .await
         .expect("a hold");
+    annotate(t, order_id).await;
     let request = t.storefront().request_cancellation(order_id, Units::all());
     request
+        .metadata([("contact", "anna@example.org")])
+        .external_references([ExternalReference::new("crm", "c-9")])
         .reason(reason::NO_LONGER_WANTED)
         .note("the mug was for my sister")
         .evidence(["chat:4711"])
@@ -45,6 +58,20 @@ async fn cancel(t: &TestServer, order_id: &str) {
         .record_refund_result(&refund.refund_id, RefundResult::Settled)
         .await
         .expect("it is settled");
+}
+
+/// A note and an entry that say who she is.
+async fn annotate(t: &TestServer, order_id: &str) {
+    let note = t
+        .support()
+        .add_note(order_id, "sorry, Ann", NoteVisibility::Public);
+    note.await.expect("a note");
+    let update = t.support().update_order_metadata(order_id);
+    update
+        .set("doorbell", "ring at Anna's")
+        .set_external_reference(ExternalReference::new("sap", "4711"))
+        .await
+        .expect("an entry");
 }
 
 /// `belay erase`, by an account that may do just that. Whether it did all.
@@ -115,8 +142,20 @@ fn books(mut order: Order) -> String {
     for cancellation in &mut order.cancellations {
         cancellation.note = None;
         cancellation.evidence.clear();
+        blank(&mut cancellation.metadata);
+    }
+    blank(&mut order.metadata);
+    for note in &mut order.notes {
+        ERASED_TEXT.clone_into(&mut note.text);
     }
     format!("{order:?}").replace(BUYER, ERASED)
+}
+
+/// The keys stay.
+fn blank(metadata: &mut BTreeMap<String, String>) {
+    for value in metadata.values_mut() {
+        ERASED_TEXT.clone_into(value);
+    }
 }
 
 #[test]
@@ -144,6 +183,10 @@ fn nothing_of_a_buyer_is_left_and_the_books_stay() {
         assert_eq!(t.order("A-2").await.buyer_id.as_str(), BUYER);
         let after = t.order("A-1").await;
         assert_eq!(after.buyer_id.as_str(), ERASED);
+        assert_eq!(after.metadata["doorbell"], ERASED_TEXT);
+        assert_eq!(after.notes[0].text, ERASED_TEXT);
+        assert_eq!(after.cancellations[0].metadata["contact"], ERASED_TEXT);
+        assert_eq!(after.external_references, before.external_references);
         assert_eq!(books(after), books(before.clone()));
 
         cancel(t, "A-2").await;

@@ -42,6 +42,7 @@ mod identity_key;
 mod known_failures;
 mod languages;
 mod lists;
+mod notes;
 mod observed;
 mod orders;
 mod pairs;

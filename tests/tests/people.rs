@@ -409,3 +409,45 @@ async fn shells_and_readers_get_their_files() {
     assert!(page.out.contains("\\-\\-state"), "{}", page.out);
     assert_eq!(done(command("man nothing")).await.code, 1);
 }
+
+#[test]
+fn support_writes_notes_and_keeps_things_with_an_order() {
+    run_at(MONDAY, async |t| {
+        market(t).await;
+        // Words of a shell: a note has spaces.
+        let mut note = command("orders note A-2 --public --cancellation A-2:c1");
+        note.arg("We are sorry.")
+            .env("BELAY_ENDPOINT", format!("http://{}", t.address()))
+            .env("BELAY_STORE", MARKET)
+            .env("BELAY_ROLE", "support");
+        let note = done(note).await;
+        assert_eq!(note.code, 0, "{note:?}");
+        assert!(note.out.contains("A-2:n1"), "{note:?}");
+        printed(t, "support", "orders note A-2 Called.").await;
+        let kept = json(
+            t,
+            "support",
+            "orders set A-2 channel=web campaign=spring --reference sap=4711",
+        )
+        .await;
+        assert_eq!(kept["metadata"]["channel"], "web");
+        let kept = json(t, "support", "orders set A-2 --delete campaign").await;
+        assert_eq!(kept["metadata"], serde_json::json!({"channel": "web"}));
+        assert_eq!(kept["external_references"][0]["id"], "4711");
+        let kept = json(t, "support", "orders set A-2:c1 case=a=b").await;
+        assert_eq!(kept["metadata"]["case"], "a=b");
+
+        let order = printed(t, "support", "orders get A-2").await;
+        for told in ["channel web", "4711", "We are sorry.", "Called.", "PRIVATE"] {
+            assert!(order.contains(told), "{told}: {order}");
+        }
+        let order = printed(t, "storefront", "orders get A-2").await;
+        assert!(order.contains("We are sorry.") && !order.contains("Called."));
+        let history = printed(t, "support", "history A-2").await;
+        assert!(history.contains("NOTE_ADDED"), "{history}");
+        assert!(history.contains("METADATA_CHANGED"), "{history}");
+        assert!(!history.contains("sorry"), "{history}");
+        let nothing = belay(t, "support", "orders set A-2").await;
+        assert_eq!(nothing.code, 2, "{nothing:?}");
+    });
+}

@@ -175,7 +175,7 @@ impl Store {
 call! {
     /// Made by [`Store::start_bulk_cancellation`].
     StartBulkCancellation(pb::StartBulkCancellationRequest) -> BulkCancellation,
-        [request_id, reason, note, evidence, paths, on_ineligible_units];
+        [request_id, reason, note, evidence, paths, on_ineligible_units, metadata, external_references];
     |response| read(response.bulk_cancellation, "bulk_cancellation")
 }
 call! {

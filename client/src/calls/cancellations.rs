@@ -285,7 +285,7 @@ impl Store {
     }
 }
 
-/// Reads the response of a write to a cancellation. The four messages have the same fields.
+/// Reads the response of a write to a cancellation. The five messages have the same fields.
 macro_rules! read_requested {
     ($response:ident) => {
         Ok(RequestedCancellation {
@@ -296,6 +296,7 @@ macro_rules! read_requested {
         })
     };
 }
+pub(super) use read_requested;
 
 call! {
     /// Made by [`Store::preview_cancellation`].
@@ -309,7 +310,7 @@ call! {
 }
 call! {
     /// Made by [`Store::request_cancellation`].
-    RequestCancellation(pb::RequestCancellationRequest) -> RequestedCancellation, [reason, paths, on_ineligible_units, on_behalf_of, request_id, etag, note, evidence];
+    RequestCancellation(pb::RequestCancellationRequest) -> RequestedCancellation, [reason, paths, on_ineligible_units, on_behalf_of, request_id, etag, note, evidence, metadata, external_references];
     |response| read_requested!(response)
 }
 call! {

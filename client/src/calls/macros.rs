@@ -169,6 +169,61 @@ macro_rules! setter {
             self
         }
     };
+    (metadata) => {
+        /// What to keep with it, by key: at most 16 entries, keys `[A-Za-z0-9._-]{1,64}`, values of 1
+        /// to 512 bytes.
+        pub fn metadata(
+            mut self,
+            entries: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+        ) -> Self {
+            let entries = entries.into_iter();
+            let entries = entries.map(|(key, value)| (key.into(), value.into()));
+            self.0.request.metadata = entries.collect();
+            self
+        }
+    };
+    (external_references) => {
+        /// What other systems know it by: at most 10, no system twice.
+        pub fn external_references(
+            mut self,
+            references: impl IntoIterator<Item = $crate::model::ExternalReference>,
+        ) -> Self {
+            let references = references.into_iter();
+            let references = references.map($crate::model::ExternalReference::into_wire);
+            self.0.request.external_references = references.collect();
+            self
+        }
+    };
+    (set) => {
+        /// Sets an entry: the key `[A-Za-z0-9._-]{1,64}`, the value 1 to 512 bytes.
+        pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+            self.0.request.set_metadata.insert(key.into(), value.into());
+            self
+        }
+    };
+    (delete) => {
+        /// Deletes an entry. What is not there needs not be.
+        pub fn delete(mut self, key: impl Into<String>) -> Self {
+            self.0.request.delete_metadata.push(key.into());
+            self
+        }
+    };
+    (set_external_reference) => {
+        /// Sets what a system knows it by, in the place of what was there for that system.
+        pub fn set_external_reference(mut self, reference: ExternalReference) -> Self {
+            let references = &mut self.0.request.set_external_references;
+            references.push(reference.into_wire());
+            self
+        }
+    };
+    (delete_external_reference) => {
+        /// Deletes what a system knows it by.
+        pub fn delete_external_reference(mut self, system: impl Into<String>) -> Self {
+            let systems = &mut self.0.request.delete_external_references;
+            systems.push(system.into());
+            self
+        }
+    };
     (on_behalf_of) => {
         /// The buyer for whom support or an operator makes the request. Other roles may not set it.
         pub fn on_behalf_of(mut self, buyer: OnBehalfOf) -> Self {

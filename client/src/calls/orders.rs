@@ -222,7 +222,7 @@ impl Store {
 
 call! {
     /// Made by [`Store::create_order`].
-    CreateOrder(pb::CreateOrderRequest) -> Written<Order>, [request_id];
+    CreateOrder(pb::CreateOrderRequest) -> Written<Order>, [request_id, metadata, external_references];
     |response| read_written(response.order, "order", &response.request_id)
 }
 call! {

@@ -4,6 +4,7 @@
 use super::macros::reasons;
 
 reasons! { ActivatePolicy, ActivatePolicyReason: [InvalidField, SecondPersonNeeded, PolicyNotFound, OutOfScope] }
+reasons! { AddNote, AddNoteReason: [RoleNotAllowed, OrderNotFound, OutOfScope, ShipmentNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, LimitReached] }
 reasons! { AnswerIntercept, AnswerInterceptReason: [OrderNotFound, ShipmentNotFound, RequestIdReused, GateNotOpen, LimitReached] }
 reasons! { AnswerStop, AnswerStopReason: [OrderNotFound, ShipmentNotFound, CancellationNotFound, RequestIdReused, QuantityUnavailable, WarehouseCannotStop, GateNotOpen, LimitReached] }
 reasons! { ApproveCancellation, ApproveCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, GateNotOpen, GateTimedOut, LimitReached] }
@@ -68,5 +69,7 @@ reasons! { StartPreparation, StartPreparationReason: [OrderNotFound, ShipmentNot
 reasons! { StopBulkCancellation, StopBulkCancellationReason: [BulkCancellationNotFound] }
 reasons! { SummarizeActions, SummarizeActionsReason: [] }
 reasons! { SummarizeOrders, SummarizeOrdersReason: [] }
+reasons! { UpdateCancellationMetadata, UpdateCancellationMetadataReason: [OrderNotFound, OutOfScope, CancellationNotFound, RequestIdReused, EtagMismatch, LimitReached] }
+reasons! { UpdateOrderMetadata, UpdateOrderMetadataReason: [OrderNotFound, RequestIdReused, EtagMismatch, LimitReached] }
 reasons! { UpdateStore, UpdateStoreReason: [InvalidField, OutOfScope, EtagMismatch] }
 reasons! { WithdrawCancellation, WithdrawCancellationReason: [OrderNotFound, CancellationNotFound, RequestIdReused, EtagMismatch, NotTheRequester, TooLateToWithdraw] }

@@ -1,10 +1,13 @@
 //! Cancellations, with their parts and their outcome.
 
+use std::collections::BTreeMap;
+
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use super::{
-    Actor, CancellationFault, Gate, GoodsCondition, Money, NextAction, OrderState, RefundAmount,
+    Actor, CancellationFault, ExternalReference, Gate, GoodsCondition, Money, NextAction,
+    OrderState, RefundAmount,
 };
 use crate::error_reason::ErrorReason;
 use crate::ids::{CancellationId, Etag, LineId, OrderId, RefundId, RequestId, ShipmentId};
@@ -71,6 +74,11 @@ pub struct Cancellation {
     /// Whether the policy alone approved the buyer's request, without anybody's consent. The party
     /// that ships has to be told.
     pub auto_approved: bool,
+    /// What integrators keep with the cancellation, by key. Empty for a warehouse and a carrier, as
+    /// are external references.
+    pub metadata: BTreeMap<String, String>,
+    /// What other systems know the cancellation by, by system.
+    pub external_references: Vec<ExternalReference>,
 }
 
 /// The outcome of a write to a cancellation.
@@ -297,6 +305,8 @@ impl FromWire for Cancellation {
             close_time: time_if_set(message.close_time, "cancellation.close_time")?,
             next_actions: open_all(message.next_actions),
             auto_approved: message.auto_approved,
+            metadata: message.metadata,
+            external_references: read_all(message.external_references)?,
         })
     }
 }

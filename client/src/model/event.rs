@@ -111,6 +111,10 @@ open_enum! {
         /// A request was put to a policy and rejected: nothing changed. Told by
         /// [`list_order_history`](crate::Store::list_order_history) alone, where it is asked for.
         RequestRejected,
+        /// What is kept with an order or a cancellation changed.
+        MetadataChanged,
+        /// A note was added.
+        NoteAdded,
     }
 }
 

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use super::{
     CancellationEffect, CancellationFault, CancellationOutcome, CancellationPath,
     CancellationState, GateKind, GateState, GoodsCondition, IncidentKind, IncidentResolution,
-    IncidentState, InterceptState, Money, PartState, Party, PaymentFact, PaymentState,
-    RefundAmount, RefundKind, RefundState, ShipmentStage, TrackingFact,
+    IncidentState, InterceptState, Money, NoteVisibility, PartState, Party, PaymentFact,
+    PaymentState, RefundAmount, RefundKind, RefundState, ShipmentStage, TrackingFact,
 };
 use crate::error_reason::ErrorReason;
 use crate::ids::{
-    CancellationId, CarrierId, IncidentId, LineId, PaymentId, RefundId, SellerId, ShipmentId,
-    WarehouseId,
+    CancellationId, CarrierId, IncidentId, LineId, NoteId, PaymentId, RefundId, SellerId,
+    ShipmentId, WarehouseId,
 };
 use crate::wire::{
     FromWire, Malformed, Open, open_all, open_if_set, read, read_all, read_if_set, text_if_set,
@@ -263,6 +263,32 @@ pub enum EventDetail {
         /// By when it should have been settled.
         due_by: Timestamp,
     },
+    /// A change of what is kept with an order or a cancellation, without the values.
+    #[non_exhaustive]
+    MetadataChanged {
+        /// The cancellation. `None` if it is about the order.
+        cancellation_id: Option<CancellationId>,
+        /// The keys of metadata that were set.
+        set_keys: Vec<String>,
+        /// The keys that were deleted.
+        deleted_keys: Vec<String>,
+        /// The systems whose external references were set.
+        set_systems: Vec<String>,
+        /// The systems whose external references were deleted.
+        deleted_systems: Vec<String>,
+    },
+    /// A note that was added, without its text.
+    #[non_exhaustive]
+    NoteAdded {
+        /// The note.
+        note_id: NoteId,
+        /// Who may read it.
+        visibility: NoteVisibility,
+        /// The cancellation that it is about.
+        cancellation_id: Option<CancellationId>,
+        /// The shipment that it is about.
+        shipment_id: Option<ShipmentId>,
+    },
 }
 
 /// Units of one line in a shipment, with the name that a warehouse knows them by.
@@ -345,6 +371,8 @@ impl FromWire for EventDetail {
             Detail::RequestRejected(message) => Ok(EventDetail::RequestRejected {
                 reason: ErrorReason::from_name(message.reason),
             }),
+            Detail::MetadataChanged(message) => Ok(metadata_changed(message)),
+            Detail::NoteAdded(message) => Ok(note_added(message)),
         }
     }
 }
@@ -517,4 +545,23 @@ fn refund_overdue(message: pb::RefundOverdue) -> Result<EventDetail, Malformed> 
         refund_id: RefundId::unchecked(message.refund_id),
         due_by: time(message.due_by, "refund_overdue.due_by")?,
     })
+}
+
+fn metadata_changed(message: pb::MetadataChanged) -> EventDetail {
+    EventDetail::MetadataChanged {
+        cancellation_id: text_if_set(message.cancellation_id).map(CancellationId::unchecked),
+        set_keys: message.set_keys,
+        deleted_keys: message.deleted_keys,
+        set_systems: message.set_systems,
+        deleted_systems: message.deleted_systems,
+    }
+}
+
+fn note_added(message: pb::NoteAdded) -> EventDetail {
+    EventDetail::NoteAdded {
+        note_id: NoteId::unchecked(message.note_id),
+        visibility: NoteVisibility::from_wire(message.visibility),
+        cancellation_id: text_if_set(message.cancellation_id).map(CancellationId::unchecked),
+        shipment_id: text_if_set(message.shipment_id).map(ShipmentId::unchecked),
+    }
 }

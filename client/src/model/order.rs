@@ -1,9 +1,11 @@
 //! Orders and their lines.
 
+use std::collections::BTreeMap;
+
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
-use super::{Cancellation, Incident, Money, Payment, Refund, Shipment};
+use super::{Cancellation, ExternalReference, Incident, Money, Note, Payment, Refund, Shipment};
 use crate::error_reason::ErrorReason;
 use crate::ids::{BuyerId, Etag, LineId, OrderId, SellerId, StoreId};
 use crate::wire::{
@@ -16,7 +18,7 @@ use crate::wire::{
 /// A warehouse and a carrier see what their parcels need: their own shipments with their lines and
 /// cancellations, and no money ([`Money::is_seen`]), payments, refunds or buyer.
 ///
-/// Limits: 200 lines, 50 shipments, 20 payments, 100 cancellations.
+/// Limits: 200 lines, 50 shipments, 20 payments, 100 cancellations, 100 notes.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -78,6 +80,13 @@ pub struct Order {
     /// When the order's payment lapsed. Until `pay_by` it can be paid again; no shipment of it may
     /// leave meanwhile. `None` while it is paid, and if it never was.
     pub payment_lapse_time: Option<Timestamp>,
+    /// What integrators keep with the order, by key. Empty for a warehouse and a carrier, as are
+    /// external references and notes.
+    pub metadata: BTreeMap<String, String>,
+    /// What other systems know the order by, by system.
+    pub external_references: Vec<ExternalReference>,
+    /// The notes, by number. A storefront and who moves the money see the public ones.
+    pub notes: Vec<Note>,
 }
 
 open_enum! {
@@ -270,6 +279,9 @@ impl FromWire for Order {
                 message.payment_lapse_time,
                 "order.payment_lapse_time",
             )?,
+            metadata: message.metadata,
+            external_references: read_all(message.external_references)?,
+            notes: read_all(message.notes)?,
         })
     }
 }

@@ -207,7 +207,7 @@ impl FromWire for Rejection {
             reason: ErrorReason::from_name(message.reason).ok_or(Malformed("rejection.reason"))?,
             subject: message.subject,
             message: message.message,
-            metadata: message.metadata.into_iter().collect(),
+            metadata: message.metadata,
         })
     }
 }

@@ -19,6 +19,7 @@ use belay_wire::batch::Reply;
 use belay_wire::parse::bulk as parse;
 use belay_wire::parse::bulk::NamedJob;
 use belay_wire::status::CallError;
+use belay_wire::views::Viewer;
 use belay_wire::{answers, render};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -205,7 +206,9 @@ impl World {
             match decision.result {
                 Ok(answer) => {
                     let (work, order) = (Work::Decide(command), &decision.order);
-                    let answer = answers::render(&work, &answer, order, &config, now, request_id);
+                    let viewer = Viewer::WHOLE;
+                    let answer =
+                        answers::render(&work, &answer, order, &config, now, request_id, &viewer);
                     Reply::Answer(answer)
                 }
                 Err(rejection) => Reply::Rejected(rejection),

@@ -152,6 +152,8 @@ impl Methods {
         all.unary(orders::summarize_orders);
         all.command(parse::orders::record_payment);
         all.unary(orders::list_order_history);
+        all.command(parse::orders::update_order_metadata);
+        all.command(parse::orders::add_note);
 
         all.unary(orders::preview_cancellation);
         all.unary(orders::list_reasons);
@@ -164,6 +166,7 @@ impl Methods {
         all.unary(orders::list_incidents);
         all.command(cancellations::resolve_incident);
         all.unary(orders::summarize_actions);
+        all.command(cancellations::update_cancellation_metadata);
 
         all.unary(orders::get_shipment);
         all.unary(orders::list_shipments);

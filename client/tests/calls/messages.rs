@@ -2,7 +2,8 @@
 
 use belay_client::calls::{InterceptAnswer, Parcel, StopAnswer, Stopped};
 use belay_client::model::{
-    GoodsCondition, IncidentKind, IncidentResolution, IncidentState, ShipmentStage,
+    ExternalReference, GoodsCondition, IncidentKind, IncidentResolution, IncidentState,
+    ShipmentStage,
 };
 use belay_client::{Error, ErrorReason, Etag, Kind, Units};
 use belay_proto::v1::{self as pb, answer_intercept_request, answer_stop_request};
@@ -123,6 +124,45 @@ async fn incidents_are_listed_and_resolved() {
         ("A-1:i1", pb::IncidentResolution::RetryRefund)
     );
     assert_eq!(message.note, "new account");
+}
+
+#[tokio::test]
+async fn what_is_kept_with_an_order_and_a_cancellation_is_set_and_deleted() {
+    let erp = ExternalReference::new("sap", "4711").url("https://erp/4711");
+    let Sent { message, .. } = sent::<pb::UpdateCancellationMetadataRequest, _, _>(async |store| {
+        store
+            .update_cancellation_metadata("A-1:c1")
+            .etag(Etag::from("\"7\"".to_owned()))
+            .set("case", "9")
+            .delete("agent")
+            .set_external_reference(erp)
+            .delete_external_reference("crm")
+            .await
+    })
+    .await;
+    assert_eq!(
+        (&*message.cancellation_id, &*message.etag),
+        ("A-1:c1", "\"7\"")
+    );
+    assert_eq!(message.set_metadata["case"], "9");
+    assert_eq!(message.delete_metadata, ["agent"]);
+    let reference = pb::ExternalReference {
+        system: "sap".to_owned(),
+        id: "4711".to_owned(),
+        url: "https://erp/4711".to_owned(),
+    };
+    assert_eq!(message.set_external_references, [reference]);
+    assert_eq!(message.delete_external_references, ["crm"]);
+    let Sent { message, .. } = sent::<pb::RequestCancellationRequest, _, _>(async |store| {
+        store
+            .request_cancellation("A-1", Units::all())
+            .metadata([("case", "9")])
+            .external_references([ExternalReference::new("sap", "1")])
+            .await
+    })
+    .await;
+    assert_eq!(message.metadata["case"], "9");
+    assert_eq!(message.external_references[0].system, "sap");
 }
 
 #[tokio::test]

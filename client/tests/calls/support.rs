@@ -180,6 +180,7 @@ service! {
         list_incidents(ListIncidentsRequest) -> ListIncidentsResponse, paged;
         resolve_incident(ResolveIncidentRequest) -> ResolveIncidentResponse, keyed;
         summarize_actions(SummarizeActionsRequest) -> SummarizeActionsResponse, plain;
+        update_cancellation_metadata(UpdateCancellationMetadataRequest) -> UpdateCancellationMetadataResponse, keyed;
     }
 }
 

@@ -473,6 +473,7 @@ service! {
     list_incidents(ListIncidentsRequest) -> ListIncidentsResponse;
     resolve_incident(ResolveIncidentRequest) -> ResolveIncidentResponse;
     summarize_actions(SummarizeActionsRequest) -> SummarizeActionsResponse;
+    update_cancellation_metadata(UpdateCancellationMetadataRequest) -> UpdateCancellationMetadataResponse;
 }
 
 impl World {

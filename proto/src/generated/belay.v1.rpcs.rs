@@ -101,6 +101,14 @@ impl crate::rpc::Rpc for SummarizeActionsRequest {
     const PATH: &'static str = "/belay.v1.CancellationService/SummarizeActions";
     const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
+impl crate::rpc::Rpc for UpdateCancellationMetadataRequest {
+    type Response = UpdateCancellationMetadataResponse;
+    const PATH: &'static str = "/belay.v1.CancellationService/UpdateCancellationMetadata";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::ByRequestId;
+    fn set_request_id(&mut self, request_id: ::prost::alloc::string::String) {
+        self.request_id = request_id;
+    }
+}
 impl crate::rpc::StreamRpc for WatchEventsRequest {
     type Response = WatchEventsResponse;
     const PATH: &'static str = "/belay.v1.EventService/WatchEvents";
@@ -297,6 +305,22 @@ impl crate::rpc::Rpc for ListOrderHistoryRequest {
     const PATH: &'static str = "/belay.v1.OrderService/ListOrderHistory";
     const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::Read;
 }
+impl crate::rpc::Rpc for UpdateOrderMetadataRequest {
+    type Response = UpdateOrderMetadataResponse;
+    const PATH: &'static str = "/belay.v1.OrderService/UpdateOrderMetadata";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::ByRequestId;
+    fn set_request_id(&mut self, request_id: ::prost::alloc::string::String) {
+        self.request_id = request_id;
+    }
+}
+impl crate::rpc::Rpc for AddNoteRequest {
+    type Response = AddNoteResponse;
+    const PATH: &'static str = "/belay.v1.OrderService/AddNote";
+    const IDEMPOTENCY: crate::rpc::Idempotency = crate::rpc::Idempotency::ByRequestId;
+    fn set_request_id(&mut self, request_id: ::prost::alloc::string::String) {
+        self.request_id = request_id;
+    }
+}
 impl crate::rpc::Rpc for ListPresetsRequest {
     type Response = ListPresetsResponse;
     const PATH: &'static str = "/belay.v1.PolicyService/ListPresets";
@@ -428,6 +452,7 @@ pub const RPCS: &[crate::rpc::RpcRow] = &[
     crate::rpc::RpcRow { path: "/belay.v1.CancellationService/ListIncidents", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.CancellationService/ResolveIncident", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.CancellationService/SummarizeActions", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.CancellationService/UpdateCancellationMetadata", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.EventService/WatchEvents", idempotency: crate::rpc::Idempotency::Read, streams: true },
     crate::rpc::RpcRow { path: "/belay.v1.EventService/ListEvents", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.EventService/CommitPosition", idempotency: crate::rpc::Idempotency::Always, streams: false },
@@ -459,6 +484,8 @@ pub const RPCS: &[crate::rpc::RpcRow] = &[
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/SummarizeOrders", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/RecordPayment", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.OrderService/ListOrderHistory", idempotency: crate::rpc::Idempotency::Read, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.OrderService/UpdateOrderMetadata", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
+    crate::rpc::RpcRow { path: "/belay.v1.OrderService/AddNote", idempotency: crate::rpc::Idempotency::ByRequestId, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.PolicyService/ListPresets", idempotency: crate::rpc::Idempotency::Read, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.PolicyService/CreatePolicy", idempotency: crate::rpc::Idempotency::Always, streams: false },
     crate::rpc::RpcRow { path: "/belay.v1.PolicyService/GetPolicy", idempotency: crate::rpc::Idempotency::Read, streams: false },

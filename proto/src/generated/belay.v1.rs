@@ -197,6 +197,22 @@ pub struct BoundedCount {
     #[prost(bool, tag = "2")]
     pub at_least: bool,
 }
+/// A reference to the same order, or the same cancellation, in another system: the number that an ERP, a channel or a
+/// help desk knows it by.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExternalReference {
+    /// The system: `\[A-Za-z0-9._-\]{1,64}`, such as "sap". An order has one reference for each system, and so has a
+    /// cancellation. Required.
+    #[prost(string, tag = "1")]
+    pub system: ::prost::alloc::string::String,
+    /// The id there: 1 to 128 printable ASCII characters without spaces. Required.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// Where people find it: "<https://"> or "<http://"> and what follows, at most 2,048 printable ASCII characters without
+    /// spaces. Optional.
+    #[prost(string, tag = "3")]
+    pub url: ::prost::alloc::string::String,
+}
 /// An amount of money, exact: whole minor units of one currency, never a fraction.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Money {
@@ -870,8 +886,8 @@ impl TrackingFact {
 /// A cancellation: the record of one request to cancel, with its requester, reason, units and outcome. It has a part or
 /// more for each shipment that holds the units; its state follows from the parts.
 ///
-/// Not for WAREHOUSE and CARRIER: counted, expected_refund, refund_ids, refund_due_by, expected_release. For WAREHOUSE
-/// and CARRIER of their own party only: note, evidence.
+/// Not for WAREHOUSE and CARRIER: counted, expected_refund, refund_ids, refund_due_by, expected_release, metadata,
+/// external_references. For WAREHOUSE and CARRIER of their own party only: note, evidence.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Cancellation {
     /// `<order_id>:c1` and so on.
@@ -952,6 +968,16 @@ pub struct Cancellation {
     /// it as available again, not as a refund.
     #[prost(message, optional, tag = "23")]
     pub expected_release: ::core::option::Option<Money>,
+    /// What integrators keep with the cancellation, by key: Belay reads nothing of it. At most 16 entries. A value is
+    /// "\[erased\]" once the buyer was erased.
+    #[prost(btree_map = "string, string", tag = "24")]
+    pub metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// What other systems know the cancellation by, by system: at most 10.
+    #[prost(message, repeated, tag = "25")]
+    pub external_references: ::prost::alloc::vec::Vec<ExternalReference>,
 }
 /// A number of units of one line. Belay chooses the units: of those that qualify, the highest number first, so that the
 /// units that carry the odd minor unit are taken last.
@@ -1237,8 +1263,8 @@ pub struct Rejection {
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
     /// The metadata that the comment of the ErrorReason names, such as "available".
-    #[prost(map = "string, string", tag = "4")]
-    pub metadata: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub metadata: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -1958,6 +1984,64 @@ impl IncidentState {
         }
     }
 }
+/// A note: what somebody wrote about an order. It never changes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Note {
+    /// `<order_id>:n1` and so on.
+    #[prost(string, tag = "1")]
+    pub note_id: ::prost::alloc::string::String,
+    /// Who may read it.
+    #[prost(enumeration = "NoteVisibility", tag = "2")]
+    pub visibility: i32,
+    /// The text: 1 to 2,000 characters. "\[erased\]" once the buyer was erased.
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+    /// The author.
+    #[prost(message, optional, tag = "4")]
+    pub author: ::core::option::Option<Actor>,
+    /// The cancellation that it is about. Empty where it is about none.
+    #[prost(string, tag = "5")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// The shipment that it is about. Empty where it is about none.
+    #[prost(string, tag = "6")]
+    pub shipment_id: ::prost::alloc::string::String,
+    /// When it was written.
+    #[prost(message, optional, tag = "7")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Who may read a note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NoteVisibility {
+    /// Not said. Never returned.
+    Unspecified = 0,
+    /// Staff alone: SELLER, SUPPORT, OPERATOR and AUDITOR.
+    Private = 1,
+    /// The buyer too: STOREFRONT and PAYMENTS read it as well, and a storefront may show the buyer every note that it reads.
+    Public = 2,
+}
+impl NoteVisibility {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NOTE_VISIBILITY_UNSPECIFIED",
+            Self::Private => "NOTE_VISIBILITY_PRIVATE",
+            Self::Public => "NOTE_VISIBILITY_PUBLIC",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NOTE_VISIBILITY_UNSPECIFIED" => Some(Self::Unspecified),
+            "NOTE_VISIBILITY_PRIVATE" => Some(Self::Private),
+            "NOTE_VISIBILITY_PUBLIC" => Some(Self::Public),
+            _ => None,
+        }
+    }
+}
 /// A payment towards an order, as the payment provider reports it. An order may have several: at most 20 that nothing
 /// came of, at most 40 in all.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2124,23 +2208,24 @@ impl PaymentFact {
 /// parcels need: their own shipments, with the lines that are in them, and cancellations and incidents about them.
 ///
 /// Limits: 200 lines, 50 shipments, 1,000 contents of all shipments together (each line of each shipment is one), 20
-/// payments, 100 cancellations that callers ask for, 100 parts of one request; one more is LIMIT_REACHED (more lines,
+/// payments, 100 cancellations that callers ask for, 100 parts of one request, 100 notes; one more is LIMIT_REACHED (more lines,
 /// shipments or contents at creation are INVALID_FIELD). What Belay opens itself, for goods that come home, for an order
 /// that closes unpaid, by support's resolution of an incident, comes on top.
 ///
 /// An order has at most 4 MiB as a message, so that every client can read it, and so has every answer that holds one. To
-/// that end all its texts (notes, evidence and the codes of answers) have at most 512 KiB together, in UTF-8; answers to
-/// requests and receipts of parcels have 256 KiB more. And nothing is asked for once the whole order may have grown to 2
+/// that end all its texts (notes, evidence, the codes of answers, metadata and external references) have at most 512 KiB
+/// together, in UTF-8; answers to requests and receipts of parcels have 256 KiB more. And nothing is asked for once the whole order may have grown to 2
 /// MiB; what happens is recorded, and what Belay opens for it is opened, up to 3 MiB. What would go beyond is
 /// LIMIT_REACHED, whichever write it is; without its note it may be taken. Deadlines are always applied.
 ///
 /// Not for WAREHOUSE and CARRIER: cancellable_now, cancellable_explanation, buyer, shipping, totals, payments, refunds,
-/// pay_by, paid_time, verifying_until, payment_lapse_time. Not for CARRIER: incidents.
+/// pay_by, paid_time, verifying_until, payment_lapse_time, metadata, external_references, notes. Not for CARRIER:
+/// incidents. For STOREFRONT and PAYMENTS, notes are the public ones.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Order {
     /// The storefront's order number, unique in the store: `\[A-Za-z0-9._-\]{1,64}`. What belongs to the order has an id
     /// that starts with it: `<order_id>:l1` a line, `:s1` a shipment, `:p1` a payment, `:c1` a cancellation, `:r1` a
-    /// refund, `:i1` an incident.
+    /// refund, `:i1` an incident, `:n1` a note.
     #[prost(string, tag = "1")]
     pub order_id: ::prost::alloc::string::String,
     /// The store that owns the order.
@@ -2223,6 +2308,19 @@ pub struct Order {
     /// paid, and where it never was. Until pay_by it can be paid again; nothing of it may leave meanwhile.
     #[prost(message, optional, tag = "25")]
     pub payment_lapse_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What integrators keep with the order, by key: Belay reads nothing of it. At most 16 entries. A value is "\[erased\]"
+    /// once the buyer was erased.
+    #[prost(btree_map = "string, string", tag = "26")]
+    pub metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// What other systems know the order by, by system: at most 10.
+    #[prost(message, repeated, tag = "27")]
+    pub external_references: ::prost::alloc::vec::Vec<ExternalReference>,
+    /// The notes, by number: at most 100.
+    #[prost(message, repeated, tag = "28")]
+    pub notes: ::prost::alloc::vec::Vec<Note>,
 }
 /// The buyer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2644,7 +2742,7 @@ impl BulkOutcome {
     }
 }
 /// A request to cancel many orders. From reason on, its fields are those of RequestCancellationRequest, for each order.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StartBulkCancellationRequest {
     /// The store. Required.
     #[prost(string, tag = "1")]
@@ -2677,6 +2775,16 @@ pub struct StartBulkCancellationRequest {
     /// What to do with units that cannot be cancelled. UNSPECIFIED: REFUSE.
     #[prost(enumeration = "OnIneligibleUnits", tag = "12")]
     pub on_ineligible_units: i32,
+    /// What to keep with each cancellation: at most 16 entries. Keys match `\[A-Za-z0-9._-\]{1,64}`; values have 1 to 512
+    /// bytes of UTF-8. Optional.
+    #[prost(btree_map = "string, string", tag = "13")]
+    pub metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// What other systems know each cancellation by: at most 10, no system twice. Optional.
+    #[prost(message, repeated, tag = "14")]
+    pub external_references: ::prost::alloc::vec::Vec<ExternalReference>,
     /// The orders. Required.
     #[prost(oneof = "start_bulk_cancellation_request::Selection", tags = "3, 4")]
     pub selection: ::core::option::Option<start_bulk_cancellation_request::Selection>,
@@ -3862,6 +3970,16 @@ pub struct RequestCancellationRequest {
     /// is something else.
     #[prost(string, tag = "14")]
     pub quote: ::prost::alloc::string::String,
+    /// What to keep with the cancellation: at most 16 entries. Keys match `\[A-Za-z0-9._-\]{1,64}`; values have 1 to 512 bytes of
+    /// UTF-8. Optional.
+    #[prost(btree_map = "string, string", tag = "15")]
+    pub metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// What other systems know the cancellation by: at most 10, no system twice. Optional.
+    #[prost(message, repeated, tag = "16")]
+    pub external_references: ::prost::alloc::vec::Vec<ExternalReference>,
     /// The units. Required.
     #[prost(oneof = "request_cancellation_request::Selection", tags = "5, 6, 7")]
     pub selection: ::core::option::Option<request_cancellation_request::Selection>,
@@ -4185,6 +4303,56 @@ pub struct SummarizeActionsResponse {
     /// requested is at_least, the earliest of those that were counted, which are the oldest requests.
     #[prost(message, optional, tag = "4")]
     pub nearest_deadline: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A change of what is kept with a cancellation.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateCancellationMetadataRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The caller's idempotency key, a UUID. Optional: without one Belay mints it.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The cancellation, such as `<order_id>:c1`. Required.
+    #[prost(string, tag = "3")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// The order's etag the caller decided on. Optional; if given and out of date, ETAG_MISMATCH.
+    #[prost(string, tag = "4")]
+    pub etag: ::prost::alloc::string::String,
+    /// The entries to set: at most 16. Keys match `\[A-Za-z0-9._-\]{1,64}`; values have 1 to 512 bytes of UTF-8. One of the
+    /// four fields must be given.
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub set_metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// The keys to delete: at most 16, none twice, and none that is set.
+    #[prost(string, repeated, tag = "6")]
+    pub delete_metadata: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The external references to set, each in the place of the one of its system: at most 10, no system twice.
+    #[prost(message, repeated, tag = "7")]
+    pub set_external_references: ::prost::alloc::vec::Vec<ExternalReference>,
+    /// The systems whose references are to be deleted: at most 10, none twice, and none that is set.
+    #[prost(string, repeated, tag = "8")]
+    pub delete_external_references: ::prost::alloc::vec::Vec<
+        ::prost::alloc::string::String,
+    >,
+}
+/// The cancellation after the change.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateCancellationMetadataResponse {
+    /// The cancellation as it stands.
+    #[prost(message, optional, tag = "1")]
+    pub cancellation: ::core::option::Option<Cancellation>,
+    /// The order's state after it.
+    #[prost(enumeration = "OrderState", tag = "2")]
+    pub order_state: i32,
+    /// The order's etag after it.
+    #[prost(string, tag = "3")]
+    pub order_etag: ::prost::alloc::string::String,
+    /// The request_id that was given or minted.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
@@ -4644,6 +4812,41 @@ pub mod cancellation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Changes what is kept with a cancellation, its metadata and external references, in any state of it: sets some and
+        /// deletes some, and leaves the rest. What is set to what it is, and what is deleted and not there, is no change.
+        ///
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, OUT_OF_SCOPE (it has parts that are not the caller's),
+        /// CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, and LIMIT_REACHED for what would leave more than 16
+        /// entries or 10 references, or where the order has no room for the texts (see Order).
+        pub async fn update_cancellation_metadata(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateCancellationMetadataRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateCancellationMetadataResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.CancellationService/UpdateCancellationMetadata",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "belay.v1.CancellationService",
+                        "UpdateCancellationMetadata",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4807,6 +5010,19 @@ pub mod cancellation_service_server {
             request: tonic::Request<super::SummarizeActionsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SummarizeActionsResponse>,
+            tonic::Status,
+        >;
+        /// Changes what is kept with a cancellation, its metadata and external references, in any state of it: sets some and
+        /// deletes some, and leaves the rest. What is set to what it is, and what is deleted and not there, is no change.
+        ///
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, OUT_OF_SCOPE (it has parts that are not the caller's),
+        /// CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, and LIMIT_REACHED for what would leave more than 16
+        /// entries or 10 references, or where the order has no room for the texts (see Order).
+        async fn update_cancellation_metadata(
+            &self,
+            request: tonic::Request<super::UpdateCancellationMetadataRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateCancellationMetadataResponse>,
             tonic::Status,
         >;
     }
@@ -5413,6 +5629,60 @@ pub mod cancellation_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SummarizeActionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.CancellationService/UpdateCancellationMetadata" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateCancellationMetadataSvc<T: CancellationService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: CancellationService,
+                    > tonic::server::UnaryService<
+                        super::UpdateCancellationMetadataRequest,
+                    > for UpdateCancellationMetadataSvc<T> {
+                        type Response = super::UpdateCancellationMetadataResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::UpdateCancellationMetadataRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CancellationService>::update_cancellation_metadata(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateCancellationMetadataSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -6276,8 +6546,9 @@ pub enum ErrorReason {
     ResolutionNotAllowed = 516,
     /// FAILED_PRECONDITION. The order has as many of something as it may have. Metadata: limit, what ("cancellations",
     /// "payments", "facts of a payment", "facts of a shipment", "receipts of a shipment", "shipments", "contents of
-    /// shipments", "parts of a cancellation", "bytes", "bytes of texts"); limit_max. Limits are for callers: what Belay
-    /// itself must open for goods or money is never stopped by one.
+    /// shipments", "parts of a cancellation", "bytes", "bytes of texts", "notes", "entries of metadata", "external
+    /// references"); limit_max. Limits are for callers: what Belay itself must open for goods or money is never stopped by
+    /// one.
     LimitReached = 520,
     /// FAILED_PRECONDITION. The token is behind what the consumer has committed. Another process may use its name.
     /// Metadata: consumer_id; partition, the first that would go back; position, where it is.
@@ -6504,7 +6775,7 @@ impl ErrorReason {
 /// report, and never change.
 ///
 /// Not for WAREHOUSE and CARRIER: order_created, payment_recorded, cancellation_changed, refund_changed,
-/// incident_changed, refund_overdue, payment_lapsed, request_rejected.
+/// incident_changed, refund_overdue, payment_lapsed, request_rejected, metadata_changed, note_added.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
     /// The type.
@@ -6558,7 +6829,7 @@ pub struct Event {
     /// The detail beyond the type. Unset for types whose comment names no detail.
     #[prost(
         oneof = "event::Detail",
-        tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37"
+        tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39"
     )]
     pub detail: ::core::option::Option<event::Detail>,
 }
@@ -6621,6 +6892,12 @@ pub mod event {
         /// For REQUEST_REJECTED.
         #[prost(message, tag = "37")]
         RequestRejected(super::RequestRejected),
+        /// For METADATA_CHANGED.
+        #[prost(message, tag = "38")]
+        MetadataChanged(super::MetadataChanged),
+        /// For NOTE_ADDED.
+        #[prost(message, tag = "39")]
+        NoteAdded(super::NoteAdded),
     }
 }
 /// Units of one line in a shipment, with the name that a warehouse knows them by.
@@ -6976,6 +7253,41 @@ pub struct IncidentChanged {
     #[prost(enumeration = "IncidentResolution", tag = "5")]
     pub resolution: i32,
 }
+/// A change of what is kept with an order or a cancellation, without the values: GetOrder has those.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MetadataChanged {
+    /// The cancellation. Empty where it is about the order.
+    #[prost(string, tag = "1")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// The keys of metadata that were set, in the order of their bytes.
+    #[prost(string, repeated, tag = "2")]
+    pub set_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The keys that were deleted.
+    #[prost(string, repeated, tag = "3")]
+    pub deleted_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The systems whose external references were set, in the order of their bytes.
+    #[prost(string, repeated, tag = "4")]
+    pub set_systems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The systems whose references were deleted.
+    #[prost(string, repeated, tag = "5")]
+    pub deleted_systems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A note that was added, without its text: GetOrder has it, for those who may read it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NoteAdded {
+    /// The note.
+    #[prost(string, tag = "1")]
+    pub note_id: ::prost::alloc::string::String,
+    /// Who may read it.
+    #[prost(enumeration = "NoteVisibility", tag = "2")]
+    pub visibility: i32,
+    /// The cancellation that it is about. Empty where it is about none.
+    #[prost(string, tag = "3")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// The shipment that it is about. Empty where it is about none.
+    #[prost(string, tag = "4")]
+    pub shipment_id: ::prost::alloc::string::String,
+}
 /// The type of an event. New types may be added: skip those you do not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -7043,6 +7355,11 @@ pub enum EventType {
     /// A request was put to a policy and rejected: nothing changed. Not in the feed: ListOrderHistory alone tells of it, where
     /// it is asked for. Its partition, position and order_version are 0, and it names no seller. Detail: RequestRejected.
     RequestRejected = 28,
+    /// What is kept with an order or a cancellation changed: its metadata or its external references. What an order or a
+    /// cancellation begins with, no event tells. Detail: MetadataChanged.
+    MetadataChanged = 29,
+    /// A note was added. Detail: NoteAdded.
+    NoteAdded = 30,
 }
 impl EventType {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -7080,6 +7397,8 @@ impl EventType {
             Self::PaymentVerified => "EVENT_TYPE_PAYMENT_VERIFIED",
             Self::PaymentLapsed => "EVENT_TYPE_PAYMENT_LAPSED",
             Self::RequestRejected => "EVENT_TYPE_REQUEST_REJECTED",
+            Self::MetadataChanged => "EVENT_TYPE_METADATA_CHANGED",
+            Self::NoteAdded => "EVENT_TYPE_NOTE_ADDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -7114,6 +7433,8 @@ impl EventType {
             "EVENT_TYPE_PAYMENT_VERIFIED" => Some(Self::PaymentVerified),
             "EVENT_TYPE_PAYMENT_LAPSED" => Some(Self::PaymentLapsed),
             "EVENT_TYPE_REQUEST_REJECTED" => Some(Self::RequestRejected),
+            "EVENT_TYPE_METADATA_CHANGED" => Some(Self::MetadataChanged),
+            "EVENT_TYPE_NOTE_ADDED" => Some(Self::NoteAdded),
             _ => None,
         }
     }
@@ -11077,6 +11398,16 @@ pub struct CreateOrderRequest {
     /// with every unit, from the store's default warehouse with its default carrier.
     #[prost(message, repeated, tag = "9")]
     pub shipments: ::prost::alloc::vec::Vec<NewShipment>,
+    /// What to keep with the order: at most 16 entries. Keys match `\[A-Za-z0-9._-\]{1,64}`; values have 1 to 512 bytes of
+    /// UTF-8. Optional.
+    #[prost(btree_map = "string, string", tag = "10")]
+    pub metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// What other systems know the order by: at most 10, no system twice. Optional.
+    #[prost(message, repeated, tag = "11")]
+    pub external_references: ::prost::alloc::vec::Vec<ExternalReference>,
 }
 /// A line to create.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -11368,6 +11699,100 @@ pub struct ListOrderHistoryResponse {
     /// For the next page. Empty: this was the last.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+}
+/// A change of what is kept with an order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateOrderMetadataRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The caller's idempotency key, a UUID. Optional: without one Belay mints it.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The order. Required.
+    #[prost(string, tag = "3")]
+    pub order_id: ::prost::alloc::string::String,
+    /// The order's etag the caller decided on. Optional; if given and out of date, ETAG_MISMATCH.
+    #[prost(string, tag = "4")]
+    pub etag: ::prost::alloc::string::String,
+    /// The entries to set: at most 16. Keys match `\[A-Za-z0-9._-\]{1,64}`; values have 1 to 512 bytes of UTF-8. One of the
+    /// four fields must be given.
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub set_metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// The keys to delete: at most 16, none twice, and none that is set.
+    #[prost(string, repeated, tag = "6")]
+    pub delete_metadata: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The external references to set, each in the place of the one of its system: at most 10, no system twice.
+    #[prost(message, repeated, tag = "7")]
+    pub set_external_references: ::prost::alloc::vec::Vec<ExternalReference>,
+    /// The systems whose references are to be deleted: at most 10, none twice, and none that is set.
+    #[prost(string, repeated, tag = "8")]
+    pub delete_external_references: ::prost::alloc::vec::Vec<
+        ::prost::alloc::string::String,
+    >,
+}
+/// What is kept with the order after the change.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateOrderMetadataResponse {
+    /// All entries.
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// All external references, by system.
+    #[prost(message, repeated, tag = "2")]
+    pub external_references: ::prost::alloc::vec::Vec<ExternalReference>,
+    /// The order's etag after it.
+    #[prost(string, tag = "3")]
+    pub order_etag: ::prost::alloc::string::String,
+    /// The request_id that was given or minted.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// A note to add.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddNoteRequest {
+    /// The store. Required.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// The caller's idempotency key, a UUID. Optional: without one Belay mints it.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The order. Required.
+    #[prost(string, tag = "3")]
+    pub order_id: ::prost::alloc::string::String,
+    /// The order's etag the caller decided on. Optional; if given and out of date, ETAG_MISMATCH.
+    #[prost(string, tag = "4")]
+    pub etag: ::prost::alloc::string::String,
+    /// The text: 1 to 2,000 characters, and not all of them spaces. Required.
+    #[prost(string, tag = "5")]
+    pub text: ::prost::alloc::string::String,
+    /// Who may read it. Required.
+    #[prost(enumeration = "NoteVisibility", tag = "6")]
+    pub visibility: i32,
+    /// The cancellation of the order that it is about. Optional.
+    #[prost(string, tag = "7")]
+    pub cancellation_id: ::prost::alloc::string::String,
+    /// The shipment of the order that it is about. Optional, and not with cancellation_id.
+    #[prost(string, tag = "8")]
+    pub shipment_id: ::prost::alloc::string::String,
+}
+/// The note that was added.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddNoteResponse {
+    /// The note.
+    #[prost(message, optional, tag = "1")]
+    pub note: ::core::option::Option<Note>,
+    /// The order's etag after it.
+    #[prost(string, tag = "2")]
+    pub order_etag: ::prost::alloc::string::String,
+    /// The request_id that was given or minted.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
@@ -11673,6 +12098,65 @@ pub mod order_service_client {
                 .insert(GrpcMethod::new("belay.v1.OrderService", "ListOrderHistory"));
             self.inner.unary(req, path, codec).await
         }
+        /// Changes what is kept with an order, its metadata and external references, in any state of the order: sets some and
+        /// deletes some, and leaves the rest. What is set to what it is, and what is deleted and not there, is no change.
+        ///
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, and LIMIT_REACHED for what
+        /// would leave more than 16 entries or 10 references, or where the order has no room for the texts (see Order).
+        pub async fn update_order_metadata(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateOrderMetadataRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateOrderMetadataResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.OrderService/UpdateOrderMetadata",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.OrderService", "UpdateOrderMetadata"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Adds a note to an order, in any state of the order. A STOREFRONT writes public notes, and gets ROLE_NOT_ALLOWED for
+        /// a private one, which it could not read.
+        ///
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, OUT_OF_SCOPE (the cancellation has parts that are not the
+        /// caller's), SHIPMENT_NOT_FOUND, CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, and LIMIT_REACHED for the
+        /// 101st note or where the order has no room for the text (see Order).
+        pub async fn add_note(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddNoteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddNoteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/belay.v1.OrderService/AddNote",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("belay.v1.OrderService", "AddNote"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -11786,6 +12270,28 @@ pub mod order_service_server {
             tonic::Response<super::ListOrderHistoryResponse>,
             tonic::Status,
         >;
+        /// Changes what is kept with an order, its metadata and external references, in any state of the order: sets some and
+        /// deletes some, and leaves the rest. What is set to what it is, and what is deleted and not there, is no change.
+        ///
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, and LIMIT_REACHED for what
+        /// would leave more than 16 entries or 10 references, or where the order has no room for the texts (see Order).
+        async fn update_order_metadata(
+            &self,
+            request: tonic::Request<super::UpdateOrderMetadataRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateOrderMetadataResponse>,
+            tonic::Status,
+        >;
+        /// Adds a note to an order, in any state of the order. A STOREFRONT writes public notes, and gets ROLE_NOT_ALLOWED for
+        /// a private one, which it could not read.
+        ///
+        /// Idempotent by request_id. Fails with ORDER_NOT_FOUND, OUT_OF_SCOPE (the cancellation has parts that are not the
+        /// caller's), SHIPMENT_NOT_FOUND, CANCELLATION_NOT_FOUND, REQUEST_ID_REUSED, ETAG_MISMATCH, and LIMIT_REACHED for the
+        /// 101st note or where the order has no room for the text (see Order).
+        async fn add_note(
+            &self,
+            request: tonic::Request<super::AddNoteRequest>,
+        ) -> std::result::Result<tonic::Response<super::AddNoteResponse>, tonic::Status>;
     }
     /// Orders, their payments and their history: for storefronts, payment systems and support.
     ///
@@ -12171,6 +12677,97 @@ pub mod order_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListOrderHistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.OrderService/UpdateOrderMetadata" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateOrderMetadataSvc<T: OrderService>(pub Arc<T>);
+                    impl<
+                        T: OrderService,
+                    > tonic::server::UnaryService<super::UpdateOrderMetadataRequest>
+                    for UpdateOrderMetadataSvc<T> {
+                        type Response = super::UpdateOrderMetadataResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateOrderMetadataRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OrderService>::update_order_metadata(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateOrderMetadataSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/belay.v1.OrderService/AddNote" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddNoteSvc<T: OrderService>(pub Arc<T>);
+                    impl<
+                        T: OrderService,
+                    > tonic::server::UnaryService<super::AddNoteRequest>
+                    for AddNoteSvc<T> {
+                        type Response = super::AddNoteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddNoteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OrderService>::add_note(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddNoteSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -353,6 +353,7 @@ mod tests {
                 on_behalf_of: None,
                 formerly_on_behalf_of: Box::default(),
                 quote: None,
+                annotations: Box::default(),
             },
             is_dry_run: false,
             orders_per_second: 1,

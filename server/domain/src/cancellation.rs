@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Actor, Role};
+use crate::annotations::Annotations;
 use crate::error_reason::ErrorReason;
 use crate::money::Amounts;
 use crate::names::named_enum;
@@ -289,6 +290,7 @@ pub struct Cancellation {
     pub parts: Vec<Part>,
     pub create_time: Timestamp,
     pub close_time: Option<Timestamp>,
+    pub annotations: Annotations,
 }
 
 impl Cancellation {

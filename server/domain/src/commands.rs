@@ -16,6 +16,7 @@ use crate::rejection::Rejection;
 use crate::scope::{Scope, View};
 use crate::weight::{self, TEXTS_BYTES_ROOM};
 
+mod add_note;
 mod answer_intercept;
 mod answer_stop;
 mod approve_cancellation;
@@ -34,10 +35,12 @@ mod request_cancellation;
 mod resolve_incident;
 mod split_shipment;
 mod start_preparation;
+mod update_metadata;
 mod withdraw_cancellation;
 mod work;
 
 pub use crate::decision::{Answer, AskedQuestion, Decision, DecisionLog, Occasion};
+pub use add_note::AddNote;
 pub use answer_intercept::{AnswerIntercept, InterceptAnswer};
 pub use answer_stop::{AnswerStop, StopAnswer};
 pub use approve_cancellation::ApproveCancellation;
@@ -61,6 +64,7 @@ pub(crate) use request_cancellation::{check_proof, check_reason};
 pub use resolve_incident::{ResolveIncident, allowed as allowed_resolutions};
 pub use split_shipment::SplitShipment;
 pub use start_preparation::StartPreparation;
+pub use update_metadata::UpdateMetadata;
 pub use withdraw_cancellation::WithdrawCancellation;
 pub use work::{Fingerprint, Work};
 
@@ -87,6 +91,8 @@ pub enum Command {
     ReleaseHold(ReleaseHold),
     SplitShipment(SplitShipment),
     ResolveIncident(ResolveIncident),
+    UpdateMetadata(UpdateMetadata),
+    AddNote(AddNote),
     /// Apply the deadlines that are due, nothing else. Every command does this first; the worker
     /// sends it alone.
     Settle,
@@ -119,6 +125,10 @@ impl Command {
             Command::ApproveCancellation(command) => Reach::Cancellation(command.cancellation),
             Command::RejectCancellation(command) => Reach::Cancellation(command.cancellation),
             Command::WithdrawCancellation(command) => Reach::Cancellation(command.cancellation),
+            Command::UpdateMetadata(command) => command
+                .cancellation
+                .map_or(Reach::Order, Reach::Cancellation),
+            Command::AddNote(command) => command.reach(),
             Command::RecordPayment(_)
             | Command::LeaseRefunds(_)
             | Command::RecordRefundResult(_)
@@ -128,10 +138,13 @@ impl Command {
     }
 
     /// How much it may write where requests have no room any more: an answer and a receipt are not
-    /// kept out by who only asks.
+    /// kept out by who only asks, or only writes something down.
     fn text_room(&self) -> usize {
         match self {
-            Command::RequestCancellation(_) | Command::HoldShipment(_) => 0,
+            Command::RequestCancellation(_)
+            | Command::HoldShipment(_)
+            | Command::UpdateMetadata(_)
+            | Command::AddNote(_) => 0,
             Command::RecordPayment(_)
             | Command::StartPreparation(_)
             | Command::MarkReady(_)
@@ -237,6 +250,8 @@ pub fn decide(
         Command::ReleaseHold(command) => release_hold::decide(&mut draft, command),
         Command::SplitShipment(command) => split_shipment::decide(&mut draft, command),
         Command::ResolveIncident(command) => resolve_incident::decide(&mut draft, command),
+        Command::UpdateMetadata(command) => update_metadata::decide(&mut draft, command),
+        Command::AddNote(command) => add_note::decide(&mut draft, command),
         Command::Settle => Ok(Answer::Nothing),
     };
     // Who asks for what is not there, or may not know of it, is not told that something else has

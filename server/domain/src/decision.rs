@@ -21,6 +21,7 @@ pub enum Answer {
     Shipment(u32),
     Refund(u32),
     Incident(u32),
+    Note(u32),
     /// The refunds that were leased, perhaps none.
     Refunds(Vec<u32>),
     Nothing,

@@ -3,6 +3,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::actor::Role;
+use crate::annotations::Annotations;
 use crate::cancellation::CancellationState;
 use crate::incident::IncidentState;
 use crate::order::Order;
@@ -56,6 +58,24 @@ pub fn unfinished(order: &Order, now: Timestamp) -> Option<Unfinished> {
     }
     let is_recent = now.duration_since(order.update_time) < UNCHANGED_MIN;
     is_recent.then_some(Unfinished::Recent)
+}
+
+/// Blanks what is kept with an order and written about it: keys and references stay, for they lead to
+/// records that are others' to erase.
+pub fn blank_annotations(order: &mut Order) {
+    let of_cancellations = order.cancellations.iter_mut();
+    let of_cancellations = of_cancellations.map(|cancellation| &mut cancellation.annotations);
+    for Annotations { metadata, .. } in of_cancellations.chain([&mut order.annotations]) {
+        for value in metadata.values_mut() {
+            ERASED_TEXT.clone_into(value);
+        }
+    }
+    for note in &mut order.notes {
+        ERASED_TEXT.clone_into(&mut note.text);
+        if note.author.role == Role::Buyer {
+            ERASED.clone_into(&mut note.author.id);
+        }
+    }
 }
 
 fn is_owed(state: RefundState) -> bool {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::actor::Actor;
+use crate::annotations::{ChangedAnnotations, NoteSubject, NoteVisibility};
 use crate::cancellation::{GateState, PartState};
 use crate::error_reason::ErrorReason;
 use crate::ids::ExternalId;
@@ -48,6 +49,8 @@ named_enum! {
         RefundOverdue = "REFUND_OVERDUE",
         PaymentVerified = "PAYMENT_VERIFIED",
         PaymentLapsed = "PAYMENT_LAPSED",
+        MetadataChanged = "METADATA_CHANGED",
+        NoteAdded = "NOTE_ADDED",
     }
 }
 
@@ -213,6 +216,16 @@ pub enum EventDetail {
     PaymentLapsed {
         pay_by: Timestamp,
     },
+    /// What is kept with the order changed, or with a cancellation where one is named.
+    MetadataChanged {
+        cancellation: Option<u32>,
+        changed: ChangedAnnotations,
+    },
+    NoteAdded {
+        note: u32,
+        visibility: NoteVisibility,
+        subject: Option<NoteSubject>,
+    },
 }
 
 impl EventDetail {
@@ -245,6 +258,8 @@ impl EventDetail {
             EventDetail::RefundOverdue { .. } => EventType::RefundOverdue,
             EventDetail::PaymentVerified => EventType::PaymentVerified,
             EventDetail::PaymentLapsed { .. } => EventType::PaymentLapsed,
+            EventDetail::MetadataChanged { .. } => EventType::MetadataChanged,
+            EventDetail::NoteAdded { .. } => EventType::NoteAdded,
         }
     }
 
@@ -277,7 +292,9 @@ impl EventDetail {
             | EventDetail::IncidentResolved { .. }
             | EventDetail::RefundOverdue { .. }
             | EventDetail::PaymentVerified
-            | EventDetail::PaymentLapsed { .. } => None,
+            | EventDetail::PaymentLapsed { .. }
+            | EventDetail::MetadataChanged { .. }
+            | EventDetail::NoteAdded { .. } => None,
         }
     }
 
@@ -316,6 +333,8 @@ impl EventDetail {
             | EventDetail::RefundOverdue { .. }
             | EventDetail::PaymentVerified
             | EventDetail::PaymentLapsed { .. }
+            | EventDetail::MetadataChanged { .. }
+            | EventDetail::NoteAdded { .. }
             | EventDetail::PaymentRecorded { .. }
             | EventDetail::GateOpened { .. }
             | EventDetail::GateClosed { .. }

@@ -94,9 +94,13 @@ text_ids! {
     WorkerId: ID_LENGTH_MAX, "A-Z a-z 0-9 . _ -", is_id_character;
     /// The name under which somebody reads the feed.
     ConsumerId: ID_LENGTH_MAX, "A-Z a-z 0-9 . _ -", is_id_character;
+    /// The key of an entry that an integrator keeps with an order or a cancellation.
+    MetadataKey: ID_LENGTH_MAX, "A-Z a-z 0-9 . _ -", is_id_character;
+    /// Another system that knows an order or a cancellation, such as an ERP.
+    SystemId: ID_LENGTH_MAX, "A-Z a-z 0-9 . _ -", is_id_character;
     /// What a unit is, in the seller's words.
     Sku: EXTERNAL_ID_LENGTH_MAX, "printable ASCII without spaces", |c| c.is_ascii_graphic();
-    /// An id that a payment provider or a carrier chose.
+    /// An id that a payment provider, a carrier or another system chose.
     ExternalId: EXTERNAL_ID_LENGTH_MAX, "printable ASCII without spaces", |c| c.is_ascii_graphic();
 }
 
@@ -109,6 +113,7 @@ pub enum ChildKind {
     Cancellation,
     Refund,
     Incident,
+    Note,
 }
 
 impl ChildKind {
@@ -120,6 +125,7 @@ impl ChildKind {
             ChildKind::Cancellation => 'c',
             ChildKind::Refund => 'r',
             ChildKind::Incident => 'i',
+            ChildKind::Note => 'n',
         }
     }
 

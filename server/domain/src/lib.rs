@@ -6,6 +6,7 @@
 //! crate, and its `Cargo.toml` keeps it so.
 
 pub mod actor;
+pub mod annotations;
 pub mod bulk;
 pub mod calendar;
 pub mod cancellation;

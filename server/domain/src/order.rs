@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Role;
+use crate::annotations::{Annotations, Note};
 use crate::cancellation::{
     Cancellation, Gate, GateState, LabelState, Part, PartId, PartState, Receipt,
 };
@@ -231,6 +232,8 @@ pub struct Order {
     pub cancellations: Vec<Cancellation>,
     pub refunds: Vec<Refund>,
     pub incidents: Vec<Incident>,
+    pub annotations: Annotations,
+    pub notes: Vec<Note>,
 }
 
 impl Order {
@@ -242,6 +245,7 @@ impl Order {
             + self.cancellations.len()
             + self.refunds.len()
             + self.incidents.len()
+            + self.notes.len()
     }
 
     pub fn key(&self) -> OrderKey {
@@ -268,6 +272,10 @@ impl Order {
         self.cancellations
             .iter()
             .find(|cancellation| cancellation.number == number)
+    }
+
+    pub fn note(&self, number: u32) -> Option<&Note> {
+        self.notes.iter().find(|note| note.number == number)
     }
 
     pub fn incident(&self, number: u32) -> Option<&Incident> {

@@ -50,6 +50,9 @@ named_enum! {
         Parts = "parts of a cancellation",
         Bytes = "bytes",
         TextBytes = "bytes of texts",
+        Notes = "notes",
+        Metadata = "entries of metadata",
+        References = "external references",
     }
 }
 

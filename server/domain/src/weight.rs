@@ -6,6 +6,7 @@
 //! what waits is counted with what will become of it, so that a deadline, which is never refused,
 //! adds next to nothing. `server/wire/tests/weight` holds it against the message.
 
+use crate::annotations::{Annotations, Note};
 use crate::cancellation::{Cancellation, Gate, LabelState, Part, PartState};
 use crate::incident::Incident;
 use crate::order::{Line, Order};
@@ -16,8 +17,9 @@ use crate::rejection::{Limit, Rejection};
 use crate::shipment::Shipment;
 use crate::units::UnitSet;
 
-/// Bytes of all that people write about an order: the notes of requests, answers, holds and
-/// incidents, the evidence, and the codes of answers.
+/// Bytes of all that people and integrators write about an order: its notes and those of requests,
+/// answers, holds and incidents, the evidence, the codes of answers, metadata and external
+/// references.
 pub const TEXTS_BYTES_MAX: usize = 512 * 1024;
 /// Answers and receipts may write so much more: who only asks, or holds, keeps nobody from them.
 pub const TEXTS_BYTES_ROOM: usize = 256 * 1024;
@@ -43,6 +45,9 @@ const PART_WAITING_BYTES: usize = 2 * GATE_BYTES;
 const GATE_BYTES: usize = 144;
 const REFUND_BYTES: usize = 256;
 const INCIDENT_BYTES: usize = 160;
+const NOTE_BYTES: usize = 40;
+/// Of an entry of metadata and of an external reference.
+const ENTRY_BYTES: usize = 9;
 const QUANTITY_BYTES: usize = 8;
 /// The kind and the number behind the order's id in an id of what it holds, and the field.
 const CHILD_ID_BYTES: usize = 16;
@@ -52,14 +57,17 @@ const CHARACTER_BYTES: usize = 4;
 const FIELD_BYTES: usize = 4;
 
 impl Order {
-    /// The bytes of all that people have written about it.
+    /// The bytes of all that people and integrators have written about it.
     pub fn text_bytes(&self) -> usize {
         let cancellations = self.cancellations.iter().map(cancellation_text_bytes);
         let incidents = self.incidents.iter();
         let incidents = incidents.map(|incident| optional(incident.note.as_ref()));
         let holds = self.shipments.iter().filter_map(|each| each.hold.as_ref());
         let holds = holds.map(|hold| optional(hold.note.as_ref()));
-        cancellations.chain(incidents).chain(holds).sum()
+        let notes = self.notes.iter();
+        let notes = notes.map(|note| note.text.len() + FIELD_BYTES);
+        let texts = cancellations.chain(incidents).chain(holds).chain(notes);
+        annotations_bytes(&self.annotations) + texts.sum::<usize>()
     }
 
     /// The bytes that its message has at most.
@@ -73,7 +81,9 @@ impl Order {
         let refunds = self.refunds.iter().map(|each| scale.refund(each));
         let incidents = self.incidents.iter().map(|each| scale.incident(each));
         let all = lines.chain(shipments).chain(payments).chain(cancellations);
-        ORDER_BYTES + all.chain(refunds).chain(incidents).sum::<usize>()
+        let notes = self.notes.iter().map(|each| scale.note(each));
+        let all = all.chain(refunds).chain(incidents).chain(notes);
+        ORDER_BYTES + annotations_bytes(&self.annotations) + all.sum::<usize>()
     }
 
     /// Lines of shipments, each shipment by itself: what its events list again and again.
@@ -130,7 +140,18 @@ fn texts(texts: &[String]) -> usize {
 fn cancellation_text_bytes(cancellation: &Cancellation) -> usize {
     let gates = cancellation.parts.iter().flat_map(|part| &part.gates);
     let answers = gates.map(gate_text_bytes).sum::<usize>();
-    optional(cancellation.note.as_ref()) + texts(&cancellation.evidence) + answers
+    let kept = annotations_bytes(&cancellation.annotations);
+    optional(cancellation.note.as_ref()) + texts(&cancellation.evidence) + answers + kept
+}
+
+fn annotations_bytes(annotations: &Annotations) -> usize {
+    let metadata = annotations.metadata.iter();
+    let metadata = metadata.map(|(key, value)| key.as_str().len() + value.len() + ENTRY_BYTES);
+    let references = annotations.references.iter().map(|(system, reference)| {
+        let url = optional(reference.url.as_ref());
+        system.as_str().len() + reference.id.as_str().len() + ENTRY_BYTES + url
+    });
+    metadata.chain(references).sum()
 }
 
 fn gate_text_bytes(gate: &Gate) -> usize {
@@ -196,7 +217,8 @@ impl Scale {
             self.refund_bytes()
         };
         let ids = self.child + self.order + reason + actors;
-        let words = optional(cancellation.note.as_ref()) + texts(&cancellation.evidence);
+        let kept = annotations_bytes(&cancellation.annotations);
+        let words = optional(cancellation.note.as_ref()) + texts(&cancellation.evidence) + kept;
         CANCELLATION_BYTES + ids + words + parts + refund
     }
 
@@ -247,5 +269,11 @@ impl Scale {
         let by = incident.resolved_by.as_ref().map_or(0, |by| by.id.len());
         let ids = 3 * self.child + self.order + by;
         INCIDENT_BYTES + ids + optional(incident.note.as_ref())
+    }
+
+    /// Its own id, and that of what it is about.
+    fn note(&self, note: &Note) -> usize {
+        let ids = 2 * self.child + note.author.id.len();
+        NOTE_BYTES + ids + note.text.len() + FIELD_BYTES
     }
 }

@@ -1,9 +1,14 @@
 //! `belay orders` and `belay history`.
 
-use belay_client::ErrorReason;
+use std::collections::BTreeMap;
+
 use belay_client::calls::OrderSearch;
-use belay_client::model::{Actor, Event, EventDetail, OrderState};
+use belay_client::model::{
+    Actor, Event, EventDetail, ExternalReference, NoteVisibility, OrderState,
+};
+use belay_client::{ErrorReason, Store};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::connection::Connection;
@@ -49,6 +54,70 @@ enum OrdersCommand {
     },
     /// Find orders by what somebody has in hand, the latest first.
     Find(Find),
+    /// Write a note about an order: for staff alone, unless it is public.
+    Note {
+        /// The order.
+        order: String,
+        /// What it says.
+        text: String,
+        /// The buyer may read it.
+        #[arg(long)]
+        public: bool,
+        /// The cancellation that it is about, such as A-1:c1.
+        #[arg(long, conflicts_with = "shipment")]
+        cancellation: Option<String>,
+        /// The shipment that it is about, such as A-1:s1.
+        #[arg(long)]
+        shipment: Option<String>,
+    },
+    /// Set and delete metadata and external references of an order or a cancellation.
+    Set(Set),
+}
+
+#[derive(Debug, Args)]
+struct Set {
+    /// The order, or a cancellation such as A-1:c1.
+    of: String,
+    /// What to set, such as channel=web. May be given more than once.
+    #[arg(value_parser = pair, value_name = "KEY=VALUE")]
+    set: Vec<(String, String)>,
+    /// A key to delete. May be given more than once.
+    #[arg(long, value_name = "KEY")]
+    delete: Vec<String>,
+    /// What another system knows it by, such as sap=4711. May be given more than once.
+    #[arg(long, value_parser = pair, value_name = "SYSTEM=ID")]
+    reference: Vec<(String, String)>,
+    /// A system whose reference is to be deleted. May be given more than once.
+    #[arg(long, value_name = "SYSTEM")]
+    delete_reference: Vec<String>,
+}
+
+/// Up to the first `=`, and what is behind it.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("must be a name and a value with = between")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Puts the arguments into the call, which is one of two that take the same.
+macro_rules! with_changes {
+    ($call:expr, $set:expr) => {{
+        let mut call = $call;
+        for (key, value) in $set.set {
+            call = call.set(key, value);
+        }
+        for key in $set.delete {
+            call = call.delete(key);
+        }
+        for (system, id) in $set.reference {
+            call = call.set_external_reference(ExternalReference::new(system, id));
+        }
+        for system in $set.delete_reference {
+            call = call.delete_external_reference(system);
+        }
+        call
+    }};
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +191,23 @@ const PARTS: &[(&str, &[Column])] = &[
     ("cancellations", crate::lists::CANCELLATIONS),
     ("refunds", crate::lists::REFUNDS),
     ("incidents", crate::lists::INCIDENTS),
+    (
+        "external_references",
+        &[("SYSTEM", "system"), ("ID", "id"), ("URL", "url")],
+    ),
+    (
+        "notes",
+        &[
+            ("NOTE", "note_id"),
+            ("FOR", "visibility"),
+            ("BY", "author.role"),
+            ("", "author.id"),
+            ("AT", "create_time"),
+            ("CANCELLATION", "cancellation_id"),
+            ("SHIPMENT", "shipment_id"),
+            ("TEXT", "text"),
+        ],
+    ),
 ];
 
 pub(crate) fn order_state(name: &str) -> Result<OrderState, String> {
@@ -192,8 +278,58 @@ impl Orders {
                 }
                 Ok(())
             }
+            OrdersCommand::Note {
+                order,
+                text,
+                public,
+                cancellation,
+                shipment,
+            } => {
+                let visibility = if public {
+                    NoteVisibility::Public
+                } else {
+                    NoteVisibility::Private
+                };
+                let mut note = store.add_note(order, text, visibility);
+                if let Some(cancellation) = cancellation {
+                    note = note.cancellation_id(cancellation);
+                }
+                if let Some(shipment) = shipment {
+                    note = note.shipment_id(shipment);
+                }
+                output.one(&note.await?.note)
+            }
+            OrdersCommand::Set(set) => set.run(&store, output).await,
         }
     }
+}
+
+impl Set {
+    async fn run(self, store: &Store, output: Output) -> Result<(), Failure> {
+        let of = self.of.clone();
+        // An order's id has no colon.
+        if of.contains(':') {
+            let call = with_changes!(store.update_cancellation_metadata(of), self);
+            let cancellation = call.await?.cancellation;
+            output.one(&Kept {
+                metadata: &cancellation.metadata,
+                external_references: &cancellation.external_references,
+            })
+        } else {
+            let kept = with_changes!(store.update_order_metadata(of), self).await?;
+            output.one(&Kept {
+                metadata: &kept.metadata,
+                external_references: &kept.external_references,
+            })
+        }
+    }
+}
+
+/// What is kept after a change.
+#[derive(Debug, Serialize)]
+struct Kept<'a> {
+    metadata: &'a BTreeMap<String, String>,
+    external_references: &'a [ExternalReference],
 }
 
 /// An order for people: what it is, and a table for each of its parts.

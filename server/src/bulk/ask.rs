@@ -12,6 +12,7 @@ use belay_domain::error_reason::ErrorReason;
 use belay_domain::rejection::Rejection;
 use belay_wire::answers;
 use belay_wire::batch::Reply;
+use belay_wire::views::Viewer;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -114,8 +115,9 @@ impl<'a> Ask<'a> {
             Ok(answer) => {
                 let order = &decision.order;
                 let store = &self.store;
+                let (work, viewer) = (&self.work, Viewer::WHOLE);
                 Reply::Answer(answers::render(
-                    &self.work, &answer, order, store, now, request_id,
+                    work, &answer, order, store, now, request_id, &viewer,
                 ))
             }
             Err(rejection) => Reply::Rejected(rejection),

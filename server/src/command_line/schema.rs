@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 pub struct SchemaArguments {
     /// Migrations of a newer release that the database may have, by their names, with commas in between: such as
-    /// 0210_add_note_to_orders. Only those that add something: the notes of a release say which. So a server of
+    /// 0210_add_annotations_to_orders. Only those that add something: the notes of a release say which. So a server of
     /// this release goes on, and may start, while the newer one is rolled out.
     #[arg(
         long,
@@ -34,7 +34,7 @@ fn migration(name: &str) -> Result<String, String> {
     (is_version && !rest.is_empty())
         .then(|| version.to_owned())
         .ok_or_else(|| {
-            "must be the name of a migration, such as 0210_add_note_to_orders".to_owned()
+            "must be the name of a migration, such as 0210_add_annotations_to_orders".to_owned()
         })
 }
 

@@ -1,6 +1,7 @@
 //! Cancellations. Read with their order; written by `aggregate` alone. The list may run anywhere.
 
 use belay_domain::actor::{Actor, Role};
+use belay_domain::annotations::Annotations;
 use belay_domain::cancellation::{
     Cancellation, CancellationOutcome, CancellationState, GateState, Part,
 };
@@ -116,6 +117,8 @@ impl CancellationRow {
             parts,
             create_time: self.create_time.0,
             close_time: self.close_time.map(|time| time.0),
+            // They are in the order's own row.
+            annotations: Annotations::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The erasure of buyers, in the tables of their orders. What changes runs in one transaction for each order, which
 //! locks the order and the tail of its partition, so that no row of its events is moved meanwhile.
 
-use belay_domain::erasure::{ERASED, ERASED_TEXT};
+use belay_domain::erasure::{ERASED, ERASED_TEXT, blank_annotations};
 use belay_domain::ids::{BuyerId, OrderId, OrderKey, StoreId};
 use belay_domain::order::Order;
 use diesel::prelude::*;
@@ -11,9 +11,9 @@ use jiff::Timestamp;
 
 use super::Conn;
 use super::aggregate;
-use super::columns::{At, Bytes};
+use super::columns::{At, Bytes, Json};
 use super::error::DbError;
-use super::orders::{self, OnLocked};
+use super::orders::{self, OnLocked, StoredAnnotations};
 use super::schema::{
     erasures, events, held_events, order_history, orders as orders_table, partition_tails,
 };
@@ -93,7 +93,8 @@ pub async fn lock(conn: &mut Conn, key: OrderKey) -> Result<Option<(Order, Times
 }
 
 /// Blanks what the tables of the order hold, and forgets the answers to its commands.
-pub async fn blank(conn: &mut Conn, key: OrderKey) -> Result<(), DbError> {
+pub async fn blank(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
+    let key = order.key();
     for Blanked { table, set } in BLANKED {
         let set = set.replace('#', ERASED).replace("$$", ERASED_TEXT);
         let update = format!("UPDATE `{table}` SET {set} WHERE `order_key` = ?");
@@ -102,6 +103,12 @@ pub async fn blank(conn: &mut Conn, key: OrderKey) -> Result<(), DbError> {
             .execute(conn)
             .await?;
     }
+    let mut blanked = order.clone();
+    blank_annotations(&mut blanked);
+    diesel::update(orders_table::table.find(Bytes::from(key)))
+        .set(orders_table::annotations.eq(StoredAnnotations::of(&blanked).map(Json)))
+        .execute(conn)
+        .await?;
     diesel::sql_query("DELETE FROM `requests` WHERE `order_key` = ?")
         .bind::<Binary, _>(key.0.as_slice())
         .execute(conn)

@@ -3,6 +3,7 @@
 //! `lock` and `free_of` belong into the engine's writing transaction; the rest may run anywhere.
 //! Rows are written by `aggregate` alone.
 
+mod annotations;
 mod due;
 mod find;
 mod list;
@@ -22,6 +23,7 @@ use super::error::DbError;
 use super::schema::orders;
 use super::statement::{KEYS_MAX, one_of, rows_of_orders};
 
+pub(super) use self::annotations::StoredAnnotations;
 pub use self::due::{DueOrder, due};
 pub use self::find::has_more_ids;
 pub use self::list::{BulkQuery, ids};
@@ -43,8 +45,8 @@ pub async fn existing(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OrderKey
     Ok(found)
 }
 
-/// How many lines, payments, shipments, cancellations, refunds and incidents an order has.
-type Counts = (u32, u32, u32, u32, u32, u32);
+/// How many lines, payments, shipments, cancellations, refunds, incidents and notes an order has.
+type Counts = (u32, u32, u32, u32, u32, u32, u32);
 
 /// How many records each of these orders is made of, as [`Order::records`] says.
 ///
@@ -66,11 +68,12 @@ pub async fn records(
                     orders::cancellation_count,
                     orders::refund_count,
                     orders::incident_count,
+                    orders::note_count,
                 ),
             ));
         let rows: Vec<(Bytes<16>, Counts)> = query.load(conn).await?;
         found.extend(rows.into_iter().map(|(key, counts)| {
-            let (lines, payments, shipments, cancellations, refunds, incidents) = counts;
+            let (lines, payments, shipments, cancellations, refunds, incidents, notes) = counts;
             let counts = [
                 lines,
                 payments,
@@ -78,6 +81,7 @@ pub async fn records(
                 cancellations,
                 refunds,
                 incidents,
+                notes,
             ];
             let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
             (OrderKey::from(key), counts.into_iter().map(count).sum())

@@ -36,6 +36,8 @@ diesel::table! {
         verified_at -> Nullable<Datetime>,
         lapse_time -> Nullable<Datetime>,
         document -> Nullable<Binary>,
+        annotations -> Nullable<Text>,
+        note_count -> Unsigned<Integer>,
     }
 }
 

@@ -224,4 +224,13 @@ impl CancellationService for Cancellations {
         })
         .await
     }
+
+    async fn update_cancellation_metadata(
+        &self,
+        request: Request<pb::UpdateCancellationMetadataRequest>,
+    ) -> MethodResult<pb::UpdateCancellationMetadataResponse> {
+        self.app
+            .command(request, parse::update_cancellation_metadata)
+            .await
+    }
 }

@@ -226,4 +226,20 @@ impl OrderService for Orders {
         })
         .await
     }
+
+    async fn update_order_metadata(
+        &self,
+        request: Request<pb::UpdateOrderMetadataRequest>,
+    ) -> MethodResult<pb::UpdateOrderMetadataResponse> {
+        self.app
+            .command(request, parse::update_order_metadata)
+            .await
+    }
+
+    async fn add_note(
+        &self,
+        request: Request<pb::AddNoteRequest>,
+    ) -> MethodResult<pb::AddNoteResponse> {
+        self.app.command(request, parse::add_note).await
+    }
 }

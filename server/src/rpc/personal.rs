@@ -2,7 +2,7 @@
 //! they give out.
 
 use crate::telemetry::audit::Personal;
-use crate::telemetry::audit::Personal::{BuyerId, BuyerLookup, Evidence, Note};
+use crate::telemetry::audit::Personal::{BuyerId, BuyerLookup, Evidence, Metadata, Note};
 
 /// The personal data of a read, by the path of the call; none of what has no row. A test holds the rows against the
 /// protos.
@@ -14,11 +14,11 @@ pub fn personal(path: &str) -> &'static [Personal] {
 const PERSONAL: &[(&str, &[Personal])] = &[
     (
         "/belay.v1.OrderService/GetOrder",
-        &[BuyerId, Note, Evidence],
+        &[BuyerId, Note, Metadata, Evidence],
     ),
     (
         "/belay.v1.OrderService/ListOrders",
-        &[BuyerId, Note, Evidence, BuyerLookup],
+        &[BuyerId, Note, Metadata, Evidence, BuyerLookup],
     ),
     (
         "/belay.v1.OrderService/FindOrders",
@@ -33,11 +33,11 @@ const PERSONAL: &[(&str, &[Personal])] = &[
     ("/belay.v1.CancellationService/ListReasons", &[BuyerLookup]),
     (
         "/belay.v1.CancellationService/GetCancellation",
-        &[BuyerId, Note, Evidence],
+        &[BuyerId, Note, Metadata, Evidence],
     ),
     (
         "/belay.v1.CancellationService/ListCancellations",
-        &[BuyerId, Note, Evidence],
+        &[BuyerId, Note, Metadata, Evidence],
     ),
     ("/belay.v1.CancellationService/ListIncidents", &[Note]),
     ("/belay.v1.FulfillmentService/GetShipment", &[Note]),

@@ -81,8 +81,10 @@ pub(crate) struct AuditRecord<'a> {
 pub enum Personal {
     /// The id of a buyer, of an order or as the requester of something.
     BuyerId,
-    /// What somebody wrote about a cancellation or an incident.
+    /// What somebody wrote about an order, a cancellation or an incident.
     Note,
+    /// What integrators keep with an order or a cancellation.
+    Metadata,
     /// Where proof is to be found.
     Evidence,
     /// A buyer is looked for, by id, e-mail address or user name.

@@ -3,13 +3,15 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 use belay_domain::actor::{Actor, Role};
+use belay_domain::annotations::{Annotations, Note, NoteSubject, NoteVisibility, Reference};
 use belay_domain::cancellation::{
     Cancellation, Deductions, Gate, GateAnswer, GateState, LabelState, Part, PartState, Receipt,
 };
 use belay_domain::chain::ChainKey;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
-    BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId,
+    BuyerId, CarrierId, ExternalId, MetadataKey, OrderId, SellerId, Sku, StoreId, SystemId,
+    WarehouseId, WorkerId,
 };
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::{Amounts, Currency, Money};
@@ -243,6 +245,25 @@ pub(crate) fn order(id: &str, lines: u32) -> Order {
         cancellations: Vec::new(),
         refunds: Vec::new(),
         incidents: Vec::new(),
+        annotations: annotations("order"),
+        notes: vec![
+            Note {
+                number: 1,
+                visibility: NoteVisibility::Private,
+                text: "zwei Zeilen\n\"und\" 🥄".into(),
+                author: Actor::new(Role::Support, "sam"),
+                subject: None,
+                create_time,
+            },
+            Note {
+                number: 2,
+                visibility: NoteVisibility::Public,
+                text: "Sorry.".into(),
+                author: Actor::new(Role::Seller, "acme"),
+                subject: Some(NoteSubject::Shipment(1)),
+                create_time,
+            },
+        ],
     }
 }
 
@@ -468,6 +489,17 @@ pub(crate) fn gate(kind: GateKind) -> Gate {
     }
 }
 
+pub(crate) fn annotations(of: &str) -> Annotations {
+    let reference = Reference {
+        id: ExternalId::parse("4711").unwrap(),
+        url: Some("https://erp.example.org/4711?a=\"b\"".into()),
+    };
+    Annotations {
+        metadata: [(MetadataKey::parse("of").unwrap(), of.to_owned())].into(),
+        references: [(SystemId::parse("sap").unwrap(), reference)].into(),
+    }
+}
+
 /// With a part that is over, one that has come back and one that waits for its gates.
 pub(crate) fn cancellation(number: u32) -> Cancellation {
     let at = time("2026-03-02T10:00:00.000001Z");
@@ -596,5 +628,6 @@ pub(crate) fn cancellation(number: u32) -> Cancellation {
         parts: vec![over, waiting, returned],
         create_time: at,
         close_time: None,
+        annotations: annotations("cancellation"),
     }
 }

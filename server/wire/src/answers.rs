@@ -1,8 +1,10 @@
 //! The response of a command, as the bytes that the caller gets now and again whenever it repeats
 //! the request; and what is kept of them.
 
+use std::collections::BTreeMap;
+
 use belay_domain::bulk::OrderResult;
-use belay_domain::commands::{Answer, Command, Work};
+use belay_domain::commands::{Answer, Command, UpdateMetadata, Work};
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::ChildKind;
 use belay_domain::order::Order;
@@ -27,7 +29,7 @@ pub enum StoredAnswerError {
 }
 
 /// The encoded response message of the RPC that `work` came from; nothing for work that no RPC
-/// waits for.
+/// waits for. What is not the whole order is made for who sees everything, and cut when it is told.
 ///
 /// # Panics
 /// If the answer is not one that this command gives, or names something that the order does not
@@ -39,11 +41,12 @@ pub fn render(
     store: &StoreConfig,
     now: Timestamp,
     request_id: Uuid,
+    viewer: &Viewer<'_>,
 ) -> Vec<u8> {
     let request_id = request_id.to_string();
     let command = match work {
         Work::Create(_) => {
-            let order = Some(render::order(&Viewer::WHOLE, order, store, now));
+            let order = Some(render::order(viewer, order, store, now));
             return pb::CreateOrderResponse { order, request_id }.encode_to_vec();
         }
         Work::Decide(command) => command,
@@ -75,7 +78,7 @@ pub fn render(
     }
     match command {
         Command::RecordPayment(_) => {
-            let order = Some(render::order(&Viewer::WHOLE, order, store, now));
+            let order = Some(render::order(viewer, order, store, now));
             pb::RecordPaymentResponse { order, request_id }.encode_to_vec()
         }
         Command::RequestCancellation(_) => cancellation!(RequestCancellationResponse),
@@ -112,6 +115,15 @@ pub fn render(
                 order_etag
             })
         }
+        Command::UpdateMetadata(UpdateMetadata {
+            cancellation: None, ..
+        }) => encoded!(UpdateOrderMetadataResponse {
+            metadata,
+            external_references,
+            order_etag
+        }),
+        Command::UpdateMetadata(_) => cancellation!(UpdateCancellationMetadataResponse),
+        Command::AddNote(_) => encoded!(AddNoteResponse { note, order_etag }),
         Command::Settle => Vec::new(),
     }
 }
@@ -172,6 +184,8 @@ pub(crate) fn seen(
             | Command::LeaseRefunds(_)
             | Command::RecordRefundResult(_)
             | Command::ResolveIncident(_)
+            | Command::UpdateMetadata(_)
+            | Command::AddNote(_)
             | Command::Settle,
         ) => return Err(StoredAnswerError::NoView),
     };
@@ -246,6 +260,23 @@ impl ResponseContext<'_> {
         Some(render::incident(&Viewer::WHOLE, self.order, found))
     }
 
+    fn metadata(&self) -> BTreeMap<String, String> {
+        render::annotations::metadata(&self.order.annotations)
+    }
+
+    fn external_references(&self) -> Vec<pb::ExternalReference> {
+        render::annotations::external_references(&self.order.annotations)
+    }
+
+    fn note(&self) -> Option<pb::Note> {
+        let Answer::Note(number) = self.answer else {
+            self.lacks("note")
+        };
+        let found = self.order.note(*number);
+        let found = found.unwrap_or_else(|| self.lacks("note"));
+        Some(render::order::note(self.order, found))
+    }
+
     fn refunds(&self) -> Vec<pb::Refund> {
         let numbers = match self.answer {
             Answer::Refund(number) => std::slice::from_ref(number),
@@ -254,6 +285,7 @@ impl ResponseContext<'_> {
             | Answer::Cancellation(_)
             | Answer::Shipment(_)
             | Answer::Incident(_)
+            | Answer::Note(_)
             | Answer::Nothing => self.lacks("refund"),
         };
         let refunds = numbers

@@ -59,7 +59,10 @@ impl Submitted<'_> {
 
     fn answer(&self, answer: &Answer, order: &Order, now: Timestamp) -> Reply {
         let (work, store, id) = (self.work, self.store, self.request_id);
-        Reply::Answer(answers::render(work, answer, order, store, now, id))
+        let viewer = Viewer::of_whole(self.caller.actor.role);
+        Reply::Answer(answers::render(
+            work, answer, order, store, now, id, &viewer,
+        ))
     }
 }
 

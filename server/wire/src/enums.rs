@@ -3,6 +3,7 @@
 //! is of the wire alone.
 
 use belay_domain::actor::Role;
+use belay_domain::annotations::NoteVisibility;
 use belay_domain::bulk::{JobState, Outcome};
 use belay_domain::calendar::Weekday;
 use belay_domain::cancellation::{
@@ -101,8 +102,9 @@ wire! {
         CancellationRequested, CancellationCompleted, CancellationRejected, CancellationWithdrawn, GateOpened,
         GateClosed, GateReminder, PartEnded, RefundCreated, RefundStateChanged, RefundOverdue, IncidentOpened,
         IncidentResolved, ShipmentHeld, HoldEnded, ShipmentSplit, InterceptChanged, ParcelReceived, PreparationOverdue,
-        PaymentVerified, PaymentLapsed,
+        PaymentVerified, PaymentLapsed, MetadataChanged, NoteAdded,
     } [RequestRejected]
+    NoteVisibility = NoteVisibility { Private, Public }
     EntryKind = StockEntryKind { Reserved, Released, Shipped, PutBack, SetAside, Zeroed, Counted, Archived }
     ErrorReason = ErrorReason {
         MetadataTooLarge, MethodUnknown, EncodingUnsupported, NameUnknown, InvalidField, PageTokenInvalid,
@@ -220,6 +222,7 @@ mod tests {
             EventType = "EventType",
             ErrorReason = "ErrorReason",
             Weekday = "Weekday",
+            NoteVisibility = "NoteVisibility",
             EntryKind = "StockEntryKind",
             JobState = "BulkState",
             Outcome = "BulkOutcome",

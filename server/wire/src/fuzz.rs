@@ -66,6 +66,7 @@ parsers! {
         RequestCancellationRequest: cancellations::request_cancellation,
         ResolveIncidentRequest: cancellations::resolve_incident,
         SummarizeActionsRequest: cancellations::summarize_actions,
+        UpdateCancellationMetadataRequest: cancellations::update_cancellation_metadata,
         WithdrawCancellationRequest: cancellations::withdraw_cancellation,
         CommitPositionRequest: |request, reader| events::commit_position(request, reader, PARTITIONS),
         DeleteConsumerRequest: events::delete_consumer,
@@ -94,12 +95,14 @@ parsers! {
             let missing = CallError::Internal("there is no store".to_owned());
             orders::create_order(request, Err(missing), reader)
         },
+        AddNoteRequest: orders::add_note,
         GetOrderRequest: orders::get_order,
         ListOrderHistoryRequest: orders::list_order_history,
         FindOrdersRequest: orders::find_orders,
         ListOrdersRequest: orders::list_orders,
         RecordPaymentRequest: orders::record_payment,
         SummarizeOrdersRequest: orders::summarize_orders,
+        UpdateOrderMetadataRequest: orders::update_order_metadata,
         ClaimRefundsRequest: refunds::claim_refunds,
         GetRefundRequest: refunds::get_refund,
         ListRefundsRequest: refunds::list_refunds,

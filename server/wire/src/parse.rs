@@ -5,6 +5,7 @@
 //! made of return `None` only after they have said why. What needs the order to be checked is the
 //! domain's business, not ours.
 
+mod annotations;
 pub mod bounds;
 pub mod bulk;
 pub mod cancellations;

@@ -53,7 +53,7 @@ impl From<ProtoRejection> for pb::Rejection {
             reason: rejection.reason.name().to_owned(),
             subject: rejection.subject,
             message: rejection.message,
-            metadata: rejection.metadata,
+            metadata: rejection.metadata.into_iter().collect(),
         }
     }
 }
@@ -326,6 +326,7 @@ fn id_key(kind: ChildKind) -> &'static str {
         ChildKind::Cancellation => "cancellation_id",
         ChildKind::Refund => "refund_id",
         ChildKind::Incident => "incident_id",
+        ChildKind::Note => "note_id",
     }
 }
 

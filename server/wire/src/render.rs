@@ -1,6 +1,7 @@
 //! Orders and what belongs to them, as messages.
 
 pub mod administration;
+pub(crate) mod annotations;
 mod bulk;
 pub(crate) mod cancellation;
 mod consumer;

@@ -12,6 +12,7 @@ mod others;
 use std::collections::BTreeSet;
 
 use belay_domain::actor::{Actor, Role};
+use belay_domain::annotations::NoteVisibility;
 use belay_domain::ids::ChildKind;
 use belay_domain::order::Order;
 use belay_domain::scope::{Caller, View};
@@ -32,7 +33,8 @@ pub enum Group {
     Money,
     /// Who bought.
     Buyer,
-    /// The sale as a whole: what its buyer may do, what the seller is rated by, units wherever they are.
+    /// The sale as a whole: what its buyer may do, what the seller is rated by, units wherever they are,
+    /// what is kept with it and written about it.
     Sale,
 }
 
@@ -86,7 +88,11 @@ pub fn table() -> impl Iterator<Item = &'static Row> {
 
 /// The caller for whom messages of an order are made.
 #[derive(Debug)]
-pub struct Viewer<'a>(Option<Eyes<'a>>);
+pub struct Viewer<'a> {
+    /// None for one who sees orders whole.
+    eyes: Option<Eyes<'a>>,
+    reads_private_notes: bool,
+}
 
 /// Those of a caller who sees parcels.
 #[derive(Debug)]
@@ -99,12 +105,23 @@ pub(crate) struct Eyes<'a> {
 
 impl<'a> Viewer<'a> {
     /// One who sees everything: for what is kept, and not yet shown.
-    pub const WHOLE: Viewer<'static> = Viewer(None);
+    pub const WHOLE: Viewer<'static> = Viewer {
+        eyes: None,
+        reads_private_notes: true,
+    };
+
+    /// One who sees orders whole, but for notes that this role does not read.
+    pub fn of_whole(role: Role) -> Self {
+        Self {
+            eyes: None,
+            reads_private_notes: NoteVisibility::Private.is_read_by(role),
+        }
+    }
 
     /// The caller, before this order.
     pub fn of(caller: &'a Caller, order: &Order) -> Self {
         let mut viewer = Self::of_no_order(&caller.actor);
-        if let Some(eyes) = &mut viewer.0 {
+        if let Some(eyes) = &mut viewer.eyes {
             let own = order.shipments.iter();
             for shipment in own.filter(|shipment| caller.scope.sees_shipment(shipment)) {
                 let shipment_id = ChildKind::Shipment.id(&order.id, shipment.number);
@@ -119,23 +136,31 @@ impl<'a> Viewer<'a> {
 
     /// The caller, before what was selected for it already: events, and what is of no order.
     pub fn of_no_order(actor: &'a Actor) -> Self {
-        Self(match View::of(actor.role) {
+        let eyes = match View::of(actor.role) {
             View::Whole => None,
             View::Parcels => Some(Eyes {
                 actor,
                 shipments: BTreeSet::new(),
                 lines: BTreeSet::new(),
             }),
-        })
+        };
+        Self {
+            eyes,
+            ..Self::of_whole(actor.role)
+        }
     }
 
     pub(crate) fn sees_whole(&self) -> bool {
-        self.0.is_none()
+        self.eyes.is_none()
+    }
+
+    pub(crate) fn reads(&self, visibility: NoteVisibility) -> bool {
+        self.reads_private_notes || visibility == NoteVisibility::Public
     }
 
     /// The message as this caller sees it.
     pub(crate) fn shown<M: Viewed>(&self, mut message: M) -> M {
-        if let Some(eyes) = &self.0 {
+        if let Some(eyes) = &self.eyes {
             message.cut(eyes);
         }
         message

@@ -176,7 +176,7 @@ fn manual() -> String {
         "\n## Groups of fields\n\n\
          `own`: what the role's own party wrote, or who in it did. Who sees no Money sees no currency either: a carrier that collects on\n\
          delivery, or declares goods at customs, has amount and value from the consignment itself; Belay tells it destination, contents and\n\
-         the customs flag.\n\n",
+         the customs flag. Of the notes of an order STOREFRONT and PAYMENTS see the public ones.\n\n",
     );
     of_groups(&mut out);
     out.push_str(

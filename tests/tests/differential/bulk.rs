@@ -90,6 +90,8 @@ impl Run<'_> {
             evidence: self.random.pick(&[vec![], vec!["CHAT:1".to_owned()]]),
             paths: vec![],
             on_ineligible_units: i32::try_from(self.random.number(0, 2)).expect("a small number"),
+            metadata: self.metadata(),
+            external_references: self.external_references(),
         };
         let Ok(_) = self.pair.ask(&caller, request.clone()).await else {
             return;

@@ -42,7 +42,8 @@ impl Run<'_> {
             8..38 => self.fulfil(&order).await,
             38..46 => self.preview(&order).await,
             46..64 => self.request(&order).await,
-            64..84 => self.fulfil(&order).await,
+            64..80 => self.fulfil(&order).await,
+            80..84 => self.annotate(&order).await,
             84..88 => self.claim(&order.store_id).await,
             88..94 => self.refund_result(&order).await,
             94..97 => self.resolve(&order).await,
@@ -145,6 +146,8 @@ impl Run<'_> {
             lines,
             shipping,
             shipments: planned,
+            metadata: self.metadata(),
+            external_references: self.external_references(),
             ..Default::default()
         };
         let created = self.command((store, order_id), caller, request).await;
@@ -377,6 +380,8 @@ impl Run<'_> {
                 .maybe(50, |random| i32::try_from(random.number(1, 3)).unwrap_or(0))
                 .unwrap_or_default(),
             on_behalf_of: behalf,
+            metadata: self.metadata(),
+            external_references: self.external_references(),
             ..Default::default()
         };
         (self.perhaps(caller), request)

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::annotations::Annotations;
 use crate::context::{Context, StoreConfig};
 use crate::decision::{Answer, Decision};
 use crate::event::EventDetail;
@@ -29,6 +30,9 @@ pub struct CreateOrder {
     pub shipping_tax: i64,
     /// Empty: one shipment with every unit, by the store's default route.
     pub shipments: Vec<NewShipment>,
+    /// Not named where it is empty: orders from before it keep their fingerprints.
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
 }
 
 /// Amounts are for the whole line; the discount is at most the goods.
@@ -99,6 +103,8 @@ pub(super) fn decide(
         cancellations: Vec::new(),
         refunds: Vec::new(),
         incidents: Vec::new(),
+        annotations: command.annotations.clone(),
+        notes: Vec::new(),
     };
     order.shipments = shipments(&order, routes.into_owned(), units);
 

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Actor, Role};
+use crate::annotations::Annotations;
 use crate::cancellation::Cancellation;
 use crate::decision::{Answer, LoggedEvaluation, Occasion, Proof, RequestTerms};
 use crate::error_reason::ErrorReason;
@@ -54,7 +55,11 @@ pub struct RequestCancellation {
     pub formerly_on_behalf_of: Box<[Identity]>,
     /// What a preview promised: this or nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quote: Option<BoundQuote>,
+    pub quote: Option<Box<BoundQuote>>,
+    /// Of the cancellation. Not named where it is empty: requests from before it keep their
+    /// fingerprints.
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Box<Annotations>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,6 +216,7 @@ fn requested(
     Cancellation {
         note: command.note.clone(),
         evidence: command.evidence.clone(),
+        annotations: (*command.annotations).clone(),
         parts: parts.chain(claimed).collect(),
         ..blank
     }

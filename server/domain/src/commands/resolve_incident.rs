@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Actor, Role};
+use crate::annotations::Annotations;
 use crate::cancellation::{Cancellation, Part, PartState};
 use crate::decision::Answer;
 use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
@@ -199,6 +200,8 @@ fn pay_for_late_parcel(draft: &mut Draft<'_>, cancellation: Option<u32>, late: V
             requester: support,
             submitted_by,
             parts,
+            // What others know the first one by is not this one.
+            annotations: Annotations::default(),
             ..of
         },
     );

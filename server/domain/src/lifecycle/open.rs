@@ -1,6 +1,7 @@
 //! Opens cancellations, whoever requests them.
 
 use crate::actor::Actor;
+use crate::annotations::Annotations;
 use crate::cancellation::{Cancellation, PartState};
 use crate::event::EventDetail;
 use crate::lifecycle::draft::{Draft, next_number};
@@ -34,6 +35,7 @@ pub(crate) fn blank(
         parts: Vec::new(),
         create_time: draft.now,
         close_time: None,
+        annotations: Annotations::default(),
     }
 }
 

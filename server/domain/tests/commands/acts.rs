@@ -1,9 +1,10 @@
 //! What sellers, support, warehouses and carriers do to a [`Case`], each in a line.
 
 use belay_domain::actor::Role;
+use belay_domain::annotations::{NoteSubject, NoteVisibility};
 use belay_domain::cancellation::GateState;
 use belay_domain::commands::{
-    Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, HoldShipment,
+    AddNote, Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, HoldShipment,
     InterceptAnswer, ReceiveParcel, RejectCancellation, ReleaseHold, ResolveIncident,
     SplitShipment, StopAnswer, WithdrawCancellation,
 };
@@ -188,6 +189,22 @@ impl Case {
                 parcels,
             }),
         )
+    }
+
+    pub(crate) fn note(
+        &mut self,
+        visibility: NoteVisibility,
+        text: &str,
+        subject: Option<NoteSubject>,
+    ) -> Result<(), Rejection> {
+        let text = text.to_owned();
+        let command = AddNote {
+            text,
+            visibility,
+            subject,
+        };
+        let done = self.run(Role::Support, None, Command::AddNote(command));
+        done.map(|_| ())
     }
 
     pub(crate) fn resolve(&mut self, incident: u32, resolution: Resolution) -> Done {

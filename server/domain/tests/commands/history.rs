@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use belay_domain::cancellation::{CancellationState, GateState, PartState};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::{Event, EventDetail};
+use belay_domain::ids::MetadataKey;
 use belay_domain::incident::{IncidentState, Resolution};
 use belay_domain::order::Order;
 use belay_domain::refund::RefundState;
@@ -33,6 +34,9 @@ struct Told {
     /// `None` until it first moves: a refund begins as due, or is held back from the start.
     refunds: BTreeMap<u32, Option<RefundState>>,
     incidents: BTreeMap<u32, (IncidentState, Option<Resolution>)>,
+    notes: Vec<u32>,
+    /// Of the order, and by cancellation.
+    keys: BTreeMap<Option<u32>, BTreeSet<MetadataKey>>,
 }
 
 /// Holds an order against everything that was ever told of it.
@@ -64,6 +68,18 @@ pub(crate) fn check(events: &[Event], order: &Order) {
         .iter()
         .map(|incident| (incident.number, (incident.state, incident.resolution)));
     assert_eq!(told.incidents, incidents.collect());
+    assert!(
+        told.notes
+            .iter()
+            .copied()
+            .eq(order.notes.iter().map(|note| note.number))
+    );
+    let of_cancellations = order.cancellations.iter();
+    let of_cancellations = of_cancellations.map(|of| (Some(of.number), &of.annotations));
+    for (of, kept) in of_cancellations.chain([(None, &order.annotations)]) {
+        let told = told.keys.remove(&of).unwrap_or_default();
+        assert!(told.iter().eq(kept.metadata.keys()), "{of:?}: {told:?}");
+    }
 }
 
 impl Told {
@@ -169,6 +185,19 @@ impl Told {
             } => {
                 self.incidents
                     .insert(*incident, (IncidentState::Resolved, *resolution));
+            }
+            EventDetail::NoteAdded { note, .. } => {
+                self.notes.push(*note);
+            }
+            EventDetail::MetadataChanged {
+                cancellation,
+                changed,
+            } => {
+                let keys = self.keys.entry(*cancellation).or_default();
+                keys.extend(changed.set_keys.iter().cloned());
+                for key in &changed.deleted_keys {
+                    assert!(keys.remove(key), "{key} is deleted and was never set");
+                }
             }
             EventDetail::OrderCreated { .. }
             | EventDetail::PaymentRecorded { .. }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use belay_domain::actor::{Actor, Role};
+use belay_domain::annotations::Annotations;
 use belay_domain::calendar::Calendar;
 use belay_domain::cancellation::{Cancellation, Part, PartState};
 use belay_domain::commands::{
@@ -133,6 +134,7 @@ impl Cart {
             shipping: 0,
             shipping_tax: 0,
             shipments: Vec::new(),
+            annotations: Annotations::default(),
         })
     }
 
@@ -262,6 +264,7 @@ impl CancellationRequest {
             on_behalf_of: None,
             formerly_on_behalf_of: Box::default(),
             quote: None,
+            annotations: Box::default(),
         };
         Self {
             by: Role::Storefront,
@@ -455,6 +458,7 @@ impl Case {
             | Answer::Refund(_)
             | Answer::Refunds(_)
             | Answer::Incident(_)
+            | Answer::Note(_)
             | Answer::Nothing) => {
                 panic!("a cancellation is answered by its number, not by {other:?}")
             }

@@ -5,6 +5,7 @@
 //! invariants against them.
 
 mod acts;
+mod annotations;
 mod cancellations;
 mod consents;
 mod deadlines;
@@ -16,6 +17,7 @@ mod home;
 mod incidents;
 mod invariants;
 mod kit;
+mod ladder_add_note;
 mod ladder_answer_intercept;
 mod ladder_answer_stop;
 mod ladder_approve_cancellation;
@@ -32,6 +34,7 @@ mod ladder_request_cancellation;
 mod ladder_resolve_incident;
 mod ladder_split_shipment;
 mod ladder_start_preparation;
+mod ladder_update_metadata;
 mod ladder_withdraw_cancellation;
 mod money;
 mod order_state;

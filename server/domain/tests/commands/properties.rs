@@ -246,7 +246,7 @@ fn cancel(
     if let Ok(previewed) = &previewed
         && random.chance(50)
     {
-        request.quote = previewed.quote.clone();
+        request.quote = previewed.quote.clone().map(Box::new);
     }
     let was_open = !case.order.is_wholly_cancelled();
     let known_before = case.order.cancellations.len();
@@ -532,6 +532,8 @@ const ANSWERS: &[(&str, &[&str])] = &[
         "ResolveIncident",
         &["OK", "INCIDENT_RESOLVED", "RESOLUTION_NOT_ALLOWED"],
     ),
+    ("UpdateMetadata", &["OK", "CANCELLATION_NOT_FOUND"]),
+    ("AddNote", &["OK", "CANCELLATION_NOT_FOUND"]),
 ];
 
 #[test]

@@ -29,7 +29,7 @@ fn previewed(case: &Case, cancel_request: &CancellationRequest) -> Preview {
 
 /// The request, with what it was quoted.
 pub(crate) fn quoted(case: &Case, mut cancel_request: CancellationRequest) -> CancellationRequest {
-    cancel_request.request.quote = previewed(case, &cancel_request).quote;
+    cancel_request.request.quote = previewed(case, &cancel_request).quote.map(Box::new);
     assert!(cancel_request.request.quote.is_some());
     cancel_request
 }

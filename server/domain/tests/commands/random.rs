@@ -14,18 +14,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use belay_domain::actor::Role;
+use belay_domain::annotations::{Annotations, AnnotationsChange, NoteSubject, NoteVisibility};
 use belay_domain::calendar::Calendar;
 use belay_domain::cancellation::{PARCEL_RETURNED, PAYMENT_EXPIRED, Part, PartState};
 use belay_domain::commands::{
-    AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder, DispatchShipment,
-    HoldShipment, IneligibleUnits, InterceptAnswer, LeaseRefunds, MarkReady, Matching, NewLine,
-    NewShipment, ReceiveParcel, RecordPayment, RecordRefundResult, RecordTracking, RefundResult,
-    RejectCancellation, ReleaseHold, RequestCancellation, ResolveIncident, Selection,
-    SplitShipment, StartPreparation, StopAnswer, WithdrawCancellation,
+    AddNote, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder,
+    DispatchShipment, HoldShipment, IneligibleUnits, InterceptAnswer, LeaseRefunds, MarkReady,
+    Matching, NewLine, NewShipment, ReceiveParcel, RecordPayment, RecordRefundResult,
+    RecordTracking, RefundResult, RejectCancellation, ReleaseHold, RequestCancellation,
+    ResolveIncident, Selection, SplitShipment, StartPreparation, StopAnswer, UpdateMetadata,
+    WithdrawCancellation,
 };
 use belay_domain::context::{Carrier, ReturnLabel, StoreConfig, Warehouse};
 use belay_domain::ids::{
-    BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId,
+    BuyerId, CarrierId, ExternalId, MetadataKey, OrderId, SellerId, Sku, StoreId, WarehouseId,
+    WorkerId,
 };
 use belay_domain::incident::{Incident, IncidentState, Resolution};
 use belay_domain::language::Labels;
@@ -449,6 +452,7 @@ pub(crate) fn create_order(random: &mut Random) -> CreateOrder {
         shipping: random.amount(60),
         shipping_tax: random.amount(20),
         shipments,
+        annotations: Annotations::default(),
     }
 }
 
@@ -491,7 +495,8 @@ pub(crate) fn step(random: &mut Random, order: &Order, now: Timestamp) -> Step {
             random.pick(&[Role::Storefront, Role::Seller]),
             request(random, order),
         ),
-        62..80 => fulfil(random, order, now),
+        62..78 => fulfil(random, order, now),
+        78..80 => (Role::Support, annotate(random, order)),
         80..90 => (Role::Payments, refund(random, order)),
         90..98 if !order.incidents.is_empty() => (Role::Support, resolve(random, order)),
         _ => {
@@ -636,6 +641,7 @@ fn request(random: &mut Random, order: &Order) -> Command {
         on_behalf_of: None,
         formerly_on_behalf_of: Box::default(),
         quote: None,
+        annotations: Box::default(),
     })
 }
 
@@ -1012,6 +1018,33 @@ fn resolve(random: &mut Random, order: &Order) -> Command {
         incident: incident.number,
         resolution,
         note: None,
+    })
+}
+
+/// A note, or an entry of metadata that is set or deleted.
+fn annotate(random: &mut Random, order: &Order) -> Command {
+    let cancellation = random.maybe(50, |random| random.number(1, 4));
+    if random.chance(50) {
+        let in_shipment = || shipment(random, order).map(|of| NoteSubject::Shipment(of.number));
+        return Command::AddNote(AddNote {
+            text: "Called back.".to_owned(),
+            visibility: NoteVisibility::Private,
+            subject: cancellation
+                .map(NoteSubject::Cancellation)
+                .or_else(in_shipment),
+        });
+    }
+    let key = MetadataKey::parse(random.pick(&["a", "b"])).unwrap();
+    let mut change = AnnotationsChange::default();
+    if random.chance(60) {
+        let value = random.pick(&["1", "2"]).to_owned();
+        change.set.metadata = [(key, value)].into();
+    } else {
+        change.delete_metadata = [key].into();
+    }
+    Command::UpdateMetadata(UpdateMetadata {
+        cancellation,
+        change,
     })
 }
 

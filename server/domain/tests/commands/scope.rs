@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use belay_domain::actor::{Actor, Role};
+use belay_domain::annotations::{AnnotationsChange, NoteSubject, NoteVisibility};
 use belay_domain::calendar::Calendar;
 use belay_domain::commands::{
-    Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder,
+    AddNote, Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder,
     DispatchShipment, HOLD_MAX, HoldShipment, InterceptAnswer, LeaseRefunds, MarkReady,
     ReceiveParcel, RecordPayment, RecordRefundResult, RecordTracking, RefundResult,
     RejectCancellation, ReleaseHold, ResolveIncident, SplitShipment, StartPreparation, StopAnswer,
-    WithdrawCancellation, create, create_again, decide, preview,
+    UpdateMetadata, WithdrawCancellation, create, create_again, decide, preview,
 };
 use belay_domain::context::{Context, Warehouse};
 use belay_domain::ids::{CarrierId, ExternalId, SellerId, StoreId, WarehouseId, WorkerId};
@@ -169,8 +170,27 @@ fn commands(shipment: u32) -> Vec<Command> {
             resolution: Resolution::Accept,
             note: None,
         }),
+        Command::UpdateMetadata(UpdateMetadata {
+            cancellation: None,
+            change: AnnotationsChange::default(),
+        }),
+        Command::UpdateMetadata(UpdateMetadata {
+            cancellation: Some(1),
+            change: AnnotationsChange::default(),
+        }),
+        note(None),
+        note(Some(NoteSubject::Cancellation(1))),
+        note(Some(NoteSubject::Shipment(shipment))),
         Command::Settle,
     ]
+}
+
+fn note(subject: Option<NoteSubject>) -> Command {
+    Command::AddNote(AddNote {
+        text: "Called back.".to_owned(),
+        visibility: NoteVisibility::Private,
+        subject,
+    })
 }
 
 /// What a decision comes to for a caller of this scope: the rejection's name, or OK.
@@ -260,7 +280,11 @@ fn another_warehouses_shipment_is_not_there() {
                 | Command::ReceiveParcel(_)
                 | Command::HoldShipment(_)
                 | Command::ReleaseHold(_)
-                | Command::SplitShipment(_) => "SHIPMENT_NOT_FOUND",
+                | Command::SplitShipment(_)
+                | Command::AddNote(AddNote {
+                    subject: Some(NoteSubject::Shipment(_)),
+                    ..
+                }) => "SHIPMENT_NOT_FOUND",
                 // There is no cancellation yet.
                 Command::ApproveCancellation(_)
                 | Command::RejectCancellation(_)
@@ -269,6 +293,8 @@ fn another_warehouses_shipment_is_not_there() {
                 | Command::RecordPayment(_)
                 | Command::LeaseRefunds(_)
                 | Command::RecordRefundResult(_)
+                | Command::UpdateMetadata(_)
+                | Command::AddNote(_)
                 | Command::Settle => decided(&case, &command, &Scope::EVERYTHING).0,
             };
             assert_eq!(decided(&case, &command, &scope).0, expected, "{command:?}");

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use belay_domain::actor::{Actor, Role};
+use belay_domain::annotations::Annotations;
 use belay_domain::calendar::{Calendar, Weekday};
 use belay_domain::cancellation::Part;
 use belay_domain::commands::{
@@ -130,6 +131,7 @@ impl Journey {
             shipping: 500,
             shipping_tax: 0,
             shipments: Vec::new(),
+            annotations: Annotations::default(),
         };
         let caller = Actor::new(Role::Storefront, "shop");
         let context = Context {
@@ -299,6 +301,7 @@ impl Journey {
             on_behalf_of: None,
             formerly_on_behalf_of: Box::default(),
             quote: None,
+            annotations: Box::default(),
         };
         self.run(by, Command::RequestCancellation(command))
     }

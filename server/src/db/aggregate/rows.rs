@@ -15,7 +15,7 @@ use crate::db::Conn;
 use crate::db::cancellation_parts::{self, PartRow};
 use crate::db::cancellation_units::{self, CancellationUnitsRow};
 use crate::db::cancellations::{self, CancellationRow};
-use crate::db::columns::Bytes;
+use crate::db::columns::{Bytes, Json};
 use crate::db::error::DbError;
 use crate::db::gates::{self, GateRow};
 use crate::db::incidents::{self, IncidentRow};
@@ -97,7 +97,8 @@ impl Rows {
     }
 
     /// These are all rows of the order of this one.
-    pub(super) fn into_order(self, row: OrderRow) -> Result<Order, DbError> {
+    pub(super) fn into_order(self, mut row: OrderRow) -> Result<Order, DbError> {
+        let annotations = row.annotations.take();
         let counts = [
             row.line_count,
             row.payment_count,
@@ -105,6 +106,7 @@ impl Rows {
             row.cancellation_count,
             row.refund_count,
             row.incident_count,
+            row.note_count,
         ];
         let shipments = shipments(self.shipments, self.shipment_units);
         let cancellations = cancellations(
@@ -132,6 +134,9 @@ impl Rows {
             ..row.into_order()?
         };
         order.presume_whereabouts();
+        if let Some(Json(annotations)) = annotations {
+            annotations.give(&mut order)?;
+        }
         let found = [
             order.lines.len(),
             order.payments.len(),
@@ -139,6 +144,7 @@ impl Rows {
             order.cancellations.len(),
             order.refunds.len(),
             order.incidents.len(),
+            order.notes.len(),
         ];
         if counts.map(|count| usize::try_from(count).ok()) == found.map(Some) {
             Ok(order)

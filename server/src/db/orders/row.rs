@@ -1,12 +1,14 @@
 //! An order as a row of its table, without its children.
 
+use belay_domain::annotations::Annotations;
 use belay_domain::ids::{BuyerId, OrderId, OrderKey, SellerId, StoreId};
 use belay_domain::money::Currency;
 use belay_domain::order::{Buyer, Destination, Order, OrderState};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 
-use crate::db::columns::{At, Bytes, Name};
+use super::annotations::StoredAnnotations;
+use crate::db::columns::{At, Bytes, Json, Name};
 use crate::db::error::DbError;
 use crate::db::schema::orders;
 use crate::db::statement;
@@ -48,12 +50,16 @@ pub(crate) struct OrderRow {
     pub(crate) lapse_time: Option<At>,
     /// The children, where it is up to date: `aggregate` says how.
     pub(crate) document: Option<Vec<u8>>,
+    pub(crate) annotations: Option<Json<StoredAnnotations>>,
+    pub(crate) note_count: u32,
 }
 
 impl statement::Row for OrderRow {
     fn bytes(&self) -> usize {
         let document = self.document.as_ref().map_or(0, Vec::len);
-        512 + self.region.len() + self.city.len() + document
+        let annotations = self.annotations.as_ref();
+        let annotations = annotations.map_or(0, |annotations| annotations.0.bytes());
+        512 + self.region.len() + self.city.len() + document + annotations
     }
 }
 
@@ -98,6 +104,8 @@ impl OrderRow {
             verified_at: order.verified_at.map(At),
             lapse_time: order.lapse_time.map(At),
             document: None,
+            annotations: StoredAnnotations::of(order).map(Json),
+            note_count: count(order.notes.len())?,
         })
     }
 
@@ -105,7 +113,7 @@ impl OrderRow {
         self.order_key.into()
     }
 
-    /// The order without what its child tables hold.
+    /// The order without what its child tables hold, and without annotations, some of which are of those.
     pub(crate) fn into_order(self) -> Result<Order, DbError> {
         let order = Order {
             store: self.store_id.0,
@@ -141,6 +149,8 @@ impl OrderRow {
             cancellations: Vec::new(),
             refunds: Vec::new(),
             incidents: Vec::new(),
+            annotations: Annotations::default(),
+            notes: Vec::new(),
         };
         // Two orders whose ids hash alike would share one row; none have ever been met.
         if OrderKey::from(self.order_key) == order.key() {

@@ -47,4 +47,6 @@ changing! {
     verified_at,
     lapse_time,
     document,
+    annotations,
+    note_count,
 }

@@ -68,6 +68,9 @@ const CONSUMERS: &[Role] = &[
 /// The roles whose requests a policy can be about.
 const REQUESTERS: &[Role] = &[Storefront, Seller, Warehouse, Carrier, Support, Operator];
 
+/// Everyone who keeps something with an order, or writes a note about it.
+const WRITERS: &[Role] = &[Storefront, Seller, Support, Operator];
+
 /// Everyone who cancels many orders at once.
 const BULK: &[Role] = &[Seller, Support, Operator];
 /// Everyone who sees what came of it.
@@ -97,6 +100,8 @@ const ROLES: &[(&str, &[Role])] = &[
         &[Storefront, Payments, Operator],
     ),
     ("/belay.v1.OrderService/ListOrderHistory", READERS),
+    ("/belay.v1.OrderService/UpdateOrderMetadata", WRITERS),
+    ("/belay.v1.OrderService/AddNote", WRITERS),
     (
         "/belay.v1.CancellationService/PreviewCancellation",
         REQUESTERS,
@@ -129,6 +134,10 @@ const ROLES: &[(&str, &[Role])] = &[
         &[Support, Operator],
     ),
     ("/belay.v1.CancellationService/SummarizeActions", READERS),
+    (
+        "/belay.v1.CancellationService/UpdateCancellationMetadata",
+        WRITERS,
+    ),
     ("/belay.v1.FulfillmentService/GetShipment", READERS),
     ("/belay.v1.FulfillmentService/ListShipments", READERS),
     (

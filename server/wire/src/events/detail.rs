@@ -1,5 +1,6 @@
 //! What there is to tell of an event beyond its type.
 
+use belay_domain::annotations::{ChangedAnnotations, NoteSubject, NoteVisibility};
 use belay_domain::cancellation::{GateState, PartState};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventDetail;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 
 use crate::Wire;
 use crate::enums::numbers;
+use crate::render::annotations::subject;
 use crate::render::cancellation::{close_reason, fault, party, reason_name};
 use crate::render::order::subject_id;
 use crate::values::{count, money, refund_amount, time};
@@ -163,6 +165,15 @@ pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
             shipment,
             prepare_by,
         } => preparation_overdue(order, *shipment, *prepare_by),
+        EventDetail::MetadataChanged {
+            cancellation,
+            changed,
+        } => metadata_changed(order, *cancellation, changed),
+        EventDetail::NoteAdded {
+            note,
+            visibility,
+            subject,
+        } => note_added(order, *note, *visibility, *subject),
     })
 }
 
@@ -391,5 +402,38 @@ fn preparation_overdue(order: &Order, shipment: u32, prepare_by: Timestamp) -> D
     Detail::PreparationOverdue(pb::PreparationOverdue {
         shipment_id: shipment_id(order, shipment),
         prepare_by: Some(time(prepare_by)),
+    })
+}
+
+fn metadata_changed(
+    order: &Order,
+    cancellation: Option<u32>,
+    changed: &ChangedAnnotations,
+) -> Detail {
+    fn texts<T: ToString>(names: &[T]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+    Detail::MetadataChanged(pb::MetadataChanged {
+        cancellation_id: text(cancellation.map(|number| cancellation_id(order, number))),
+        set_keys: texts(&changed.set_keys),
+        deleted_keys: texts(&changed.deleted_keys),
+        set_systems: texts(&changed.set_systems),
+        deleted_systems: texts(&changed.deleted_systems),
+    })
+}
+
+/// Without its text, which not everybody may read who is told of it.
+fn note_added(
+    order: &Order,
+    number: u32,
+    visibility: NoteVisibility,
+    about: Option<NoteSubject>,
+) -> Detail {
+    let (cancellation_id, shipment_id) = subject(&order.id, about);
+    Detail::NoteAdded(pb::NoteAdded {
+        note_id: ChildKind::Note.id(&order.id, number),
+        visibility: visibility.number(),
+        cancellation_id,
+        shipment_id,
     })
 }

@@ -117,6 +117,8 @@ pub fn start_bulk_cancellation(
             evidence: request.evidence,
             paths: request.paths,
             on_ineligible_units: request.on_ineligible_units,
+            metadata: request.metadata,
+            external_references: request.external_references,
             ..Default::default()
         };
         let command = cancellation(v, None, asked, reader);

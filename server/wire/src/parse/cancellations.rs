@@ -3,7 +3,7 @@
 use belay_domain::actor::Role;
 use belay_domain::commands::{
     ApproveCancellation, BoundQuote, Command, Identity, IneligibleUnits, RejectCancellation,
-    RequestCancellation, ResolveIncident, Selection, WithdrawCancellation,
+    RequestCancellation, ResolveIncident, Selection, UpdateMetadata, WithdrawCancellation,
 };
 use belay_domain::ids::{CarrierId, ChildKind, OrderId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::language;
@@ -17,6 +17,7 @@ use belay_proto::v1::preview_cancellation_request::Selection as PreviewSelection
 use belay_proto::v1::request_cancellation_request::Selection as RequestSelection;
 use jiff::Timestamp;
 
+use super::annotations::{annotations, change, change_fields};
 use super::bounds::{
     AUTO_APPROVED_DEFAULT, AUTO_APPROVED_MAX, EMAIL_CHARS_MAX, EVIDENCE_CHARS_MAX, EVIDENCE_MAX,
     LANGUAGES_MAX, QUOTE_CHARS_MAX, USERNAME_CHARS_MAX,
@@ -79,6 +80,7 @@ pub(super) fn cancellation(
     let evidence = evidence(v, request.evidence);
     let on_behalf_of = on_behalf_of(v, request.on_behalf_of, reader);
     let quote = optional_quote(v, &request.quote, reader.identity_key);
+    let annotations = annotations(v, request.metadata, request.external_references);
     let (reason, paths, on_ineligible_units) = terms?;
     Some(RequestCancellation {
         selection: selection?,
@@ -89,7 +91,8 @@ pub(super) fn cancellation(
         on_ineligible_units,
         on_behalf_of: on_behalf_of.as_ref()?.first().copied(),
         formerly_on_behalf_of: on_behalf_of?.into_iter().skip(1).collect(),
-        quote: quote?,
+        quote: quote?.map(Box::new),
+        annotations: Box::new(annotations?),
     })
 }
 
@@ -306,6 +309,21 @@ pub fn withdraw_cancellation(
         on.with(Command::WithdrawCancellation(WithdrawCancellation {
             cancellation,
         }))
+    })
+}
+
+pub fn update_cancellation_metadata(
+    request: pb::UpdateCancellationMetadataRequest,
+    _: &Reader<'_>,
+) -> Parsed<CommandRequest> {
+    parse(|v| {
+        let on = target!(v, CANCELLATION, request.cancellation_id, request.etag);
+        let change = change(v, change_fields!(request));
+        let command = UpdateMetadata {
+            cancellation: Some(on.number?),
+            change: change?,
+        };
+        on.with(Command::UpdateMetadata(command))
     })
 }
 

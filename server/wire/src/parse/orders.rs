@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use belay_domain::commands::{Command, CreateOrder, NewLine, NewShipment, RecordPayment, Work};
+use belay_domain::annotations::NoteVisibility;
+use belay_domain::commands::{
+    Command, CreateOrder, NewLine, NewShipment, RecordPayment, UpdateMetadata, Work,
+};
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{
     BuyerId, CarrierId, ChildKind, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId,
@@ -17,6 +20,7 @@ use belay_domain::scope::View;
 use belay_proto::v1 as pb;
 use belay_proto::v1::find_orders_request::By;
 
+use super::annotations::{annotations, change, change_fields, note};
 use super::bounds::{EMAIL_CHARS_MAX, PLACE_CHARS_MAX, TITLE_CHARS_MAX, USERNAME_CHARS_MAX};
 use super::envelope::{CommandRequest, Envelope, Reader, Target, order, store_id};
 use super::lists::{ListRequest, asked_page};
@@ -25,8 +29,8 @@ use super::{
     optional_id, parse, parse_as_far, positive, request_id, specified, text, time, told_money,
     unspecified_or,
 };
-use crate::identity;
 use crate::status::CallError;
+use crate::{Wire as _, identity};
 
 /// `store` is that which the request names: it alone tells whether shipments must name their warehouse
 /// and carrier, and that is told together with all else. Where it cannot be had, what is wrong with the
@@ -71,6 +75,7 @@ fn new_order(
     let shipping_amount = amount_or_zero(v, "shipping.amount", shipping.amount);
     let shipping_tax = amount_or_zero(v, "shipping.tax", shipping.tax);
     let shipments = shipments(v, request.shipments, store);
+    let annotations = annotations(v, request.metadata, request.external_references);
     let (lines, shipping, shipping_tax) = (lines?, shipping_amount?, shipping_tax?);
 
     // Each amount is small enough that 200 lines of them fit.
@@ -97,6 +102,7 @@ fn new_order(
         shipping,
         shipping_tax,
         shipments: shipments?,
+        annotations: annotations?,
     })
 }
 
@@ -543,4 +549,44 @@ fn fact_amount(
             None
         }
     }
+}
+
+pub fn update_order_metadata(
+    request: pb::UpdateOrderMetadataRequest,
+    _: &Reader<'_>,
+) -> Parsed<CommandRequest> {
+    parse(|v| {
+        let named = [
+            &*request.store_id,
+            &request.order_id,
+            &request.request_id,
+            &request.etag,
+        ];
+        let on = Target::order(v, named);
+        let change = change(v, change_fields!(request));
+        on.with(Command::UpdateMetadata(UpdateMetadata {
+            cancellation: None,
+            change: change?,
+        }))
+    })
+}
+
+pub fn add_note(request: pb::AddNoteRequest, reader: &Reader<'_>) -> Parsed<CommandRequest> {
+    // What it writes it may read.
+    let role = reader.caller.actor.role;
+    if NoteVisibility::from_number(request.visibility).is_some_and(|of| !of.is_read_by(role)) {
+        let role = role.to_string();
+        return Err(CallError::RoleNotAllowed { role });
+    }
+    parse(|v| {
+        let named = [
+            &*request.store_id,
+            &request.order_id,
+            &request.request_id,
+            &request.etag,
+        ];
+        let on = Target::order(v, named);
+        let note = note(v, on.order.as_ref(), request)?;
+        on.with(Command::AddNote(note))
+    })
 }

@@ -16,6 +16,7 @@ use belay_domain::terms::{GateKind, GateSpec, OnTimeout, Path};
 use belay_proto::v1 as pb;
 use belay_proto::v1::gate_preview::RespondWithin;
 
+use super::annotations::{external_references, metadata};
 use crate::Wire;
 use crate::enums::numbers;
 use crate::values::{
@@ -76,6 +77,8 @@ pub(super) fn whole(
         close_time: cancellation.close_time.map(time),
         next_actions: numbers(&cancellation.next_actions),
         auto_approved: cancellation.is_auto_approved(),
+        metadata: metadata(&cancellation.annotations),
+        external_references: external_references(&cancellation.annotations),
     }
 }
 

@@ -1,6 +1,7 @@
 //! An order with its payments, refunds and incidents.
 
 use belay_domain::actor::Actor;
+use belay_domain::annotations::Note;
 use belay_domain::commands::{self, DirectCancellation};
 use belay_domain::context::{Context, StoreConfig};
 use belay_domain::ids::ChildKind;
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::cancellation::actor;
-use super::{cancellation, shipment};
+use super::{annotations, cancellation, shipment};
 use crate::Wire;
 use crate::enums::numbers;
 use crate::values::{count, etag, money, refund_amount, time};
@@ -23,9 +24,16 @@ use crate::views::Viewer;
 
 /// The order as it stands, with what its buyer may do at `now`, as the viewer sees it.
 pub fn order(viewer: &Viewer<'_>, order: &Order, store: &StoreConfig, now: Timestamp) -> pb::Order {
-    viewer.shown(whole(order, store, now))
+    let notes = order.notes.iter();
+    let read = notes.filter(|note| viewer.reads(note.visibility));
+    let notes = read.map(|each| note(order, each)).collect();
+    viewer.shown(pb::Order {
+        notes,
+        ..whole(order, store, now)
+    })
 }
 
+/// Without its notes.
 fn whole(order: &Order, store: &StoreConfig, now: Timestamp) -> pb::Order {
     let direct_cancellation = direct_cancellation(order, store, now);
     let explanation = match direct_cancellation {
@@ -98,6 +106,9 @@ fn whole(order: &Order, store: &StoreConfig, now: Timestamp) -> pb::Order {
         paid_time: order.paid_time.map(time),
         verifying_until: order.verified_at.map(time),
         payment_lapse_time: order.lapse_time.map(time),
+        metadata: annotations::metadata(&order.annotations),
+        external_references: annotations::external_references(&order.annotations),
+        notes: Vec::new(),
     }
 }
 
@@ -193,6 +204,20 @@ fn payment(order: &Order, payment: &Payment) -> pb::Payment {
         unconfirmed: Some(money(order.currency, payment.balance.unconfirmed)),
         refunded_outside: Some(money(order.currency, payment.balance.returned_outside)),
         disputed: Some(money(order.currency, payment.balance.disputed)),
+    }
+}
+
+/// A note, whoever may read it.
+pub(crate) fn note(order: &Order, note: &Note) -> pb::Note {
+    let (cancellation_id, shipment_id) = annotations::subject(&order.id, note.subject);
+    pb::Note {
+        note_id: ChildKind::Note.id(&order.id, note.number),
+        visibility: note.visibility.number(),
+        text: note.text.clone(),
+        author: Some(actor(&note.author)),
+        cancellation_id,
+        shipment_id,
+        create_time: Some(time(note.create_time)),
     }
 }
 

@@ -31,6 +31,9 @@ views! {
         paid_time: Money,
         verifying_until: Money,
         payment_lapse_time: Money,
+        metadata: Sale,
+        external_references: Sale,
+        notes: Sale,
     }
     Destination {
         country_code: Parcel,
@@ -124,6 +127,8 @@ views! {
         next_actions: Parcel,
         auto_approved: Parcel,
         expected_release: Money,
+        metadata: Sale,
+        external_references: Sale,
     }
     CancellationPart own(own::part) {
         shipment_id: Parcel,
@@ -371,4 +376,6 @@ details! {
     RefundOverdue: refund_overdue Money,
     PaymentLapsed: payment_lapsed Money,
     RequestRejected: request_rejected Sale,
+    MetadataChanged: metadata_changed Sale,
+    NoteAdded: note_added Sale,
 }

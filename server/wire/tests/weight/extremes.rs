@@ -1,12 +1,17 @@
 //! Orders in which everything is as long as it may be.
 
 use belay_domain::actor::{Actor, Role};
+use belay_domain::annotations::{
+    Annotations, METADATA_MAX, METADATA_VALUE_BYTES_MAX, Note, NoteSubject, NoteVisibility,
+    REFERENCE_URL_LENGTH_MAX, REFERENCES_MAX, Reference,
+};
 use belay_domain::cancellation::{
     Cancellation, Deductions, Gate, GateAnswer, GateState, LabelState, Part, PartState, Receipt,
 };
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
-    BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId, WorkerId,
+    BuyerId, CarrierId, ExternalId, MetadataKey, OrderId, SellerId, Sku, StoreId, SystemId,
+    WarehouseId, WorkerId,
 };
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::money::Amounts;
@@ -192,6 +197,38 @@ pub(crate) fn cancellation(number: u32, parts: Vec<Part>) -> Cancellation {
         parts,
         create_time: LATE,
         close_time: Some(LATE),
+        annotations: annotations(),
+    }
+}
+
+/// As many as there may be, each as long as it may be.
+pub(crate) fn annotations() -> Annotations {
+    let name = |number: usize| format!("{number:k>64}");
+    let entry = |number| {
+        let value = text(METADATA_VALUE_BYTES_MAX / 4);
+        (MetadataKey::parse(name(number)).unwrap(), value)
+    };
+    let reference = |number| {
+        let reference = Reference {
+            id: external(),
+            url: Some("u".repeat(REFERENCE_URL_LENGTH_MAX)),
+        };
+        (SystemId::parse(name(number)).unwrap(), reference)
+    };
+    Annotations {
+        metadata: (0..METADATA_MAX).map(entry).collect(),
+        references: (0..REFERENCES_MAX).map(reference).collect(),
+    }
+}
+
+pub(crate) fn note(subject: NoteSubject) -> Note {
+    Note {
+        number: NUMBER,
+        visibility: NoteVisibility::Private,
+        text: text(2_000),
+        author: actor(),
+        subject: Some(subject),
+        create_time: LATE,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use belay_domain::actor::Role;
+use belay_domain::annotations::{Annotations, NoteSubject};
 use belay_domain::cancellation::{Cancellation, LabelState, PartState};
 use belay_domain::incident::IncidentState;
 use belay_domain::order::Order;
@@ -18,8 +19,13 @@ use prost_reflect::{
 };
 
 use crate::CLIENT_BYTES_MAX;
-use crate::extremes::{bare, cancellation, gate, incident, part, payment, refund, shipment, text};
+use crate::extremes::{
+    annotations, bare, cancellation, gate, incident, note, part, payment, refund, shipment, text,
+};
 use crate::kit::Case;
+
+/// What a text counts besides its bytes.
+const FIELD_BYTES: usize = 4;
 
 fn message(case: &Case) -> pb::Order {
     render::order(
@@ -60,6 +66,12 @@ fn everything() -> Case {
     case.order.payments.push(payment());
     case.order.refunds.push(refund(9_999_998));
     case.order.incidents.push(incident());
+    case.order.annotations = annotations();
+    let subjects = [
+        NoteSubject::Cancellation(9_999_998),
+        NoteSubject::Shipment(1),
+    ];
+    case.order.notes.extend(subjects.map(note));
     case
 }
 
@@ -94,6 +106,14 @@ fn each_thing_weighs_at_least_what_it_adds_to_the_message() {
         (
             "an incident",
             with(&|order| order.incidents.push(incident())),
+        ),
+        (
+            "what is kept",
+            with(&|order| order.annotations = annotations()),
+        ),
+        (
+            "a note",
+            with(&|order| order.notes.push(note(NoteSubject::Cancellation(9_999_998)))),
         ),
         ("a cancellation", with(&parts(0, 0, 0))),
         ("a part", with(&parts(1, 1, 0))),
@@ -174,6 +194,7 @@ fn the_texts_are_what_people_wrote() {
     let (mut with, mut without) = (everything(), everything());
     let unsay = |cancellation: &mut Cancellation| {
         (cancellation.note, cancellation.evidence) = (None, Vec::new());
+        cancellation.annotations = Annotations::default();
         for gate in cancellation
             .parts
             .iter_mut()
@@ -186,12 +207,17 @@ fn the_texts_are_what_people_wrote() {
     };
     without.order.cancellations.iter_mut().for_each(unsay);
     without.order.incidents[0].note = None;
+    without.order.annotations = Annotations::default();
+    for note in &mut without.order.notes {
+        note.text.clear();
+    }
     without.order.shipments[0]
         .hold
         .as_mut()
         .expect("it is held")
         .note = None;
-    assert_eq!(without.order.text_bytes(), 0);
+    // Notes without a text are none, but for their fields.
+    assert_eq!(without.order.text_bytes(), 2 * FIELD_BYTES);
     let texts = with.order.text_bytes();
     let message_bytes = bytes(&with) - bytes(&without);
     assert!(texts >= message_bytes, "{texts} of {message_bytes}");
@@ -205,6 +231,7 @@ fn the_texts_are_what_people_wrote() {
 fn fields(message: &MessageDescriptor, into: &mut BTreeSet<String>) {
     for field in message.fields() {
         if into.insert(format!("{}.{}", message.name(), field.name()))
+            && !field.is_map()
             && let Kind::Message(of) = field.kind()
         {
             fields(&of, into);

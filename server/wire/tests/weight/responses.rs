@@ -19,6 +19,7 @@ enum Bound {
 /// The responses that neither hold pages nor parts of an order, and why they are small.
 const OTHERS: &[(&str, &str)] = &[
     ("ActivatePolicyResponse", "one activation"),
+    ("AddNoteResponse", "one note"),
     ("ArchiveSkuResponse", "one balance"),
     ("ClaimRefundsResponse", "100 refunds, each of some 1.5 KB"),
     (
@@ -60,6 +61,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("StopBulkCancellationResponse", "one job"),
     ("SummarizeActionsResponse", "counts"),
     ("SummarizeOrdersResponse", "counts"),
+    (
+        "UpdateOrderMetadataResponse",
+        "16 entries and 10 references",
+    ),
     ("UpdateStoreResponse", "one store"),
     ("WatchBulkCancellationResponse", "one job"),
 ];

@@ -1,5 +1,6 @@
 //! Callers of the service: the generated client over a handful of HTTP/2 connections.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -379,6 +380,8 @@ fn creation(order: OrderNumber) -> v1::CreateOrderRequest {
             tax: money(SHIPPING.1),
         }),
         shipments: Vec::new(),
+        metadata: BTreeMap::new(),
+        external_references: Vec::new(),
     }
 }
 

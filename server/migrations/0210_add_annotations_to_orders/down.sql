@@ -1,0 +1,3 @@
+ALTER TABLE orders
+    DROP COLUMN annotations,
+    DROP COLUMN note_count
