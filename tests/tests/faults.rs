@@ -9,7 +9,7 @@ mod database_refuses;
 mod failover;
 mod feed;
 mod group;
-mod load;
+pub(crate) mod load;
 mod locked_orders;
 mod lost_replies;
 mod proxy;

@@ -8,6 +8,7 @@
 
 mod answers;
 mod audit;
+mod backup;
 mod bad_input;
 mod bulk;
 mod callers;

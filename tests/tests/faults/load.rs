@@ -16,22 +16,31 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 /// Callers at the same time.
-pub(super) const CALLERS: usize = 32;
+pub(crate) const CALLERS: usize = 32;
 /// Between two tries of a caller.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What one order went through, as its caller was told.
 #[derive(Debug)]
-pub(super) struct Journey {
+pub(crate) struct Journey {
     order_id: String,
     placed: RequestId,
     paid: Written<Order>,
     cancelled: Option<RequestedCancellation>,
 }
 
+impl Journey {
+    /// The order, where nothing of it was cancelled.
+    pub(crate) fn uncancelled(&self) -> Option<&str> {
+        self.cancelled.is_none().then_some(self.order_id.as_str())
+    }
+}
+
 /// Callers on their way.
 #[derive(Debug, Default)]
-pub(super) struct Load {
+pub(crate) struct Load {
+    /// Before the ids of its orders, so that two loads have none in common.
+    name: &'static str,
     acknowledged: AtomicUsize,
     /// Answers that were none: UNAVAILABLE.
     unavailable: AtomicU64,
@@ -39,12 +48,19 @@ pub(super) struct Load {
 }
 
 impl Load {
+    pub(crate) fn named(name: &'static str) -> Self {
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+
     /// Runs until [`Self::stop`]; every caller takes its last order to the end.
-    pub(super) async fn run(&self, belay: &Belay) -> Vec<Journey> {
+    pub(crate) async fn run(&self, belay: &Belay) -> Vec<Journey> {
         let caller = async |caller: usize| {
             let mut journeys = Vec::new();
             while !self.is_over() {
-                let order_id = format!("C{caller}-{}", journeys.len());
+                let order_id = format!("{}C{caller}-{}", self.name, journeys.len());
                 journeys.push(self.journey(belay, order_id, caller + journeys.len()).await);
             }
             journeys
@@ -56,23 +72,23 @@ impl Load {
             .collect()
     }
 
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.is_over.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
 
     /// Waits until so many more calls were acknowledged.
-    pub(super) async fn progress(&self, calls: usize) {
+    pub(crate) async fn progress(&self, calls: usize) {
         let enough = self.acknowledged.load(Ordering::Relaxed) + calls;
         let progressed =
             async || (self.acknowledged.load(Ordering::Relaxed) >= enough).then_some(());
         until("calls are acknowledged", progressed).await;
     }
 
-    pub(super) fn counts(&self) -> String {
+    pub(crate) fn counts(&self) -> String {
         let (acknowledged, unavailable) = (&self.acknowledged, &self.unavailable);
         format!(
             "{acknowledged:?} calls were acknowledged, {unavailable:?} times a caller was told UNAVAILABLE"
@@ -137,7 +153,7 @@ impl Load {
 
 /// Everything that was acknowledged is there, once, and the same request ids are given the same
 /// answers; a payment, the order as it stands.
-pub(super) async fn audit(journeys: &[Journey], belay: &Belay, database: &Database) {
+pub(crate) async fn audit(journeys: &[Journey], belay: &Belay, database: &Database) {
     let checks = journeys.iter().map(|journey| audit_one(journey, belay));
     futures_util::stream::iter(checks)
         .buffer_unordered(CALLERS / 2)
@@ -238,7 +254,7 @@ async fn audit_one(journey: &Journey, belay: &Belay) {
 }
 
 /// The capture of what a standard order costs, ready to be sent and sent again.
-pub(super) fn whole_payment(store: &Store, order_id: &str) -> RecordPayment {
+pub(crate) fn whole_payment(store: &Store, order_id: &str) -> RecordPayment {
     let fact = store.record_payment(order_id, "pay", "evt", PaymentFact::Captured);
     fact.amount(eur(TOTAL)).method("CREDIT_CARD")
 }
