@@ -16,8 +16,8 @@ use mysql_async::prelude::Queryable;
 use secrecy::ExposeSecret;
 use tokio::join;
 
-use crate::faults::load::{Load, audit};
 use crate::tidy::read_to_string;
+use belay_tests::load::{Load, audit};
 
 const PAGE: &str = "docs/backup.md";
 /// What a block ends with that is a service of its own.

@@ -6,11 +6,11 @@ use std::time::Duration;
 use belay_client::{RequestId, Store, Units, reason};
 use belay_server::db::shares::Shares;
 use belay_tests::instance::{Service, insistent, literal, payments, storefront};
+use belay_tests::load::whole_payment;
 use belay_tests::shop::{TOTAL, eur, new_order};
 use belay_tests::{TestServer, run};
 use futures_util::future::join_all;
 
-use super::load::whole_payment;
 use super::proxy::{At, Cut, Proxy};
 
 /// COMMITs that are cut, of each kind.
