@@ -403,7 +403,9 @@ fn start_workers(
             workers.spawn(until(stop.clone(), reload));
         }
         if let Some(jwt) = credentials.jwt.clone() {
-            workers.spawn(until(stop.clone(), async move { jwt.keep_fresh().await }));
+            let metrics = metrics();
+            let keep_fresh = async move { jwt.keep_fresh(&metrics).await };
+            workers.spawn(until(stop.clone(), keep_fresh));
         }
     }
     if let Authentication::Proxy(proxy) = &settings.authentication {

@@ -123,6 +123,13 @@ fn a_claim_whose_commit_has_no_reply_hands_its_refunds_out() {
                 .collect();
             assert_eq!(claimed, [&*order_id]);
         }
+        let told = service.app().telemetry.metrics.text();
+        let told = told.expect("they can be told");
+        for (found, times) in [("committed", 1), ("absent", 1), ("given_up", 0)] {
+            let line =
+                format!("belay_engine_lost_commits_total{{belay_outcome=\"{found}\"}} {times}\n");
+            assert!(told.contains(&line), "{line} is not in {told}");
+        }
         service.stop().await;
     });
 }
