@@ -10,3 +10,4 @@ pub mod shell;
 pub mod tls;
 pub mod trust;
 pub mod variables;
+pub mod waits;

@@ -22,7 +22,7 @@ use crate::bulk::{self, BulkSettings};
 use crate::caller_limits::CallerSettings;
 use crate::db::address::Standing;
 use crate::db::clock::{self, Clock};
-use crate::db::pool::PoolSettings;
+use crate::db::pool::{CONNECTION_WAIT_DEFAULT, PoolSettings};
 use crate::db::pools::Pools;
 use crate::db::shares::{Share, Shares};
 use crate::db::{Conn, migrate, settings};
@@ -63,7 +63,9 @@ pub struct ServerSettings {
     pub connections: usize,
     pub lanes: u16,
     pub manual_clock: bool,
-    /// See [`DATABASE_WAIT_MAX`]; less only for tests.
+    /// How long somebody waits for a free connection.
+    pub connection_wait_max: Duration,
+    /// See [`DATABASE_WAIT_MAX`].
     pub database_wait_max: Duration,
     /// See [`PoolSettings::lock_wait_max`]; more only for tests.
     pub lock_wait_max: Duration,
@@ -71,7 +73,7 @@ pub struct ServerSettings {
     pub sellers_interval: Duration,
     /// How long a server that stops goes on serving after it has said that it does not.
     pub stop_notice: Duration,
-    /// See [`DRAIN_MAX`]; more only for tests.
+    /// See [`DRAIN_MAX`].
     pub drain_max: Duration,
     pub authentication: Authentication,
     pub port: PortSettings,
@@ -110,6 +112,7 @@ impl ServerSettings {
             connections: 16,
             lanes: 2,
             manual_clock: false,
+            connection_wait_max: CONNECTION_WAIT_DEFAULT,
             database_wait_max: DATABASE_WAIT_MAX,
             lock_wait_max: PoolSettings::default().lock_wait_max,
             sellers_interval: workers::evaluate_sellers::LOOK_INTERVAL,
@@ -449,10 +452,12 @@ async fn check_writers(connection: &mut Conn, may_be_several: bool) -> anyhow::R
 async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
     let ServerSettings {
         connections,
+        connection_wait_max,
         lock_wait_max,
         ..
     } = *settings;
     let pool_settings = PoolSettings {
+        wait_max: connection_wait_max,
         lock_wait_max,
         ..PoolSettings::default()
     };
