@@ -28,6 +28,7 @@ pub mod receiver;
 pub mod server;
 pub mod shop;
 pub mod stock;
+pub mod upgrade;
 
 pub use expect::{HANG, pages, refused, until};
 pub use server::{BULK_ORDERS_MAX, SHOP, TestServer, run, run_at, run_at_without_looks};

@@ -75,5 +75,6 @@ mod stores_and_policies;
 mod tidy;
 mod tls;
 mod trust;
+mod upgrades;
 mod watched;
 mod weight;
