@@ -13,6 +13,7 @@ usage: mysql.sh COMMAND
   kill DIR                           kill -9, for fault tests; the next start recovers
   status DIR                         says whether it runs (exit code 0) or not (1)
   client DIR [ARGS...]               open the mysql client on it
+  tools                              print the folder that has mysql, mysqldump and mysqlbinlog
 
 Which mysqld: one on PATH if it is MySQL 8.4 or newer, else a private copy from the Debian archive, kept in the
 cache folder. Exit codes: 1 it failed, 2 wrong usage, 3 something is missing (the message has the line to install it).
@@ -276,9 +277,21 @@ client() {
   exec "$program" --no-defaults --host=127.0.0.1 --port="$(<"$dir/port")" --user=root "$@"
 }
 
+tools() {
+  find_mysqld
+  local program folder=$prefix/bin
+  if [[ -z $prefix ]]; then
+    for program in mysql mysqldump mysqlbinlog; do
+      folder=$(command -v "$program") || { say "no $program here. Install it: apt-get install -y default-mysql-client"; exit 3; }
+    done
+    folder=${folder%/*}
+  fi
+  echo "$folder"
+}
+
 case ${1:-} in
   find) find_mysqld ;;
-  start | stop | status | client) "$@" ;;
+  start | stop | status | client | tools) "$@" ;;
   kill) shift && kill_hard "$@" ;;
   -h | --help | help) usage ;;
   *) usage >&2; exit 2 ;;

@@ -11,3 +11,4 @@ pub mod tls;
 pub mod trust;
 pub mod variables;
 pub mod version;
+pub mod waits;

@@ -28,6 +28,7 @@ use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
 use belay_server::command_line::trust::{Believes, ProxyArguments};
 use belay_server::command_line::variables;
 use belay_server::command_line::version;
+use belay_server::command_line::waits::WaitArguments;
 use belay_server::db::address as database_address;
 use belay_server::db::migrate::{self, MigrateError};
 use belay_server::db::pool;
@@ -178,6 +179,8 @@ struct Listen {
     audit_log: AuditTarget,
     #[command(flatten)]
     identity: IdentityArguments,
+    #[command(flatten)]
+    waits: WaitArguments,
     #[command(flatten)]
     port: PortArguments,
 }
@@ -709,6 +712,7 @@ fn settings(
     settings.callers = listen.callers.settings();
     settings.admin_address = listen.admin_listen;
     settings.port = listen.port.settings();
+    listen.waits.set(&mut settings);
     settings.log_reads = listen.log_reads;
     settings.telemetry = telemetry.clone();
     settings

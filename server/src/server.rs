@@ -23,7 +23,7 @@ use crate::caller_limits::CallerSettings;
 use crate::console;
 use crate::db::address::Standing;
 use crate::db::clock::{self, Clock};
-use crate::db::pool::PoolSettings;
+use crate::db::pool::{CONNECTION_WAIT_DEFAULT, PoolSettings};
 use crate::db::pools::Pools;
 use crate::db::shares::{Share, Shares};
 use crate::db::{Conn, migrate, settings};
@@ -64,7 +64,9 @@ pub struct ServerSettings {
     pub connections: usize,
     pub lanes: u16,
     pub manual_clock: bool,
-    /// See [`DATABASE_WAIT_MAX`]; less only for tests.
+    /// How long somebody waits for a free connection.
+    pub connection_wait_max: Duration,
+    /// See [`DATABASE_WAIT_MAX`].
     pub database_wait_max: Duration,
     /// See [`PoolSettings::lock_wait_max`]; more only for tests.
     pub lock_wait_max: Duration,
@@ -72,7 +74,7 @@ pub struct ServerSettings {
     pub sellers_interval: Duration,
     /// How long a server that stops goes on serving after it has said that it does not.
     pub stop_notice: Duration,
-    /// See [`DRAIN_MAX`]; more only for tests.
+    /// See [`DRAIN_MAX`].
     pub drain_max: Duration,
     pub authentication: Authentication,
     pub port: PortSettings,
@@ -113,6 +115,7 @@ impl ServerSettings {
             connections: 16,
             lanes: 2,
             manual_clock: false,
+            connection_wait_max: CONNECTION_WAIT_DEFAULT,
             database_wait_max: DATABASE_WAIT_MAX,
             lock_wait_max: PoolSettings::default().lock_wait_max,
             sellers_interval: workers::evaluate_sellers::LOOK_INTERVAL,
@@ -418,7 +421,9 @@ fn start_workers(
             workers.spawn(until(stop.clone(), reload));
         }
         if let Some(jwt) = credentials.jwt.clone() {
-            workers.spawn(until(stop.clone(), async move { jwt.keep_fresh().await }));
+            let metrics = metrics();
+            let keep_fresh = async move { jwt.keep_fresh(&metrics).await };
+            workers.spawn(until(stop.clone(), keep_fresh));
         }
     }
     if let Authentication::Proxy(proxy) = &settings.authentication {
@@ -462,10 +467,12 @@ async fn check_writers(connection: &mut Conn, may_be_several: bool) -> anyhow::R
 async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
     let ServerSettings {
         connections,
+        connection_wait_max,
         lock_wait_max,
         ..
     } = *settings;
     let pool_settings = PoolSettings {
+        wait_max: connection_wait_max,
         lock_wait_max,
         ..PoolSettings::default()
     };

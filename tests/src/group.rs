@@ -189,7 +189,7 @@ fn arguments_of(index: usize, seeds: &[String]) -> Vec<String> {
 }
 
 /// Ports that are free now, below those that outgoing connections take.
-fn free_ports(count: usize) -> Vec<u16> {
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     const FIRST: u16 = 20_000;
     const COUNT: u64 = 12_000;
     let random = RandomState::new();

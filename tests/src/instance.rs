@@ -128,6 +128,18 @@ impl Instance {
         self.script("stop").await;
     }
 
+    /// The folder that has the tools of this MySQL: mysql, mysqldump and mysqlbinlog.
+    pub async fn tools() -> PathBuf {
+        let done = tokio::process::Command::new(SCRIPT)
+            .arg("tools")
+            .output()
+            .await
+            .expect("the script can be run");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{SCRIPT} tools: {said}");
+        PathBuf::from(String::from_utf8_lossy(&done.stdout).trim())
+    }
+
     /// Of the database.
     pub fn url(&self) -> SecretString {
         SecretString::from(format!("{}/{DATABASE}", self.root))

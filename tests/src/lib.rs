@@ -20,13 +20,16 @@ pub mod group;
 mod history;
 pub mod instance;
 pub mod invariants;
+pub mod load;
 pub mod market;
 pub mod process;
+pub mod proxies;
 pub mod raw;
 pub mod receiver;
 pub mod server;
 pub mod shop;
 pub mod stock;
+pub mod upgrade;
 
 pub use expect::{HANG, pages, refused, until};
 pub use server::{BULK_ORDERS_MAX, SHOP, TestServer, run, run_at, run_at_without_looks};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -14,7 +14,15 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::proxies::Backend;
 use crate::until;
+
+/// A free port of this machine.
+const FREE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+const ANYWHERE: Backend = Backend {
+    address: FREE,
+    admin: FREE,
+};
 
 /// A program that is built together with the tests.
 pub fn built(name: &str) -> PathBuf {
@@ -172,11 +180,28 @@ impl BelayProcess {
     ) -> Self {
         Self::start_as(
             Command::new(built("belay")),
-            database,
-            arguments,
-            environment,
+            ANYWHERE,
+            (database, arguments, environment),
         )
         .await
+    }
+
+    /// Any release of it, at an address of one's choice.
+    pub async fn start_at(
+        program: &Path,
+        place: Backend,
+        database: &SecretString,
+        arguments: &[&str],
+    ) -> Self {
+        Self::start_as(Command::new(program), place, (database, arguments, &[])).await
+    }
+
+    /// Where a proxy finds it.
+    pub fn backend(&self) -> Backend {
+        Backend {
+            address: self.address,
+            admin: self.admin,
+        }
     }
 
     /// The same, with no more descriptors than these.
@@ -190,19 +215,19 @@ impl BelayProcess {
             .arg(format!("--nofile={descriptors}"))
             .arg(built("belay"));
         let path = std::env::var("PATH").unwrap_or_default();
-        Self::start_as(limited, database, arguments, &[("PATH", &path)]).await
+        let environment: &[(&str, &str)] = &[("PATH", &path)];
+        Self::start_as(limited, ANYWHERE, (database, arguments, environment)).await
     }
 
     async fn start_as(
         mut belay: Command,
-        database: &SecretString,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
+        place: Backend,
+        (database, arguments, environment): (&SecretString, &[&str], &[(&str, &str)]),
     ) -> Self {
         belay
             .args(arguments)
-            .args(["--grpc-address", "127.0.0.1:0"])
-            .args(["--admin-listen", "127.0.0.1:0"])
+            .args(["--grpc-address", &place.address.to_string()])
+            .args(["--admin-listen", &place.admin.to_string()])
             .args(["--log-format", "json", "--log-reads", "1"])
             .env_clear()
             .env("BELAY_DATABASE_URL", database.expose_secret())

@@ -9,7 +9,6 @@ mod database_refuses;
 mod failover;
 mod feed;
 mod group;
-mod load;
 mod locked_orders;
 mod lost_replies;
 mod proxy;

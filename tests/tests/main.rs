@@ -8,6 +8,7 @@
 
 mod answers;
 mod audit;
+mod backup;
 mod bad_input;
 mod bulk;
 mod callers;
@@ -81,5 +82,6 @@ mod stores_and_policies;
 mod tidy;
 mod tls;
 mod trust;
+mod upgrades;
 mod watched;
 mod weight;

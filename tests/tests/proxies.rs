@@ -2,207 +2,23 @@
 //! as it was said, and is no failure of the server in the proxy's eyes.
 
 use std::convert::Infallible;
-use std::fs;
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::task::{Context, Poll};
 
+use belay_client::Money;
 use belay_client::model::PaymentFact;
-use belay_client::{Money, RequestId};
 use belay_proto::v1 as pb;
-use belay_tests::raw::{Raw, Refused};
-use belay_tests::{SHOP, TestServer, run, until};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Child;
+use belay_tests::proxies::{ENVOY, HAPROXY, NGINX, Program, Proxy};
+use belay_tests::raw::Refused;
+use belay_tests::{SHOP, TestServer, run};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::codegen::http::{Request, Response};
 use tonic::server::NamedService;
 use tonic::{Code, Status};
-
-/// A kind of proxy, and how it is set up with nothing but what it needs.
-#[derive(Debug)]
-pub(crate) struct Program {
-    /// Where the tests find the program, and what it is called.
-    variable: &'static str,
-    name: &'static str,
-    /// The file of the configuration, where `LISTEN_PORT`, `SERVER_ADDRESS`, `SERVER_PORT` and
-    /// `FOLDER` stand for what they say, and the arguments that follow the program's name.
-    configuration: &'static str,
-    arguments: &'static [&'static str],
-    /// An answer whose header is larger does not come through.
-    header_bytes_max: usize,
-}
-
-const NGINX: Program = Program {
-    variable: "NGINX",
-    name: "nginx",
-    configuration: "
-daemon off;
-master_process off;
-pid FOLDER/pid;
-error_log FOLDER/log;
-events {}
-http {
-    access_log off;
-    client_body_temp_path FOLDER/client;
-    proxy_temp_path FOLDER/proxy;
-    fastcgi_temp_path FOLDER/fastcgi;
-    uwsgi_temp_path FOLDER/uwsgi;
-    scgi_temp_path FOLDER/scgi;
-    server {
-        listen 127.0.0.1:LISTEN_PORT http2;
-        location / {
-            grpc_pass grpc://SERVER_ADDRESS;
-        }
-    }
-}
-",
-    arguments: &["-e", "FOLDER/log", "-c", "FOLDER/configuration"],
-    header_bytes_max: 4 * 1024,
-};
-
-pub(crate) const HAPROXY: Program = Program {
-    variable: "HAPROXY",
-    name: "haproxy",
-    configuration: "
-defaults
-    mode http
-    timeout connect 10s
-    timeout client 60s
-    timeout server 60s
-frontend callers
-    bind 127.0.0.1:LISTEN_PORT proto h2
-    default_backend belay
-backend belay
-    server belay SERVER_ADDRESS proto h2
-",
-    arguments: &["-db", "-f", "FOLDER/configuration"],
-    header_bytes_max: 16 * 1024,
-};
-
-const ENVOY: Program = Program {
-    variable: "ENVOY",
-    name: "envoy",
-    configuration: r#"
-static_resources:
-  listeners:
-  - address: {socket_address: {address: 127.0.0.1, port_value: LISTEN_PORT}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: callers
-          codec_type: HTTP2
-          route_config:
-            virtual_hosts:
-            - name: belay
-              domains: ["*"]
-              routes: [{match: {prefix: "/"}, route: {cluster: belay, timeout: 60s}}]
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
-  clusters:
-  - name: belay
-    type: STATIC
-    load_assignment:
-      cluster_name: belay
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: SERVER_PORT}}}
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {http2_protocol_options: {}}
-"#,
-    arguments: &[
-        "--config-path",
-        "FOLDER/configuration.yaml",
-        "--use-dynamic-base-id",
-        "--log-path",
-        "FOLDER/log",
-    ],
-    header_bytes_max: 60 * 1024,
-};
-
-/// A proxy in front of one server. It ends with the test.
-#[derive(Debug)]
-pub(crate) struct Proxy {
-    folder: PathBuf,
-    address: SocketAddr,
-    _process: Child,
-}
-
-impl Proxy {
-    async fn start(program: &Program, server: SocketAddr) -> Self {
-        let configuration = program.configuration;
-        let configuration = configuration.replace("SERVER_PORT", &server.port().to_string());
-        let configuration = configuration.replace("SERVER_ADDRESS", &server.to_string());
-        Self::configured(program, &configuration).await
-    }
-
-    /// In which `LISTEN_PORT` and `FOLDER` stand for what they say.
-    pub(crate) async fn configured(program: &Program, configuration: &str) -> Self {
-        let Program { variable, name, .. } = program;
-        let path = std::env::var(variable).unwrap_or_else(|_| {
-            panic!(
-                "{variable} is not set. This test calls Belay through the real {name}: set {variable} to what \
-                 `server/dev/tools.sh {name}` prints, or run `make test`, which does so"
-            )
-        });
-        let folder = std::env::temp_dir().join(format!("belay-proxy-{}", RequestId::mint()));
-        fs::create_dir(&folder).expect("a new folder");
-        // Free until the proxy takes it.
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        drop(listener);
-        let filled = |text: &str| {
-            let text = text.replace("LISTEN_PORT", &address.port().to_string());
-            text.replace("FOLDER", &folder.display().to_string())
-        };
-        for file in ["configuration", "configuration.yaml"] {
-            fs::write(folder.join(file), filled(configuration)).expect("a file");
-        }
-        let mut command = Command::new(path);
-        command
-            .args(program.arguments.iter().map(|argument| filled(argument)))
-            .stdin(Stdio::null());
-        command
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.join("stderr")).expect("a file"));
-        let mut process = tokio::process::Command::from(command)
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the proxy can be started");
-        let log = || fs::read_to_string(folder.join("stderr")).unwrap_or_default();
-        until(&format!("{name} listens"), async || {
-            if let Some(status) = process.try_wait().expect("a process") {
-                panic!("{name} ended with {status}: {}", log());
-            }
-            TcpStream::connect(address).await.ok()
-        })
-        .await;
-        Self {
-            folder,
-            address,
-            _process: process,
-        }
-    }
-
-    pub(crate) fn raw(&self) -> Raw {
-        Raw::to(self.address)
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
 
 /// A server that refuses every call with details of so many bytes, as Belay must not.
 #[derive(Debug, Clone)]

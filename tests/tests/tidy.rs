@@ -378,6 +378,7 @@ fn tests_do_not_sleep() {
     let waits = [
         "src/expect.rs",
         "src/instance.rs",
+        "src/load.rs",
         "src/bin/",
         "tests/pairs",
         "tests/faults",

@@ -34,6 +34,7 @@ pub use self::source::{KeySource, KeySourceError};
 use super::failed_logins::Failure;
 use super::key_file::Credential;
 use crate::telemetry::logins::Cause;
+use crate::telemetry::metrics::{KeysRead, Metrics};
 
 /// Largest token, in bytes.
 pub const JWT_BYTES_MAX: usize = 8 * 1024;
@@ -223,7 +224,7 @@ impl Jwt {
     }
 
     /// Keeps the keys as their source has them. Those that are known stay while it cannot be read.
-    pub async fn keep_fresh(&self) {
+    pub async fn keep_fresh(&self, metrics: &Metrics) {
         let mut interval = self.source.interval(self.settings.refresh);
         let mut is_failing = false;
         loop {
@@ -238,13 +239,18 @@ impl Jwt {
                         tracing::info!("the keys of JWTs can be read again");
                     }
                     is_failing = false;
-                    self.take(keys);
+                    metrics.jwt_keys_read(if self.take(keys) {
+                        KeysRead::Changed
+                    } else {
+                        KeysRead::Unchanged
+                    });
                 }
                 Err(error) => {
                     if !is_failing {
                         tracing::error!(%error, "the keys of JWTs stay those from before");
                     }
                     is_failing = true;
+                    metrics.jwt_keys_read(KeysRead::Failed);
                     interval = interval.min(FAILED_INTERVAL_MAX);
                 }
             }
@@ -256,18 +262,21 @@ impl Jwt {
         }
     }
 
-    fn take(&self, mut next: KeySet) {
+    /// Whether they are others than before.
+    fn take(&self, mut next: KeySet) -> bool {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let change = next.succeed(&keys);
         *keys = Arc::new(next);
         drop(keys);
-        if !change.is_empty() {
+        let has_changed = !change.is_empty();
+        if has_changed {
             tracing::info!(
                 added = change.added.join(", "),
                 dropped = change.dropped.join(", "),
                 "the keys of JWTs have changed"
             );
         }
+        has_changed
     }
 
     fn keys(&self) -> Arc<KeySet> {

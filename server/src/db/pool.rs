@@ -27,6 +27,8 @@ use crate::outage::Notes;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
 
+/// How long somebody waits for a free connection.
+pub const CONNECTION_WAIT_DEFAULT: Duration = Duration::from_secs(2);
 /// A connection that was used this recently is taken to be alive; a longer idle one is asked first.
 const PING_AFTER: Duration = Duration::from_secs(5);
 /// A connection that nobody wanted for this long is closed.
@@ -59,7 +61,7 @@ impl Default for PoolSettings {
     fn default() -> Self {
         Self {
             size: 16,
-            wait_max: Duration::from_secs(2),
+            wait_max: CONNECTION_WAIT_DEFAULT,
             create_max: Duration::from_secs(5),
             recycle_max: Duration::from_secs(2),
             age_max: Duration::from_secs(3600),

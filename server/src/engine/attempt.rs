@@ -15,10 +15,9 @@ use tracing::Instrument as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::EngineSettings;
-use super::batch::{self, BatchContext, Outcome};
+use super::batch::{self, BatchContext, Done};
 use super::job::Job;
 use crate::db::clock::Clock;
-use crate::db::events::StoredEvents;
 use crate::db::orders::OnLocked;
 use crate::db::pool::{Checkout, Pool};
 use crate::db::transaction;
@@ -84,7 +83,7 @@ impl Attempts {
         &self,
         jobs: &[Job],
         on_locked: OnLocked,
-    ) -> Result<Vec<Outcome>, AttemptError> {
+    ) -> Result<Done, AttemptError> {
         let span = traces::within(|| {
             tracing::info_span!(
                 target: SPANS,
@@ -111,25 +110,21 @@ impl Attempts {
         outcome
     }
 
-    async fn transaction(
-        &self,
-        jobs: &[Job],
-        on_locked: OnLocked,
-    ) -> Result<Vec<Outcome>, AttemptError> {
+    async fn transaction(&self, jobs: &[Job], on_locked: OnLocked) -> Result<Done, AttemptError> {
         let decided = timeout(
             self.database_wait_max,
             self.decide_and_write(jobs, on_locked),
         )
         .await;
-        let (mut connection, outcomes, events) =
+        let (mut connection, mut done) =
             decided.unwrap_or_else(|_| Err(AttemptError::Transient(self.timed_out())))?;
         let gone = connection.gone();
         let commit = unless_gone(gone, transaction::commit(&mut connection));
         match timeout(self.database_wait_max, commit).await {
             Ok(Ok(())) => {
                 connection.finish();
-                self.feed.committed(events);
-                Ok(outcomes)
+                self.feed.committed(std::mem::take(&mut done.events));
+                Ok(done)
             }
             Ok(Err(error)) => {
                 connection.close_after(&error);
@@ -152,7 +147,7 @@ impl Attempts {
         &self,
         jobs: &[Job],
         on_locked: OnLocked,
-    ) -> Result<(Checkout, Vec<Outcome>, Vec<StoredEvents>), AttemptError> {
+    ) -> Result<(Checkout, Done), AttemptError> {
         let (configs, read_at) = self.latest_configs(jobs);
         let mut connection = self
             .pool
@@ -175,7 +170,7 @@ impl Attempts {
             Ok(_) if read_at.is_some_and(|read_at| read_at.elapsed() >= ACTIVATION_LEAD) => {
                 Err(AttemptError::Stale)
             }
-            Ok((outcomes, events)) => Ok((connection, outcomes, events)),
+            Ok(done) => Ok((connection, done)),
             Err(error @ DbError::Moved) => Err(AttemptError::Transient(error)),
             Err(error) => {
                 // A connection that cannot even roll back is dropped with its transaction. So is

@@ -33,14 +33,23 @@ pub(super) struct BatchContext<'a> {
     pub(super) chain_key: ChainKey,
 }
 
-/// Decides these commands in their order and writes all that came of them. Outcomes stand in the
-/// order of the jobs; with them come the rows of the feed.
+/// What a transaction comes to.
+pub(super) struct Done {
+    /// In the order of the jobs.
+    pub(super) outcomes: Vec<Outcome>,
+    /// The rows of the feed.
+    pub(super) events: Vec<StoredEvents>,
+    /// Nothing was left to do: each command was answered as it was before, or changes nothing.
+    pub(super) was_done_before: bool,
+}
+
+/// Decides these commands in their order and writes all that came of them.
 pub(super) async fn decide_and_write(
     connection: &mut AsyncMysqlConnection,
     jobs: &[Job],
     on_locked: OnLocked,
     context: BatchContext<'_>,
-) -> Result<(Vec<Outcome>, Vec<StoredEvents>), DbError> {
+) -> Result<Done, DbError> {
     let locked = orders::lock(connection, &job::sorted_keys(jobs), on_locked).await?;
     // Read after the locks: a decision is never before what it waited for.
     let locked_at = locked.iter().map(|order| order.locked_at).max();
@@ -65,7 +74,14 @@ pub(super) async fn decide_and_write(
         .map(|job| decide(&mut batch, job, &submitted(job)));
     let outcomes: Vec<Outcome> = decided.collect();
     let positions = write(connection, &batch, context).await?;
-    Ok((outcomes, stored(batch, positions)))
+    let was_done_before = batch.new_requests.is_empty()
+        && batch.new_decisions.is_empty()
+        && batch.new_events.is_empty();
+    Ok(Done {
+        outcomes,
+        events: stored(batch, positions),
+        was_done_before,
+    })
 }
 
 /// A command with the latest reference data of its store.

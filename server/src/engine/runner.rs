@@ -35,7 +35,7 @@ use crate::db::{DbError, ErrorKind, unless_gone};
 use crate::feed::Feed;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
-use crate::telemetry::metrics::Retry;
+use crate::telemetry::metrics::{LostCommit, Retry};
 use crate::telemetry::traces::{self, SPANS};
 
 /// Between two attempts of a batch; doubled each time, with full jitter.
@@ -113,7 +113,7 @@ impl Runner {
         let (mut attempt, mut has_retried_once) = (0, false);
         while !jobs.is_empty() {
             let failure = match self.attempts.run(&jobs, OnLocked::Fail).await {
-                Ok(outcomes) => return answer_each(jobs, outcomes),
+                Ok(done) => return answer_each(jobs, done.outcomes),
                 Err(AttemptError::Locked) => {
                     match self.find_locked(&jobs, has_retried_once).await {
                         Ok(locked) => {
@@ -270,7 +270,7 @@ impl Runner {
                 return;
             }
             match self.attempts.run(&jobs, OnLocked::Wait).await {
-                Ok(outcomes) => return answer_each(jobs, outcomes),
+                Ok(done) => return answer_each(jobs, done.outcomes),
                 Err(AttemptError::Unknown(error)) => {
                     return self.look_into(jobs, &error, &tasks);
                 }
@@ -330,6 +330,10 @@ impl Runner {
         tasks.spawn(self.clone().resolve(jobs).instrument(span));
     }
 
+    fn found_out(&self, found: LostCommit) {
+        self.attempts.telemetry.metrics.lost_commit(found);
+    }
+
     /// Learns what became of a lost commit: the same commands are run again under their orders'
     /// locks. Whoever could have written a request row held that lock, so a row that is not there
     /// was never written.
@@ -340,12 +344,17 @@ impl Runner {
         loop {
             jobs = wanted(jobs, EngineError::OutcomeUnknown);
             if jobs.is_empty() {
-                return;
+                return self.found_out(LostCommit::GivenUp);
             }
             match self.attempts.run(&jobs, OnLocked::Wait).await {
-                Ok(outcomes) => {
+                Ok(done) => {
                     tracing::debug!(commands = jobs.len(), "a lost commit was resolved");
-                    return answer_each(jobs, outcomes);
+                    self.found_out(if done.was_done_before {
+                        LostCommit::Committed
+                    } else {
+                        LostCommit::Absent
+                    });
+                    return answer_each(jobs, done.outcomes);
                 }
                 Err(AttemptError::Poison(error)) => return poisoned(jobs, &error),
                 Err(

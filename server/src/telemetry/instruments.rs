@@ -127,6 +127,8 @@ instruments! {
         "How long transactions of the engine took, from the wait for a connection to the answer to COMMIT, by how they ended";
     RETRIES = "belay.engine.retries", "{retry}", Counter, [RETRY_KIND],
         "Transactions that were run again, whole or in parts, by why; lost_commit is one whose COMMIT had no answer";
+    LOST_COMMITS = "belay.engine.lost_commits", "{commit}", Counter, [OUTCOME],
+        "Transactions whose COMMIT had no answer, by what was found out: committed; absent, and then done after all; given_up where no caller waited any more";
     READ_BATCH_SIZE = "belay.reads.batch.size", "{read}", Histogram, [],
         "Reads of single orders that shared a snapshot";
     CONNECTIONS = metric::DB_CLIENT_CONNECTION_COUNT, "{connection}", Gauge, [POOL, attribute::DB_CLIENT_CONNECTION_STATE],
@@ -171,6 +173,8 @@ instruments! {
         "Events behind the position of the consumer that is furthest behind";
     FILES_RELOADED = "belay.files.reloads", "{reload}", Counter, [FILE, OUTCOME],
         "Changed files of callers, keys and certificates that were taken over, or refused for an error";
+    JWT_KEYS_READ = "belay.jwt.keys.reads", "{read}", Counter, [OUTCOME],
+        "Times that the keys of JWTs were asked for: changed, unchanged, or failed, when those from before stay";
     LOGINS_FAILED = "belay.logins.failed", "{login}", Counter, [CAUSE],
         "Calls whose caller is not known by what they bring, by cause";
     LINES_DROPPED = "belay.log.dropped_lines", "{line}", Counter, [],

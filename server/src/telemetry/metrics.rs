@@ -143,6 +143,49 @@ impl Retry {
     }
 }
 
+/// What was found out of a transaction whose COMMIT had no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LostCommit {
+    Committed,
+    /// It had not been; its commands were done now.
+    Absent,
+    /// Nobody waited for it any more.
+    GivenUp,
+}
+
+impl LostCommit {
+    const ALL: [Self; 3] = [Self::Committed, Self::Absent, Self::GivenUp];
+
+    fn name(self) -> &'static str {
+        match self {
+            LostCommit::Committed => "committed",
+            LostCommit::Absent => "absent",
+            LostCommit::GivenUp => "given_up",
+        }
+    }
+}
+
+/// How it went to ask for the keys of JWTs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeysRead {
+    Changed,
+    Unchanged,
+    /// Those from before stay.
+    Failed,
+}
+
+impl KeysRead {
+    const ALL: [Self; 3] = [Self::Changed, Self::Unchanged, Self::Failed];
+
+    fn name(self) -> &'static str {
+        match self {
+            KeysRead::Changed => "changed",
+            KeysRead::Unchanged => "unchanged",
+            KeysRead::Failed => "failed",
+        }
+    }
+}
+
 /// Values and their labels.
 type Samples = Vec<(u64, Vec<KeyValue>)>;
 
@@ -181,6 +224,7 @@ struct Inner {
     queue_shed: Counter<u64>,
     transaction_duration: Histogram<f64>,
     retries: Counter<u64>,
+    lost_commits: Counter<u64>,
     read_batch_size: Histogram<u64>,
     settled: Counter<u64>,
     settle_lag: Histogram<f64>,
@@ -190,6 +234,7 @@ struct Inner {
     parts_ended: Counter<u64>,
     parts_refused: Counter<u64>,
     files_reloaded: Counter<u64>,
+    jwt_keys_read: Counter<u64>,
     /// Why cancellations were asked, as far as they are told apart.
     reasons: BoundedNames,
     is_serving: AtomicBool,
@@ -221,6 +266,10 @@ impl Inner {
         );
         let rows = &mut retention::Kind::ALL.iter().map(|of| of.name());
         at_zero(&self.rows_pruned, ROWS, rows);
+        let found = &mut LostCommit::ALL.iter().map(|of| of.name());
+        at_zero(&self.lost_commits, OUTCOME, found);
+        let reads = &mut KeysRead::ALL.iter().map(|of| of.name());
+        at_zero(&self.jwt_keys_read, OUTCOME, reads);
         let causes = &mut Cause::ALL.iter().map(|of| of.name());
         at_zero(&self.logins_failed, CAUSE, causes);
         // Which others there will be depends on policies.
@@ -284,6 +333,7 @@ impl Metrics {
             queue_shed: counter(QUEUE_SHED),
             transaction_duration: seconds(TRANSACTION_DURATION, &SECONDS),
             retries: counter(RETRIES),
+            lost_commits: counter(LOST_COMMITS),
             read_batch_size: items(READ_BATCH_SIZE),
             settled: counter(SETTLED),
             rows_pruned: counter(ROWS_PRUNED),
@@ -291,6 +341,7 @@ impl Metrics {
             parts_ended: counter(PARTS_ENDED),
             parts_refused: counter(PARTS_REFUSED),
             files_reloaded: counter(FILES_RELOADED),
+            jwt_keys_read: counter(JWT_KEYS_READ),
             reasons: BoundedNames::new(CANCELLATION_REASONS_MAX),
             is_serving: AtomicBool::new(false),
             settle_lag: seconds(SETTLE_LAG, &LATE_SECONDS),
@@ -410,6 +461,18 @@ impl Metrics {
             KeyValue::new(OUTCOME, outcome),
         ];
         self.0.files_reloaded.add(1, &labels);
+    }
+
+    /// A transaction whose COMMIT had no answer was looked into.
+    pub(crate) fn lost_commit(&self, found: LostCommit) {
+        let labels = [KeyValue::new(OUTCOME, found.name())];
+        self.0.lost_commits.add(1, &labels);
+    }
+
+    /// The keys of JWTs were asked for.
+    pub(crate) fn jwt_keys_read(&self, read: KeysRead) {
+        let labels = [KeyValue::new(OUTCOME, read.name())];
+        self.0.jwt_keys_read.add(1, &labels);
     }
 
     /// What the health service says.

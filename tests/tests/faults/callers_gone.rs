@@ -5,13 +5,12 @@ use std::time::Duration;
 use belay_client::model::OrderState;
 use belay_client::{RequestId, Units, reason};
 use belay_tests::instance::{insistent, payments, storefront};
+use belay_tests::load::whole_payment;
 use belay_tests::shop::{TOTAL, eur, new_order_of, pay};
 use belay_tests::{TestServer, run};
 use futures_util::StreamExt;
 use tokio::join;
 use tokio::time::{Instant, timeout};
-
-use super::load::whole_payment;
 
 /// Calls that are given up, of each kind.
 const ABORTS: u32 = 320;

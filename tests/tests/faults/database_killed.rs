@@ -2,9 +2,8 @@
 
 use belay_tests::instance::{Instance, Service, literal};
 use belay_tests::invariants;
+use belay_tests::load::{Load, audit};
 use tokio::join;
-
-use super::load::{Load, audit};
 
 const KILLS: usize = 4;
 /// Calls that are acknowledged between two kills, at least.

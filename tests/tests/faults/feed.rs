@@ -5,10 +5,10 @@ use belay_client::{Belay, Kind, Role};
 use belay_tests::database::Database;
 use belay_tests::feed::{Watcher, ends, stored};
 use belay_tests::instance::{Instance, Service, insistent, literal};
+use belay_tests::load::Load;
 use belay_tests::run;
 use tokio::join;
 
-use super::load::Load;
 use super::server_killed::{free_address, program, start};
 
 const KILLS: usize = 3;

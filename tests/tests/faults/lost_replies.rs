@@ -6,11 +6,11 @@ use std::time::Duration;
 use belay_client::{RequestId, Store, Units, reason};
 use belay_server::db::shares::Shares;
 use belay_tests::instance::{Service, insistent, literal, payments, storefront};
+use belay_tests::load::whole_payment;
 use belay_tests::shop::{TOTAL, eur, new_order};
 use belay_tests::{TestServer, run};
 use futures_util::future::join_all;
 
-use super::load::whole_payment;
 use super::proxy::{At, Cut, Proxy};
 
 /// COMMITs that are cut, of each kind.
@@ -122,6 +122,13 @@ fn a_claim_whose_commit_has_no_reply_hands_its_refunds_out() {
                 .map(|refund| refund.order_id.as_str())
                 .collect();
             assert_eq!(claimed, [&*order_id]);
+        }
+        let told = service.app().telemetry.metrics.text();
+        let told = told.expect("they can be told");
+        for (found, times) in [("committed", 1), ("absent", 1), ("given_up", 0)] {
+            let line =
+                format!("belay_engine_lost_commits_total{{belay_outcome=\"{found}\"}} {times}\n");
+            assert!(told.contains(&line), "{line} is not in {told}");
         }
         service.stop().await;
     });

@@ -8,11 +8,11 @@ use belay_server::retention::Keep;
 use belay_tests::database::Database;
 use belay_tests::feed::{Watcher, ends, stored};
 use belay_tests::instance::{Service, insistent, literal};
+use belay_tests::load::{Load, audit};
 use belay_tests::stock::{projected, put_back, rebuild, rows};
 use belay_tests::{run, until};
 use tokio::join;
 
-use super::load::{Load, audit};
 use super::server_killed::{free_address, program, start};
 
 const KILLS: usize = 3;

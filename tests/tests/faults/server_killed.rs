@@ -9,14 +9,13 @@ use belay_client::model::OrderState;
 use belay_tests::database::Database;
 use belay_tests::feed::WITH_ALL_EVENTS;
 use belay_tests::instance::{insistent, literal, storefront};
+use belay_tests::load::{Load, audit};
 use belay_tests::shop::new_order;
 use belay_tests::{SHOP, TestServer, run, run_at, stock, until};
 use futures_util::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::join;
 use tokio::process::{Child, Command};
-
-use super::load::{Load, audit};
 
 const KILLS: usize = 4;
 /// Calls that are acknowledged between two kills, at least.

@@ -483,3 +483,32 @@ async fn a_file_of_keys_is_bounded_and_belongs_to_nobody_else() {
     assert!(read().await.unwrap_err().contains("at most 262144 bytes"));
     fs::remove_file(&path).unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn reads_of_the_keys_are_counted_by_how_they_went() {
+    let path = std::env::temp_dir().join(format!("belay-jwks-{}.json", crate::ids::request_id()));
+    let write = |issuer: &Issuer| {
+        fs::write(&path, issuer.set().to_string()).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    };
+    write(&Issuer::new());
+    let source = KeySource::File(path.clone());
+    let interval = source.interval(REFRESH_DEFAULT);
+    let jwt = Jwt::start(settings("ES256"), source).await.unwrap();
+    let metrics = Metrics::new();
+    let mut keeping = std::pin::pin!(jwt.keep_fresh(&metrics));
+    let mut until_counted = async |outcome: &str| {
+        let none = format!("belay_jwt_keys_reads_total{{belay_outcome=\"{outcome}\"}} 0\n");
+        while metrics.text().unwrap().contains(&none) {
+            tokio::select! {
+                () = &mut keeping => unreachable!("it has no end"),
+                () = tokio::time::sleep(interval) => {}
+            }
+        }
+    };
+    until_counted("unchanged").await;
+    write(&Issuer::new());
+    until_counted("changed").await;
+    fs::remove_file(&path).unwrap();
+    until_counted("failed").await;
+}

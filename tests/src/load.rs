@@ -2,49 +2,70 @@
 //! answer they were given.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::database::Database;
+use crate::instance::{payments, storefront};
+use crate::shop::{TOTAL, eur, new_order};
+use crate::{HANG, until};
 use belay_client::calls::RecordPayment;
 use belay_client::model::{Order, OrderState, PaymentFact, RequestedCancellation, Written};
 use belay_client::{Belay, CallError, Kind, RequestId, Store, Units, reason};
-use belay_tests::database::Database;
-use belay_tests::instance::{payments, storefront};
-use belay_tests::shop::{TOTAL, eur, new_order};
-use belay_tests::{HANG, until};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 /// Callers at the same time.
-pub(super) const CALLERS: usize = 32;
+pub const CALLERS: usize = 32;
+/// Of calls that fail, the first so many are told.
+const FAILURES_TOLD: u64 = 5;
 /// Between two tries of a caller.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What one order went through, as its caller was told.
 #[derive(Debug)]
-pub(super) struct Journey {
+pub struct Journey {
     order_id: String,
     placed: RequestId,
     paid: Written<Order>,
     cancelled: Option<RequestedCancellation>,
 }
 
+impl Journey {
+    /// The order, where nothing of it was cancelled.
+    pub fn uncancelled(&self) -> Option<&str> {
+        self.cancelled.is_none().then_some(self.order_id.as_str())
+    }
+}
+
 /// Callers on their way.
 #[derive(Debug, Default)]
-pub(super) struct Load {
+pub struct Load {
+    /// Before the ids of its orders, so that two loads have none in common.
+    name: &'static str,
     acknowledged: AtomicUsize,
     /// Answers that were none: UNAVAILABLE.
     unavailable: AtomicU64,
+    /// What the first of them said.
+    first: Mutex<Vec<String>>,
     is_over: AtomicBool,
 }
 
 impl Load {
+    pub fn named(name: &'static str) -> Self {
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+
     /// Runs until [`Self::stop`]; every caller takes its last order to the end.
-    pub(super) async fn run(&self, belay: &Belay) -> Vec<Journey> {
+    pub async fn run(&self, belay: &Belay) -> Vec<Journey> {
         let caller = async |caller: usize| {
             let mut journeys = Vec::new();
             while !self.is_over() {
-                let order_id = format!("C{caller}-{}", journeys.len());
+                let order_id = format!("{}C{caller}-{}", self.name, journeys.len());
                 journeys.push(self.journey(belay, order_id, caller + journeys.len()).await);
             }
             journeys
@@ -56,23 +77,34 @@ impl Load {
             .collect()
     }
 
-    pub(super) fn stop(&self) {
+    pub fn stop(&self) {
         self.is_over.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
 
     /// Waits until so many more calls were acknowledged.
-    pub(super) async fn progress(&self, calls: usize) {
+    pub async fn progress(&self, calls: usize) {
         let enough = self.acknowledged.load(Ordering::Relaxed) + calls;
         let progressed =
             async || (self.acknowledged.load(Ordering::Relaxed) >= enough).then_some(());
         until("calls are acknowledged", progressed).await;
     }
 
-    pub(super) fn counts(&self) -> String {
+    /// How often a caller was told that a call had failed.
+    pub fn failed(&self) -> u64 {
+        self.unavailable.load(Ordering::Relaxed)
+    }
+
+    /// What callers were told by the first calls that failed.
+    pub fn failures(&self) -> Vec<String> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.clone()
+    }
+
+    pub fn counts(&self) -> String {
         let (acknowledged, unavailable) = (&self.acknowledged, &self.unavailable);
         format!(
             "{acknowledged:?} calls were acknowledged, {unavailable:?} times a caller was told UNAVAILABLE"
@@ -123,7 +155,10 @@ impl Load {
                         matches!(error.kind(), Kind::Unavailable | Kind::OutcomeUnknown),
                         "at worst a caller is told UNAVAILABLE: {error}"
                     );
-                    self.unavailable.fetch_add(1, Ordering::Relaxed);
+                    if self.unavailable.fetch_add(1, Ordering::Relaxed) < FAILURES_TOLD {
+                        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+                        first.push(format!("{error:?}"));
+                    }
                 }
             }
             assert!(
@@ -137,7 +172,7 @@ impl Load {
 
 /// Everything that was acknowledged is there, once, and the same request ids are given the same
 /// answers; a payment, the order as it stands.
-pub(super) async fn audit(journeys: &[Journey], belay: &Belay, database: &Database) {
+pub async fn audit(journeys: &[Journey], belay: &Belay, database: &Database) {
     let checks = journeys.iter().map(|journey| audit_one(journey, belay));
     futures_util::stream::iter(checks)
         .buffer_unordered(CALLERS / 2)
@@ -238,7 +273,7 @@ async fn audit_one(journey: &Journey, belay: &Belay) {
 }
 
 /// The capture of what a standard order costs, ready to be sent and sent again.
-pub(super) fn whole_payment(store: &Store, order_id: &str) -> RecordPayment {
+pub fn whole_payment(store: &Store, order_id: &str) -> RecordPayment {
     let fact = store.record_payment(order_id, "pay", "evt", PaymentFact::Captured);
     fact.amount(eur(TOTAL)).method("CREDIT_CARD")
 }
