@@ -7,6 +7,9 @@ mod acts;
 #[path = "../../../domain/tests/commands/kit.rs"]
 #[allow(dead_code)]
 mod kit;
+#[path = "../../../domain/tests/commands/states.rs"]
+#[allow(dead_code)]
+mod states;
 
 mod answers;
 mod events;
