@@ -14,6 +14,7 @@ use belay_domain::feed::{Consumer, PartitionEnds};
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::order::Order;
 use belay_domain::records::{KnownRequest, NewDecision, RequestKey};
+use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
 use belay_proto::v1 as pb;
 use belay_wire::batch::{Batch, Reply, Submitted};
@@ -132,6 +133,14 @@ impl World {
         let config = self.config(&command.store)?;
         let envelope = command.envelope;
         let request_id = envelope.request_id.unwrap_or_else(new_id);
+        let named = RequestIds {
+            order: envelope.order.clone(),
+            child: envelope.child,
+            request_id: Some(request_id),
+        };
+        if !self.is_there(&config, caller, &envelope.order, &command.work) {
+            return Err(CallError::rejected(Rejection::OrderNotFound, named));
+        }
         let asked = Asked {
             order: &envelope.order,
             request_id,
@@ -140,15 +149,28 @@ impl World {
         };
         match self.submit(&config, caller, asked)? {
             Reply::Answer(answer) => Ok(answer),
-            Reply::Rejected(rejection) => {
-                let named = RequestIds {
-                    order: envelope.order,
-                    child: envelope.child,
-                    request_id: Some(request_id),
-                };
-                Err(CallError::rejected(rejection, named))
-            }
+            Reply::Rejected(rejection) => Err(CallError::rejected(rejection, named)),
         }
+    }
+
+    /// Whether the order that a command is about is there for its caller, who may act for a buyer
+    /// that it must know. Before anything else is said, even that the request id was used.
+    fn is_there(
+        &self,
+        config: &StoreConfig,
+        caller: &Caller,
+        order: &OrderId,
+        work: &Work,
+    ) -> bool {
+        let Work::Decide(command) = work else {
+            return true;
+        };
+        let buyer = command.identities();
+        let Some(order) = self.orders.get(&OrderKey::of(&config.id, order)) else {
+            return false;
+        };
+        caller.scope.sees_order(order)
+            && (buyer.is_empty() || buyer.iter().any(|identity| identity.is_of(&order.buyer)))
     }
 
     /// The same without words for a caller.

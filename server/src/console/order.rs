@@ -47,6 +47,7 @@ pub(super) async fn page(
         order_id: id.to_owned(),
         page_size: EVENTS_MAX,
         page_token: asked.after.clone(),
+        include_rejected_requests: true,
     };
     let history = visitor.orders().list_order_history(history).await?;
     let history = history.into_inner();

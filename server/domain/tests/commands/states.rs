@@ -63,7 +63,13 @@ impl Changes {
     /// Holds all that was met to the table, and the table to it.
     pub(crate) fn check(&self) {
         if std::env::var_os(WRITE).is_some() {
-            let lines: Vec<String> = self.lines().into_iter().collect();
+            // What did it in other random runs does it still: a new command moves them all.
+            let causes = |(change, causes): (&Change, &BTreeSet<String>)| {
+                let known = KNOWN.get(change).cloned().unwrap_or_default();
+                (*change, causes.union(&known).cloned().collect())
+            };
+            let all = Self(self.0.iter().map(causes).collect());
+            let lines: Vec<String> = all.lines().into_iter().collect();
             let head: Vec<&str> = TABLE.lines().take_while(|it| it.starts_with('#')).collect();
             let text = format!("{}\n{}\n", head.join("\n"), lines.join("\n"));
             std::fs::write(FILE, text).expect("the table can be written");
