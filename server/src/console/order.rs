@@ -72,6 +72,7 @@ pub(super) async fn page(
         h2 { "Money" } (moneys(&order, now))
         h2 { "Shipments" } (shipments(&order, now))
         h2 { "Cancellations" } (parts::cancellations(&order.store_id, &order.cancellations, now))
+        (annotations(&order))
         h2 { "Incidents" }
         (page::table("Incidents of the order", parts::INCIDENTS, &incidents))
         h2 id="timeline" { "Timeline" }
@@ -130,6 +131,37 @@ fn header(order: &pb::Order, now: Timestamp, may_see_policy: bool) -> Markup {
             words::time(order.payment_lapse_time.as_ref()),
         ),
     ])
+}
+
+/// What is kept with the order, and what people wrote about it; nothing where there is neither. An
+/// address is told and not linked to: it is whatever an integrator wrote.
+fn annotations(order: &pb::Order) -> Markup {
+    let metadata = order.metadata.iter();
+    let metadata = metadata.map(|(key, value)| (key.as_str(), html! { (value) }));
+    let references = order.external_references.iter().map(|of| {
+        let told = html! { (of.id) @if !of.url.is_empty() { " (" (of.url) ")" } };
+        (of.system.as_str(), told)
+    });
+    let kept: Vec<(&str, Markup)> = references.chain(metadata).collect();
+    let note = |note: &pb::Note| {
+        let visibility = word(note.visibility().as_str_name(), "NOTE_VISIBILITY_");
+        let about = [note.cancellation_id.as_str(), note.shipment_id.as_str()].concat();
+        html! {
+            td { (words::time(note.create_time.as_ref())) }
+            td { (words::actor(note.author.as_ref())) }
+            td { (chip(&visibility)) }
+            td { (words::or_nothing(&about)) }
+            td { (note.text) }
+        }
+    };
+    let notes: Vec<Markup> = order.notes.iter().map(note).collect();
+    html! {
+        @if !kept.is_empty() { h2 { "Kept with the order" } (page::facts(&kept)) }
+        @if !notes.is_empty() {
+            h2 { "Notes" }
+            (page::table("Notes, the oldest first", &["When", "By", "For", "About", "Text"], &notes))
+        }
+    }
 }
 
 /// A deadline only as long as it is one.

@@ -1,7 +1,9 @@
 //! Orders of all kinds, for pages to show.
 
 use belay_client::calls::{FirstPolicy, NewBuyer, NewLine, OnBehalfOf};
-use belay_client::model::{CancellationPath, Destination, RefundResult};
+use belay_client::model::{
+    CancellationPath, Destination, ExternalReference, NoteVisibility, RefundResult,
+};
 use belay_client::{Role, Units, reason};
 use belay_tests::shop::eur;
 use belay_tests::{TestServer, documents};
@@ -88,6 +90,17 @@ async fn hostile(t: &TestServer) {
         [NewLine::new("<svg/onload=alert(1)>", 1, eur(1_000)).title(HOSTILE)],
     );
     placed.await.expect("an order");
+    let kept = web
+        .update_order_metadata("H-1")
+        .set("channel", HOSTILE)
+        .set_external_reference(
+            ExternalReference::new("sap", "<b>4711</b>").url("https://example.org/<b>"),
+        );
+    kept.await.expect("any text is kept");
+    t.store_as("hostile", Role::Support, "sam")
+        .add_note("H-1", HOSTILE, NoteVisibility::Private)
+        .await
+        .expect("a note");
     web.with_role(Role::Payments, "psp")
         .expect("a role")
         .record_payment(
