@@ -22,7 +22,7 @@ const PERSONAL: &[(&str, &[Personal])] = &[
     ),
     (
         "/belay.v1.OrderService/FindOrders",
-        &[BuyerId, Note, Evidence, BuyerLookup],
+        &[BuyerId, Note, Metadata, Evidence, BuyerLookup],
     ),
     ("/belay.v1.OrderService/SummarizeOrders", &[BuyerLookup]),
     ("/belay.v1.OrderService/ListOrderHistory", &[BuyerId]),

@@ -66,6 +66,7 @@ impl Run<'_> {
         };
         self.answered(&order, Caller::new("storefront", "web"), request)
             .await;
+        self.annotations(&order).await;
         self.parcels().await;
         self.administration().await;
         self.begin_to_read().await;
@@ -73,6 +74,33 @@ impl Run<'_> {
         self.asked(store, false, false).await;
         self.asked("of-seller-center", true, false).await;
         self.asked("of-cross-border-declaration", true, false).await;
+    }
+
+    /// What is kept with a cancellation, a note, and the order found by its id.
+    async fn annotations(&mut self, order: &pb::Order) {
+        let (store_id, order_id) = (order.store_id.clone(), order.order_id.clone());
+        let kept = pb::UpdateCancellationMetadataRequest {
+            store_id: store_id.clone(),
+            cancellation_id: format!("{order_id}:c1"),
+            set_metadata: [("case".to_owned(), "17".to_owned())].into(),
+            ..Default::default()
+        };
+        self.answered(order, Caller::operator(), kept).await;
+        let note = pb::AddNoteRequest {
+            store_id: store_id.clone(),
+            order_id: order_id.clone(),
+            text: "she called".to_owned(),
+            visibility: pb::NoteVisibility::Private.into(),
+            ..Default::default()
+        };
+        self.answered(order, Caller::operator(), note).await;
+        let find = pb::FindOrdersRequest {
+            store_id,
+            by: Some(pb::find_orders_request::By::OrderIdPrefix(order_id)),
+            ..Default::default()
+        };
+        let found = self.pair.ask(&Caller::operator(), find).await;
+        assert_eq!(found.expect("it is found").orders.len(), 1);
     }
 
     /// An order that is held, let go, and sent in two parcels.

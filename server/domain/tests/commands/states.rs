@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use belay_domain::order::Order;
+use belay_domain::payment::PaymentFact;
 use belay_domain::shipment::{Stage, TrackingFact};
 use belay_domain::terms::{GateKind, Path};
 use jiff::SignedDuration;
@@ -194,5 +195,11 @@ pub(crate) fn rare(changes: &mut Changes) {
     told(&mut case, "RecordTracking", &|case| {
         let fact = TrackingFact::Returning;
         drop(case.scan_at(1, fact, minutes(2)).unwrap());
+    });
+    // What was delivered was to be captured yet, and the provider lets go of it.
+    let mut case = Cart::of(&[(1, 100)]).place();
+    case.authorize("p1", 100).bring_to(1, Stage::Delivered);
+    told(&mut case, "RecordPayment", &|case| {
+        case.fact("p1", PaymentFact::Voided, 0).unwrap();
     });
 }
