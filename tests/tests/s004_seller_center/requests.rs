@@ -480,11 +480,12 @@ fn s004_12_support_has_the_sellers_authority_only_where_the_policy_grants_it() {
             CancellationState::Pending
         );
 
-        let granted = preset("seller-center")
-            .replace(
-                "  - code: OUT_OF_STOCK\n    actors: [SELLER]",
-                "  - code: OUT_OF_STOCK\n    actors: [SELLER, SUPPORT]",
-            )
+        let document = preset("seller-center");
+        let (before, reason) = document
+            .split_once("  - code: OUT_OF_STOCK\n")
+            .expect("the preset has the reason");
+        let reason = reason.replacen("actors: [SELLER]", "actors: [SELLER, SUPPORT]", 1);
+        let granted = format!("{before}  - code: OUT_OF_STOCK\n{reason}")
             .replace("      actor: SELLER\n", "      actor: [SELLER, SUPPORT]\n");
         let version = govern_by(t, &market, granted).await;
         market.place_paid("A-4", "standard").await;
