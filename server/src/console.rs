@@ -159,11 +159,11 @@ async fn guarded(request: Request, next: Next) -> Response {
     answer
 }
 
-/// The style sheet. It says nothing of anybody, and its name follows from its content.
+/// The style sheet. It says nothing of anybody, and is asked for again soon: another release has another.
 async fn style() -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/css; charset=utf-8"),
-        (header::CACHE_CONTROL, "public, max-age=86400"),
+        (header::CACHE_CONTROL, "public, max-age=300"),
     ];
     (StatusCode::OK, headers, Body::from(page::STYLE_SHEET)).into_response()
 }

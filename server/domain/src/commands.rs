@@ -58,7 +58,8 @@ pub use release_hold::ReleaseHold;
 pub use request_cancellation::{
     BoundQuote, DirectCancellation, Identity, ListedReason, ListedReasons, Matching, Preview,
     PreviewedGate, PreviewedPath, PreviewedVerdict, QUOTE_VALIDITY, Quote, QuotedPart,
-    ReasonOutcome, RequestCancellation, Selection, direct_cancellation, list_reasons, preview,
+    ReasonListing, ReasonOutcome, RequestCancellation, Selection, direct_cancellation,
+    list_reasons, preview,
 };
 pub(crate) use request_cancellation::{check_proof, check_reason};
 pub use resolve_incident::{ResolveIncident, allowed as allowed_resolutions};

@@ -28,9 +28,9 @@ use super::error::DbError;
 use super::schema::bulk_cancellations;
 use super::statement::SysDate;
 
-#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = bulk_cancellations, primary_key(job_key), check_for_backend(Mysql))]
-#[diesel(treat_none_as_default_value = false, treat_none_as_null = true)]
+#[diesel(treat_none_as_default_value = false)]
 struct JobRow {
     job_key: Bytes<16>,
     store_id: Name<StoreId>,
@@ -221,8 +221,22 @@ pub async fn lock(conn: &mut Conn, key: JobKey) -> Result<Option<StoredJob>, DbE
 /// Writes what [`lock`] gave. Until when it is owned stays as it was.
 pub async fn update(conn: &mut Conn, stored: &StoredJob) -> Result<(), DbError> {
     let key = Bytes::from(stored.job.key());
+    let row = JobRow::from(stored);
+    // What was asked never changes, and a newer release may keep more of it than this one reads.
     diesel::update(bulk_cancellations::table.find(key))
-        .set(JobRow::from(stored))
+        .set((
+            bulk_cancellations::state.eq(row.state),
+            bulk_cancellations::selected_through.eq(row.selected_through),
+            bulk_cancellations::total.eq(row.total),
+            bulk_cancellations::completed.eq(row.completed),
+            bulk_cancellations::pending.eq(row.pending),
+            bulk_cancellations::rejected.eq(row.rejected),
+            bulk_cancellations::failed.eq(row.failed),
+            bulk_cancellations::refunds.eq(row.refunds),
+            bulk_cancellations::failure.eq(row.failure),
+            bulk_cancellations::end_time.eq(row.end_time),
+            bulk_cancellations::owner.eq(row.owner),
+        ))
         .execute(conn)
         .await?;
     Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use belay_domain::actor::Role;
-use belay_domain::commands;
+use belay_domain::commands::{self, ReasonListing};
 use belay_domain::context::Context;
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
@@ -87,8 +87,14 @@ impl CancellationService for Cancellations {
                 request_id: ids::request_id(),
                 store: &read.config,
             };
-            let listed = commands::list_reasons(order, &asked.request, &context)
+            let listing = ReasonListing::begin(order, &asked.request, &context)
                 .map_err(|rejection| rejected(rejection, &asked.order))?;
+            let mut reasons = Vec::new();
+            for reason in listing.reasons() {
+                reasons.push(listing.listed(reason));
+                tokio::task::yield_now().await;
+            }
+            let listed = listing.end(reasons);
             let (viewer, languages) = (call.viewer(order), &asked.languages);
             Ok(render::preview::reasons(
                 &viewer, order, &listed, languages, read.now,

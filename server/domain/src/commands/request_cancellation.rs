@@ -35,7 +35,7 @@ pub use preview::{
     direct_cancellation, preview,
 };
 pub use quote::{BoundQuote, QUOTE_VALIDITY, Quote, QuotedPart};
-pub use reasons::{ListedReason, ListedReasons, ReasonOutcome, list_reasons};
+pub use reasons::{ListedReason, ListedReasons, ReasonListing, ReasonOutcome, list_reasons};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestCancellation {

@@ -36,28 +36,66 @@ pub struct ReasonOutcome {
     pub release: i64,
 }
 
-/// Puts the request to the policy with each of the reasons that its requester may give. The reason
-/// of the command itself does not matter.
+/// A request that is put to the policy with one reason after the other: as long as a policy has
+/// reasons, so whoever serves others as well may pause in between.
+#[derive(Debug)]
+pub struct ReasonListing<'a> {
+    draft: Draft<'a>,
+    requester: Actor,
+    command: &'a RequestCancellation,
+}
+
+impl<'a> ReasonListing<'a> {
+    /// The reason of the command itself does not matter.
+    pub fn begin(
+        order: &Order,
+        command: &'a RequestCancellation,
+        context: &Context<'a>,
+    ) -> Result<Self, Rejection> {
+        let (draft, requester) = trial::begin(order, command, context)?;
+        Ok(Self {
+            draft,
+            requester,
+            command,
+        })
+    }
+
+    /// Those that the requester may give, in the order of the policy.
+    pub fn reasons(&self) -> impl Iterator<Item = &'a Reason> {
+        let (_, policy) = self.draft.policy();
+        let requester = self.requester.role;
+        let reasons = policy.reasons.iter();
+        reasons.filter(move |reason| reason.actors.contains(&requester))
+    }
+
+    /// What the request would come to with this one.
+    pub fn listed(&self, reason: &'a Reason) -> ListedReason<'a> {
+        ListedReason {
+            reason,
+            outcome: outcome(&self.draft, &self.requester, self.command, reason),
+        }
+    }
+
+    pub fn end(self, reasons: Vec<ListedReason<'a>>) -> ListedReasons<'a> {
+        let (policy_version, policy) = self.draft.policy();
+        ListedReasons {
+            policy_version,
+            is_required: policy.reason_required.contains(&self.requester.role),
+            reasons,
+        }
+    }
+}
+
+/// Puts the request to the policy with each of the reasons that its requester may give.
 pub fn list_reasons<'a>(
     order: &Order,
-    command: &RequestCancellation,
+    command: &'a RequestCancellation,
     context: &Context<'a>,
 ) -> Result<ListedReasons<'a>, Rejection> {
-    let (draft, requester) = trial::begin(order, command, context)?;
-    let (policy_version, policy) = draft.policy();
-    let theirs = policy
-        .reasons
-        .iter()
-        .filter(|reason| reason.actors.contains(&requester.role));
-    let listed = |reason: &'a Reason| ListedReason {
-        reason,
-        outcome: outcome(&draft, &requester, command, reason),
-    };
-    Ok(ListedReasons {
-        policy_version,
-        is_required: policy.reason_required.contains(&requester.role),
-        reasons: theirs.map(listed).collect(),
-    })
+    let listing = ReasonListing::begin(order, command, context)?;
+    let listed = listing.reasons().map(|reason| listing.listed(reason));
+    let listed = listed.collect();
+    Ok(listing.end(listed))
 }
 
 fn outcome(
