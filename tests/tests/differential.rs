@@ -50,7 +50,7 @@ fn the_server_in_memory_answers_as_the_real_one_does() {
 
 #[test]
 fn the_server_in_memory_answers_as_the_real_one_does_another_time() {
-    differ(5, STEPS);
+    differ(7, STEPS);
 }
 
 #[test]
