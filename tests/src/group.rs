@@ -1,6 +1,7 @@
 //! A group of MySQL servers on this machine, with Group Replication: one primary, and members that
 //! take over from it.
 
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::process::Command;
@@ -152,8 +153,13 @@ impl Group {
     }
 
     /// SIGSTOP: its connections stay open and say nothing, as those of a machine that is cut off.
-    pub fn freeze(&self, index: usize) {
-        signal("-STOP", self.members[index].pid());
+    ///
+    /// The signal alone stops nothing at once: its threads go on until one of them is given a processor
+    /// and hands it to the others. On a busy machine a member would still answer meanwhile.
+    pub async fn freeze(&self, index: usize) {
+        let pid = self.members[index].pid();
+        signal("-STOP", pid);
+        until("the member stops", async || is_stopped(pid).then_some(())).await;
     }
 
     pub fn thaw(&self, index: usize) {
@@ -169,6 +175,17 @@ fn signal(signal: &str, pid: u32) {
         sent.expect("kill can be run").success(),
         "kill {signal} {pid}"
     );
+}
+
+/// Whether each of its threads has stopped, as the third field of its `stat` says; the second is a name
+/// in brackets.
+fn is_stopped(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 /// A member that has not left: its port, and the options it starts with.

@@ -11,6 +11,7 @@ use belay_tests::instance::{Instance, Service, literal, session, storefront};
 use belay_tests::process::built;
 use belay_tests::{HANG, invariants, until};
 use diesel_async::SimpleAsyncConnection;
+use futures_util::future::join_all;
 use mysql_async::prelude::Queryable;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
@@ -81,7 +82,7 @@ async fn a_member_that_is_cut_off_answers_nothing(group: &Group) {
     let mut beside = session(&group.member(primary).root_url()).await;
     let others = (0..group.len()).filter(|member| *member != primary);
     let others: Vec<usize> = others.collect();
-    others.iter().for_each(|member| group.freeze(*member));
+    join_all(others.iter().map(|member| group.freeze(*member))).await;
     let read = async {
         let read = conn.batch_execute("DO (SELECT COUNT(*) FROM orders)").await;
         read.expect("it is answered once the others are back");

@@ -158,7 +158,7 @@ async fn one(group: &Group, kind: Kind, seen: &Seen, calm: f64) -> Event {
     match kind {
         Kind::Kill => group.kill(primary).await,
         Kind::Stop => group.member(primary).stop().await,
-        Kind::Freeze => group.freeze(primary),
+        Kind::Freeze => group.freeze(primary).await,
         Kind::Switch => group.switch((primary + 1) % group.len()).await,
     }
     let done_at = Instant::now();
