@@ -22,6 +22,8 @@ pub(crate) trait Worker: Send + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
     Done,
+    /// It was asked to come back, and has waited until then.
+    TurnedAway,
     NothingLeft,
 }
 
@@ -105,7 +107,7 @@ pub(crate) async fn exhaust<W: Worker>(workers: Vec<W>) -> anyhow::Result<()> {
     let mut running = JoinSet::new();
     for mut worker in workers {
         running.spawn(async move {
-            while worker.turn().await? == Turn::Done {}
+            while worker.turn().await? != Turn::NothingLeft {}
             anyhow::Ok(())
         });
     }
@@ -119,9 +121,16 @@ async fn drive<W: Worker>(mut worker: W, begin: Instant, end: Instant) -> anyhow
     let mut tally = Tally::new()?;
     let mut asked = Instant::now();
     while asked < end {
-        if worker.turn().await? == Turn::NothingLeft {
-            tally.dry_since = Some(asked);
-            break;
+        match worker.turn().await? {
+            Turn::Done => {}
+            Turn::TurnedAway => {
+                asked = Instant::now();
+                continue;
+            }
+            Turn::NothingLeft => {
+                tally.dry_since = Some(asked);
+                break;
+            }
         }
         let answered = Instant::now();
         tally.done_in_all += 1;

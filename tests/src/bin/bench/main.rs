@@ -14,6 +14,8 @@ mod feed;
 mod growth;
 mod load;
 mod meters;
+mod overload;
+mod profile;
 mod projection;
 mod raw;
 mod readers;
@@ -35,6 +37,7 @@ use mysql_async::prelude::Queryable;
 use callers::{Connections, Task};
 use load::{Timing, Window, count};
 use meters::Meters;
+use profile::Recording;
 use raw::Templates;
 use report::{Kind, Series, Setting};
 use service::Service;
@@ -84,6 +87,10 @@ struct Args {
     /// Show the database's account of the last round as well: statements, and rows by table.
     #[arg(long)]
     detail: bool,
+    /// Show in which functions server and database spend their CPU as well, in the last round at the most
+    /// callers. Needs `perf`.
+    #[arg(long)]
+    profile: bool,
     /// Set two servers on the database beside one as well, with commits that are slow.
     #[arg(long)]
     replicas: bool,
@@ -98,6 +105,9 @@ struct Args {
     /// say 24.
     #[arg(long)]
     readers: Option<usize>,
+    /// Measure creations as well with so many times the most callers, say 10, who come back when they are told to.
+    #[arg(long)]
+    overload: Option<usize>,
     /// Measure cancellations as well with so many orders in the database, say 100000,1000000. Takes
     /// long.
     #[arg(long, value_delimiter = ',')]
@@ -158,6 +168,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
         Some(readers) => Some(readers::measure(&mut bench, &service.url, readers).await?),
         None => None,
     };
+    let overload = match bench.args.overload {
+        Some(times) => Some(overload::measure(&mut bench, &service.url, times).await?),
+        None => None,
+    };
     let feed = if bench.args.feed {
         Some(feed::measure(&mut bench, &service).await?)
     } else {
@@ -185,6 +199,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         .iter()
         .flat_map(detail::Detail::lines)
         .collect::<Vec<_>>();
+    lines.extend(bench.profiles.iter().flat_map(profile::Profile::lines));
     lines.extend(report::audit(&comparisons));
     lines.push(
         "Every acknowledged command is there, and the positions of the events have no gaps."
@@ -194,6 +209,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     lines.extend(report::table(&series));
     lines.extend(replicas.iter().map(replicas::Replicas::line));
     lines.extend(readers.iter().flat_map(readers::Readers::lines));
+    lines.extend(overload.iter().flat_map(overload::Overload::lines));
     lines.extend(feed.iter().flat_map(feed::Feed::lines));
     lines.extend(projection.iter().flat_map(projection::Projection::lines));
     lines.extend(growth::lines(&sizes));
@@ -205,6 +221,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     readers
         .iter()
         .for_each(|readers| readers.add_to(&mut figures));
+    overload
+        .iter()
+        .for_each(|overload| overload.add_to(&mut figures));
     feed.iter().for_each(|feed| feed.add_to(&mut figures));
     projection
         .iter()
@@ -254,6 +273,7 @@ struct Bench {
     meters: Meters,
     detail: Conn,
     details: Vec<detail::Detail>,
+    profiles: Vec<profile::Profile>,
     /// Cancellations per second so far: how many orders the next window may need.
     seen: Vec<(Kind, usize, f64)>,
 }
@@ -293,7 +313,7 @@ impl Bench {
             service.pid,
             mysqld_pid,
         );
-        let (details, seen) = (Vec::new(), Vec::new());
+        let (details, profiles, seen) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self {
             args,
             shop,
@@ -302,6 +322,7 @@ impl Bench {
             meters,
             detail: conn,
             details,
+            profiles,
             seen,
         })
     }
@@ -406,9 +427,18 @@ impl Bench {
             if is_detailed {
                 detail::begin(&mut self.detail).await?;
             }
+            let name = format!("{}, {callers} callers", kind.label());
+            let is_profiled =
+                self.args.profile && is_last && !kind.is_raw() && Some(callers) == most;
+            let recording = match is_profiled {
+                true => Some(Recording::begin(name.clone(), &self.meters.processes())?),
+                false => None,
+            };
             let window = self.window(kind, callers, timing).await?;
+            if let Some(recording) = recording {
+                self.profiles.push(recording.end().await?);
+            }
             if is_detailed {
-                let name = format!("{}, {callers} callers", kind.label());
                 self.details
                     .push(detail::end(&mut self.detail, name, window.done_in_all).await?);
             }

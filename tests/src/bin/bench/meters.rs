@@ -32,6 +32,8 @@ pub(crate) struct Reading {
     commits: u64,
     statements: u64,
     prepares: u64,
+    redo_bytes: u64,
+    binlog_bytes: u64,
 }
 
 /// Between two readings. CPU is in seconds per second: 1 is one core.
@@ -47,6 +49,9 @@ pub(crate) struct Usage {
     /// BEGIN and COMMIT included.
     pub(crate) statements: f64,
     pub(crate) prepares: f64,
+    /// Written to InnoDB's redo log and to the binary log, by everybody.
+    pub(crate) redo_bytes: f64,
+    pub(crate) binlog_bytes: f64,
 }
 
 impl Meters {
@@ -58,13 +63,23 @@ impl Meters {
         }
     }
 
+    /// The processes that serve, as far as they run on this machine.
+    pub(crate) fn processes(&self) -> Vec<(&'static str, u32)> {
+        let mysqld = self.mysqld_pid.map(|pid| ("mysqld", pid));
+        mysqld
+            .into_iter()
+            .chain([("belay", self.server_pid)])
+            .collect()
+    }
+
     pub(crate) async fn read(&mut self) -> anyhow::Result<Reading> {
         let at = Instant::now();
         let status: Vec<(String, String)> = self
             .database
             .query(
                 // Questions counts what is executed, by name or as text; neither PREPARE nor CLOSE.
-                "SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_commit', 'Com_stmt_prepare', 'Questions')",
+                "SHOW GLOBAL STATUS WHERE Variable_name IN \
+                 ('Com_commit', 'Com_stmt_prepare', 'Questions', 'Innodb_os_log_written')",
             )
             .await?;
         let status = |name: &str| -> anyhow::Result<u64> {
@@ -74,6 +89,8 @@ impl Meters {
                 .with_context(|| format!("no status {name}"))?;
             Ok(value.1.parse()?)
         };
+        // Name, size, whether it is encrypted.
+        let binlog: Vec<(String, u64, String)> = self.database.query("SHOW BINARY LOGS").await?;
         Ok(Reading {
             at,
             server: process_cpu(&self.server_pid.to_string())?,
@@ -86,6 +103,8 @@ impl Meters {
             commits: status("Com_commit")?,
             statements: status("Questions")?,
             prepares: status("Com_stmt_prepare")?,
+            redo_bytes: status("Innodb_os_log_written")?,
+            binlog_bytes: binlog.iter().map(|(_, size, _)| size).sum(),
         })
     }
 }
@@ -112,6 +131,8 @@ impl Reading {
             commits: rate(self.commits, later.commits),
             statements: rate(self.statements, later.statements),
             prepares: rate(self.prepares, later.prepares),
+            redo_bytes: rate(self.redo_bytes, later.redo_bytes),
+            binlog_bytes: rate(self.binlog_bytes, later.binlog_bytes),
         }
     }
 }

@@ -186,7 +186,7 @@ async fn read(channel: Channel, reader: usize, tally: Arc<Tally>) -> anyhow::Res
 }
 
 /// When the server asks to be left alone until; none of what it says otherwise.
-fn retry_delay(status: &Status) -> Option<Duration> {
+pub(crate) fn retry_delay(status: &Status) -> Option<Duration> {
     if status.code() != Code::ResourceExhausted {
         return None;
     }

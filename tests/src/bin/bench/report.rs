@@ -57,7 +57,7 @@ impl Kind {
         }
     }
 
-    fn is_raw(self) -> bool {
+    pub(crate) fn is_raw(self) -> bool {
         matches!(
             self,
             Kind::RawCancel | Kind::RawCreate | Kind::RawGet | Kind::RawList
@@ -91,6 +91,15 @@ impl Series {
 
     fn mysqld_us(&self) -> Option<f64> {
         self.cpu_us(|window| window.usage.mysqld)
+    }
+
+    /// Of a command, as the next one.
+    fn redo_bytes(&self) -> f64 {
+        self.median(|window| window.usage.redo_bytes / window.per_second())
+    }
+
+    fn binlog_bytes(&self) -> f64 {
+        self.median(|window| window.usage.binlog_bytes / window.per_second())
     }
 
     fn generator_us(&self) -> Option<f64> {
@@ -128,7 +137,7 @@ pub(crate) fn table(series: &[Series]) -> Vec<String> {
     let mut lines = vec![
         format!("{:56}{:>26}", "", "CPU µs a command"),
         format!(
-            "{:<20} {:>7} {:>8} {:>8} {:>8}   {:>7} {:>7} {:>9}   {:>7} {:>8} {:>8} {:>7}  {}",
+            "{:<20} {:>7} {:>8} {:>8} {:>8}   {:>7} {:>7} {:>9}   {:>7} {:>8} {:>8}   {:>7} {:>8} {:>7}  {}",
             "",
             "callers",
             "a second",
@@ -140,6 +149,8 @@ pub(crate) fn table(series: &[Series]) -> Vec<String> {
             "cmds/tx",
             "stmts/tx",
             "preps/tx",
+            "redo B",
+            "binlog B",
             "others",
             "by round"
         ),
@@ -153,7 +164,7 @@ pub(crate) fn table(series: &[Series]) -> Vec<String> {
             .map(|window| format!("{:.0}", window.per_second()))
             .collect();
         lines.push(format!(
-            "{:<20} {:>7} {:>8.0} {:>8.2} {:>8.2}   {:>7} {:>7} {:>9}   {:>7.1} {:>8.1} {:>8.1} {:>6.0}%  {}",
+            "{:<20} {:>7} {:>8.0} {:>8.2} {:>8.2}   {:>7} {:>7} {:>9}   {:>7.1} {:>8.1} {:>8.1}   {:>7.0} {:>8.0} {:>6.0}%  {}",
             one.kind.label(),
             one.callers,
             one.per_second(),
@@ -165,6 +176,8 @@ pub(crate) fn table(series: &[Series]) -> Vec<String> {
             one.median(|window| window.per_second() / window.usage.commits),
             one.median(|window| window.usage.statements / window.usage.commits),
             one.median(|window| window.usage.prepares / window.usage.commits),
+            one.redo_bytes(),
+            one.binlog_bytes(),
             one.median(|window| window.usage.others.unwrap_or(f64::NAN) * 100.0),
             rounds.join(" ")
         ));
@@ -187,7 +200,7 @@ pub(crate) fn table(series: &[Series]) -> Vec<String> {
         ));
     }
     lines.push(
-        "tx: transaction; others: CPU that processes outside the bench took from it, 100% is one core".to_owned(),
+        "tx: transaction; B: bytes a command, written to the redo log and the binary log; others: CPU that processes outside the bench took from it, 100% is one core".to_owned(),
     );
     lines
 }
@@ -335,6 +348,9 @@ pub(crate) fn figures(series: &[Series], setting: &Setting) -> Map<String, Value
         ];
         for (process, us) in cpu.into_iter().filter(|(_, us)| us.is_some()) {
             object.insert(format!("{key}_{process}_us{suffix}"), whole(us));
+        }
+        for (log, bytes) in [("redo", one.redo_bytes()), ("binlog", one.binlog_bytes())] {
+            object.insert(format!("{key}_{log}_bytes{suffix}"), whole(Some(bytes)));
         }
     }
     let others = series
