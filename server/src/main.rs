@@ -51,9 +51,14 @@ use belay_server::telemetry::{self, Telemetry};
 use belay_server::verify::Verify;
 use belay_server::{deliver, demo};
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use mimalloc::MiMalloc;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Of the server alone: nobody who builds on its library is told what to allocate with.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Orders and their cancellation, as a gRPC service on MySQL.
 #[derive(Debug, Parser)]
