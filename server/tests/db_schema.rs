@@ -98,6 +98,25 @@ async fn schema_rs_describes_the_migrated_tables() {
     );
 }
 
+/// An INSERT leaves out what is NULL in all of its rows.
+#[tokio::test]
+async fn what_may_be_null_is_null_by_default() {
+    #[derive(QueryableByName, Debug)]
+    struct Found {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    let database = TestDatabase::migrated().await;
+    let others: Vec<Found> = diesel::sql_query(
+        "SELECT CONCAT(table_name, '.', column_name, ' ', column_default) AS name FROM information_schema.columns \
+         WHERE table_schema = DATABASE() AND is_nullable = 'YES' AND column_default <> 'NULL'",
+    )
+    .load(&mut database.connect().await)
+    .await
+    .unwrap();
+    assert!(others.is_empty(), "{others:?}");
+}
+
 #[tokio::test]
 async fn a_second_migration_finds_nothing_to_do_and_keeps_the_settings() {
     let database = TestDatabase::migrated().await;

@@ -81,7 +81,7 @@ pub(super) fn write(writes: &mut Writes, rows: &[CancellationUnitsRow]) -> Resul
             insert: diesel::insert_into(cancellation_units::table).values(rows),
             columns: &[cancellation_units::unit_count::NAME],
         };
-        writes.insert("cancellation_units", &upsert)?;
+        writes.upsert("cancellation_units", &upsert)?;
     }
     Ok(())
 }

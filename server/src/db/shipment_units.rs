@@ -105,7 +105,7 @@ pub(super) fn write(writes: &mut Writes, rows: &[ShipmentUnitsRow]) -> Result<()
             insert: diesel::insert_into(shipment_units::table).values(rows),
             columns: &[shipment_units::unit_count::NAME],
         };
-        writes.insert("shipment_units", &upsert)?;
+        writes.upsert("shipment_units", &upsert)?;
     }
     Ok(())
 }

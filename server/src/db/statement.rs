@@ -195,7 +195,7 @@ macro_rules! insert_rows {
                     .await?;
             } else {
                 let insert = diesel::insert_into($table::table).values(rows);
-                $crate::db::literals::execute($conn, &insert).await?;
+                $crate::db::literals::execute_insert($conn, stringify!($table), &insert).await?;
             }
         }
     };

@@ -92,14 +92,26 @@ pub(crate) struct Columns {
 }
 
 impl Writes {
-    /// An INSERT of these rows.
+    /// An INSERT of these rows, and of nothing but rows.
     pub(crate) fn insert<Q>(&mut self, table: &str, insert: &Q) -> Result<(), DbError>
     where
         Q: QueryFragment<Mysql> + ?Sized,
     {
         self.statements.push(Statement {
             summary: format!("INSERT {table}"),
-            text: literals::text(insert)?,
+            text: literals::insert(table, insert)?,
+        });
+        Ok(())
+    }
+
+    /// An INSERT that overwrites what is there.
+    pub(crate) fn upsert<Q>(&mut self, table: &str, upsert: &Q) -> Result<(), DbError>
+    where
+        Q: QueryFragment<Mysql> + ?Sized,
+    {
+        self.statements.push(Statement {
+            summary: format!("INSERT {table}"),
+            text: literals::text(upsert)?,
         });
         Ok(())
     }
