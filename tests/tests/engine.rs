@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use belay_client::calls::FirstPolicy;
-use belay_client::model::OrderState;
+use belay_client::model::{NoteVisibility, OrderState};
 use belay_client::{Belay, Error, Kind, RequestId, Role, Store, Units, reason};
 use belay_domain::actor::{self as domain, Actor};
 use belay_domain::commands::Command;
@@ -20,7 +20,7 @@ use belay_tests::instance::{
     HeldLanes, Service, insistent, literal, payments, session, storefront,
 };
 use belay_tests::shop::{TOTAL, eur, new_order, new_order_of, pay};
-use belay_tests::{HANG, SHOP, TestServer, run, run_at, until};
+use belay_tests::{HANG, SHOP, TestServer, refused, run, run_at, until};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
@@ -230,6 +230,65 @@ fn is_shed(error: &Error) -> bool {
 fn one_patient_lane(settings: &mut ServerSettings) {
     settings.lanes = 1;
     settings.database_wait_max = HANG;
+}
+
+/// A note may be added again and again, so nothing in the order tells that this one was: only the row of its
+/// request does, which no batch asks for before it writes.
+#[test]
+fn a_repeated_command_is_answered_as_before_and_costs_its_batch_nothing() {
+    run(async |t| {
+        let service = Service::start(t.database.serve_url().await, one_patient_lane).await;
+        let shop = storefront(&literal(service.address()));
+        let others: Vec<String> = (0..20).map(|number| format!("O-{number}")).collect();
+        all(others.iter().map(|id| t.place_paid(id))).await;
+        t.place_paid("NOTED").await;
+        let text = "The lift is out of order.";
+        let note = shop.add_note("NOTED", text, NoteVisibility::Public);
+        let again = note.clone();
+        let added = note.await.expect("a note");
+        let other = shop
+            .add_note("NOTED", "The bell is, too.", NoteVisibility::Public)
+            .request_id(added.request_id);
+
+        // The first batch is repeated for it, those behind ask first.
+        for round in 0..3 {
+            let held = HeldLanes::hold(&t.database.url()).await;
+            let first = format!("FIRST-{round}");
+            let first = new_order(&shop, &first).send();
+            let together = async {
+                HeldLanes::until_held(&t.database, 1).await;
+                let cancelling = others[round * 6..][..6].iter().map(|id| {
+                    shop.request_cancellation(id, Units::all())
+                        .reason(reason::NO_LONGER_WANTED)
+                        .send()
+                });
+                let calls = async { join!(join_all(cancelling), again.clone(), other.clone()) };
+                let released = async {
+                    until("all of them wait", async || {
+                        (service.app().engine.callers() == 9).then_some(())
+                    })
+                    .await;
+                    held.release().await;
+                };
+                join!(calls, released).0
+            };
+            let (first, (cancelled, repeated, reused)) = join!(first, together);
+            first.expect("it was before them");
+            for cancelled in cancelled {
+                cancelled.expect("no business of another order");
+            }
+            let repeated = repeated.expect("the answer of before");
+            assert_eq!(
+                (&repeated.note, &repeated.order_etag),
+                (&added.note, &added.order_etag)
+            );
+            refused(reused, Kind::AlreadyExists, "REQUEST_ID_REUSED");
+        }
+        let order = shop.get_order("NOTED").await.expect("it is there");
+        let texts: Vec<&str> = order.notes.iter().map(|note| note.text.as_str()).collect();
+        assert_eq!((texts, &order.etag), (vec![text], &added.order_etag));
+        service.stop().await;
+    });
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::EngineSettings;
-use super::batch::{self, BatchContext, Done};
+use super::batch::{self, AskRequests, BatchContext, Done};
 use super::job::Job;
 use crate::db::clock::Clock;
 use crate::db::orders::OnLocked;
@@ -35,6 +35,9 @@ pub(super) enum AttemptError {
     Locked,
     /// Nothing was committed and a repetition may well be.
     Transient(DbError),
+    /// A row that must be new is there: some command was decided before, or another server has created its
+    /// order in between. Nothing was committed, and who asks first finds out.
+    Repeated(DbError),
     /// COMMIT was sent and its answer lost.
     Unknown(DbError),
     /// The database refuses something that one of the commands wants.
@@ -83,6 +86,7 @@ impl Attempts {
         &self,
         jobs: &[Job],
         on_locked: OnLocked,
+        ask_requests: AskRequests,
     ) -> Result<Done, AttemptError> {
         let span = traces::within(|| {
             tracing::info_span!(
@@ -93,7 +97,7 @@ impl Attempts {
         });
         let begun = Instant::now();
         let outcome = self
-            .transaction(jobs, on_locked)
+            .transaction(jobs, on_locked, ask_requests)
             .instrument(span.clone())
             .await;
         let name = match &outcome {
@@ -110,10 +114,15 @@ impl Attempts {
         outcome
     }
 
-    async fn transaction(&self, jobs: &[Job], on_locked: OnLocked) -> Result<Done, AttemptError> {
+    async fn transaction(
+        &self,
+        jobs: &[Job],
+        on_locked: OnLocked,
+        ask_requests: AskRequests,
+    ) -> Result<Done, AttemptError> {
         let decided = timeout(
             self.database_wait_max,
-            self.decide_and_write(jobs, on_locked),
+            self.decide_and_write(jobs, on_locked, ask_requests),
         )
         .await;
         let (mut connection, mut done) =
@@ -147,6 +156,7 @@ impl Attempts {
         &self,
         jobs: &[Job],
         on_locked: OnLocked,
+        ask_requests: AskRequests,
     ) -> Result<(Checkout, Done), AttemptError> {
         let (configs, read_at) = self.latest_configs(jobs);
         let mut connection = self
@@ -160,6 +170,7 @@ impl Attempts {
             partitions: self.partitions,
             clock: self.clock,
             chain_key: self.chain_key,
+            ask_requests,
         };
         let work = async {
             transaction::begin_write(&mut connection).await?;
@@ -218,18 +229,19 @@ impl AttemptError {
             AttemptError::Stale => Retry::Stale,
             AttemptError::Unknown(_) => Retry::LostCommit,
             AttemptError::Poison(_) => Retry::Refused,
-            AttemptError::Transient(error) => Retry::Failed(error.kind()),
+            AttemptError::Transient(error) | AttemptError::Repeated(error) => {
+                Retry::Failed(error.kind())
+            }
         }
     }
 
     fn of(error: DbError) -> Self {
         match error.kind() {
             ErrorKind::RowLocked => AttemptError::Locked,
+            ErrorKind::Duplicate => AttemptError::Repeated(error),
             ErrorKind::LockWait
             | ErrorKind::Deadlock
             | ErrorKind::VersionConflict
-            // Another server created the order in between: the repetition finds it.
-            | ErrorKind::Duplicate
             | ErrorKind::ConnectionLost
             | ErrorKind::ReadOnly
             | ErrorKind::Denied

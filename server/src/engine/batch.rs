@@ -1,12 +1,12 @@
 //! One batch inside its transaction: load, let its commands be decided, write what changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use belay_domain::chain::ChainKey;
 use belay_domain::context::StoreConfig;
-use belay_domain::ids::StoreId;
+use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::records::RequestKey;
 use belay_wire::batch::{Batch, Change, Reply, Submitted};
 use diesel_async::AsyncMysqlConnection;
@@ -21,6 +21,17 @@ use crate::db::orders::{self, OnLocked};
 use crate::db::requests;
 use crate::db::writes::Writes;
 
+/// When the requests that were decided before are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AskRequests {
+    /// Before anything is decided: some of them were, or may have been.
+    First,
+    /// Only for commands that write no answer of their own. All others are taken for new: their rows are
+    /// unique, so where one was decided before, the statement is refused with kind `Duplicate` and the
+    /// batch is repeated with `First`. That is rare, and asking costs each batch a round trip.
+    WhereNeeded,
+}
+
 pub(super) type Outcome = Result<Reply, EngineError>;
 
 /// The context that all decisions of a batch share.
@@ -31,6 +42,7 @@ pub(super) struct BatchContext<'a> {
     pub(super) partitions: u16,
     pub(super) clock: Clock,
     pub(super) chain_key: ChainKey,
+    pub(super) ask_requests: AskRequests,
 }
 
 /// What a transaction comes to.
@@ -57,22 +69,33 @@ pub(super) async fn decide_and_write(
         (Clock::Database, Some(now)) => now,
         (clock, _) => clock.now(connection).await?,
     };
-    let submitted = |job| submitted(job, context.configs);
-    let request_keys = jobs.iter().filter_map(|job| submitted(job).request_key());
-    let request_keys: Vec<RequestKey> = request_keys.collect();
+    let commands: Vec<Submitted<'_>> = jobs
+        .iter()
+        .map(|job| submitted(job, context.configs))
+        .collect();
     // Orders that are not there have no requests: a batch of creations asks nothing.
-    let known = if locked.is_empty() {
-        HashMap::new()
-    } else {
-        requests::find(connection, &request_keys).await?
+    let present: HashSet<OrderKey> = locked.iter().map(|order| order.order_key).collect();
+    let requests = commands.iter().filter_map(Submitted::request_key);
+    let requests: Vec<RequestKey> = requests
+        .filter(|request| present.contains(&request.order_key))
+        .collect();
+    let known = match context.ask_requests {
+        AskRequests::First => requests::find(connection, &requests).await?,
+        AskRequests::WhereNeeded => HashMap::new(),
     };
     let loaded = aggregate::load_children(connection, locked).await?;
 
     let mut batch = Batch::new(loaded, known, now, context.partitions);
-    let decided = jobs
-        .iter()
-        .map(|job| decide(&mut batch, job, &submitted(job)));
-    let outcomes: Vec<Outcome> = decided.collect();
+    let mut outcomes = decide_all(&mut batch, jobs, &commands);
+    if context.ask_requests == AskRequests::WhereNeeded
+        && requests.iter().any(|request| !batch.will_keep(request))
+    {
+        let known = requests::find(connection, &requests).await?;
+        if !known.is_empty() {
+            batch = batch.afresh(known);
+            outcomes = decide_all(&mut batch, jobs, &commands);
+        }
+    }
     let positions = write(connection, &batch, context).await?;
     let was_done_before = batch.new_requests.is_empty()
         && batch.new_decisions.is_empty()
@@ -97,6 +120,13 @@ fn submitted<'a>(job: &'a Job, configs: &'a HashMap<StoreId, Arc<StoreConfig>>) 
         work: &submission.work,
         fingerprint: job.fingerprint,
     }
+}
+
+fn decide_all(batch: &mut Batch, jobs: &[Job], commands: &[Submitted<'_>]) -> Vec<Outcome> {
+    let commands = jobs.iter().zip(commands);
+    commands
+        .map(|(job, command)| decide(batch, job, command))
+        .collect()
 }
 
 fn decide(batch: &mut Batch, job: &Job, submitted: &Submitted<'_>) -> Outcome {

@@ -8,13 +8,14 @@
 //! | deadlock, version changed, connection lost before COMMIT | nothing happened: repeat the whole batch |
 //! | connection lost at COMMIT | unknown: the same commands are run again, in a task of their own, and find their request rows or not |
 //! | the database does not answer in time | as if the connection were lost, here or at COMMIT; it is closed |
+//! | a row that must be new is there: a command was decided before | repeat the whole batch at once, and ask first which requests are known |
 //! | a statement was refused | a command is poison: bisect the batch until it is alone |
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
 use super::attempt::{AttemptError, Attempts};
-use super::batch::Outcome;
+use super::batch::{AskRequests, Outcome};
 use super::job::{self, EngineError, Job};
 use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, EngineSettings, PARKED_ORDERS_MAX};
 use crate::db::orders::{self, OnLocked};
@@ -42,6 +43,10 @@ use crate::telemetry::traces::{self, SPANS};
 const RETRY_DELAY: Duration = Duration::from_millis(10);
 /// Between two tries to learn the outcome of a lost commit.
 const RESOLVE_DELAY_MAX: Duration = Duration::from_millis(500);
+
+/// Batches that ask first which requests are known, after one that was repeated for one: who sends the same
+/// again has most likely more of it, and each would have its batch written twice.
+const ASK_FIRST: u32 = 64;
 
 /// The orders that kept a batch from its locks.
 enum LockedOrders {
@@ -61,6 +66,8 @@ pub(super) struct Runner {
     parked: Mutex<HashMap<OrderKey, Vec<Job>>>,
     /// Connections that may wait for locked orders: those that the lanes leave.
     waiting: Semaphore,
+    /// Batches that still ask first.
+    ask_first: AtomicU32,
 }
 
 impl Runner {
@@ -76,6 +83,7 @@ impl Runner {
             attempts: Attempts::new(pool, stores, feed, settings, telemetry),
             parked: Mutex::default(),
             waiting: Semaphore::new(parked.max(1)),
+            ask_first: AtomicU32::new(0),
         }
     }
 
@@ -104,6 +112,27 @@ impl Runner {
         self.attempts.telemetry.metrics.retried(retry);
     }
 
+    /// How the next batch asks for requests.
+    fn ask_requests(&self) -> AskRequests {
+        let left = self
+            .ask_first
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            });
+        if left.is_ok() {
+            AskRequests::First
+        } else {
+            AskRequests::WhereNeeded
+        }
+    }
+
+    /// A batch met a request that was decided before, without having asked.
+    fn met_repeated(&self, retry: Retry) -> AskRequests {
+        self.retried(retry);
+        self.ask_first.store(ASK_FIRST, Ordering::Relaxed);
+        AskRequests::First
+    }
+
     /// Runs a batch and answers every caller.
     pub(super) async fn run(self: Arc<Self>, jobs: Vec<Job>, tasks: TaskTracker) {
         // A command that no caller waits for is not begun.
@@ -111,9 +140,14 @@ impl Runner {
         // Known to be locked elsewhere; behind those who wait already, or they would be overtaken.
         let mut jobs = self.park(jobs, &HashSet::new(), &tasks);
         let (mut attempt, mut has_retried_once) = (0, false);
+        let mut ask = self.ask_requests();
         while !jobs.is_empty() {
-            let failure = match self.attempts.run(&jobs, OnLocked::Fail).await {
+            let failure = match self.attempts.run(&jobs, OnLocked::Fail, ask).await {
                 Ok(done) => return answer_each(jobs, done.outcomes),
+                Err(repeated @ AttemptError::Repeated(_)) if ask == AskRequests::WhereNeeded => {
+                    ask = self.met_repeated(repeated.retry());
+                    continue;
+                }
                 Err(AttemptError::Locked) => {
                     match self.find_locked(&jobs, has_retried_once).await {
                         Ok(locked) => {
@@ -147,11 +181,13 @@ impl Runner {
                 AttemptError::Transient(error) if error.is_exhaustion() => {
                     return answer_all(jobs, EngineError::Overloaded);
                 }
-                AttemptError::Transient(error) if attempt >= ATTEMPTS_MAX => {
+                AttemptError::Transient(error) | AttemptError::Repeated(error)
+                    if attempt >= ATTEMPTS_MAX =>
+                {
                     self.attempts.pool.notes().note("a batch", &error);
                     return answer_all(jobs, caller_error(&error));
                 }
-                AttemptError::Transient(error) => {
+                AttemptError::Transient(error) | AttemptError::Repeated(error) => {
                     self.retried(retry);
                     tracing::debug!(%error, commands = jobs.len(), attempt, "a batch is repeated");
                     tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
@@ -269,7 +305,11 @@ impl Runner {
             if jobs.is_empty() {
                 return;
             }
-            match self.attempts.run(&jobs, OnLocked::Wait).await {
+            match self
+                .attempts
+                .run(&jobs, OnLocked::Wait, AskRequests::First)
+                .await
+            {
                 Ok(done) => return answer_each(jobs, done.outcomes),
                 Err(AttemptError::Unknown(error)) => {
                     return self.look_into(jobs, &error, &tasks);
@@ -284,7 +324,9 @@ impl Runner {
                 Err(AttemptError::Transient(error)) if error.is_exhaustion() => {
                     return answer_all(jobs, EngineError::Overloaded);
                 }
-                Err(AttemptError::Transient(error)) if attempt == ATTEMPTS_MAX => {
+                Err(AttemptError::Transient(error) | AttemptError::Repeated(error))
+                    if attempt == ATTEMPTS_MAX =>
+                {
                     self.attempts
                         .pool
                         .notes()
@@ -294,6 +336,7 @@ impl Runner {
                 Err(
                     failure @ (AttemptError::Locked
                     | AttemptError::Stale
+                    | AttemptError::Repeated(_)
                     | AttemptError::Transient(_)),
                 ) => {
                     self.retried(failure.retry());
@@ -346,7 +389,11 @@ impl Runner {
             if jobs.is_empty() {
                 return self.found_out(LostCommit::GivenUp);
             }
-            match self.attempts.run(&jobs, OnLocked::Wait).await {
+            match self
+                .attempts
+                .run(&jobs, OnLocked::Wait, AskRequests::First)
+                .await
+            {
                 Ok(done) => {
                     tracing::debug!(commands = jobs.len(), "a lost commit was resolved");
                     self.found_out(if done.was_done_before {
@@ -360,6 +407,7 @@ impl Runner {
                 Err(
                     failure @ (AttemptError::Locked
                     | AttemptError::Stale
+                    | AttemptError::Repeated(_)
                     | AttemptError::Transient(_)
                     | AttemptError::Unknown(_)),
                 ) => {

@@ -122,6 +122,21 @@ impl Batch {
         }
     }
 
+    /// The same orders as they were loaded, with nothing decided yet, for deciding anew with what is known of
+    /// requests by now.
+    #[must_use]
+    pub fn afresh(self, known: HashMap<RequestKey, KnownRequest>) -> Self {
+        let loaded = self.orders.into_iter();
+        let loaded = loaded.filter_map(|(key, change)| Some((key, change.before?)));
+        Self::new(loaded.collect(), known, self.now, self.partitions)
+    }
+
+    /// Whether the answer to this request will be written by this batch. Its row is unique: if the request was
+    /// decided before, the write is refused.
+    pub fn will_keep(&self, request: &RequestKey) -> bool {
+        self.new_requests.iter().any(|new| new.key == *request)
+    }
+
     /// The orders, whether they have changed or not.
     pub fn orders(&self) -> impl Iterator<Item = (&OrderKey, &Change)> {
         self.orders.iter()
