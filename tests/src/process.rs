@@ -118,8 +118,17 @@ impl Running {
 
     /// As a service manager does it.
     pub fn tell_to_stop(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Ctrl-C.
+    pub fn interrupt(&self) {
+        self.signal("-INT");
+    }
+
+    fn signal(&self, signal: &str) {
         let told = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([signal, &self.child.id().to_string()])
             .status();
         assert!(told.expect("there is kill").success());
     }

@@ -2,11 +2,13 @@
 
 use std::process::Output;
 
+use belay_client::Role;
 use belay_client::calls::FirstPolicy;
-use belay_client::model::TrackingFact;
+use belay_client::model::{OrderState, TrackingFact};
 use belay_client::reason;
 use belay_tests::market::{MARKET, Market};
-use belay_tests::process::built;
+use belay_tests::process::{Running, built};
+use belay_tests::shop::new_order;
 use belay_tests::{TestServer, run_at, until};
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -449,5 +451,136 @@ fn support_writes_notes_and_keeps_things_with_an_order() {
         assert!(!history.contains("sorry"), "{history}");
         let nothing = belay(t, "support", "orders set A-2").await;
         assert_eq!(nothing.code, 2, "{nothing:?}");
+    });
+}
+
+/// A load of an operator on this server.
+fn load(t: &TestServer, rest: &str) -> Command {
+    load_as(t, "operator", rest)
+}
+
+fn load_as(t: &TestServer, role: &str, rest: &str) -> Command {
+    let mut load = command(&format!("load --role {role} {rest} -o json"));
+    // A store that a person works with is not where load goes.
+    load.env("BELAY_ENDPOINT", format!("http://{}", t.address()))
+        .env("BELAY_STORE", MARKET);
+    load
+}
+
+fn read(summary: &str) -> Value {
+    serde_json::from_str(summary).unwrap_or_else(|error| panic!("{error}: {summary}"))
+}
+
+fn answered(summary: &Value, method: &str) -> u64 {
+    let calls = summary["calls"].as_array().expect("a list");
+    let of = calls.iter().find(|call| call["call"] == method);
+    of.map_or(0, |call| call["answered"].as_u64().expect("a number"))
+}
+
+#[test]
+fn load_is_put_on_a_store_of_its_own_and_counted() {
+    run_at(MONDAY, async |t| {
+        let market = market(t).await;
+        let made = done(load(t, "--duration 1s --callers 4 --connections 2")).await;
+        assert_eq!(made.code, 0, "{made:?}");
+        let summary = read(&made.out);
+        assert_eq!(
+            (&summary["store"], &summary["failed"], &summary["failures"]),
+            (&"load".into(), &0.into(), &Value::Array(Vec::new()))
+        );
+        let all: u64 = [
+            "CreateOrder",
+            "RecordPayment",
+            "RequestCancellation",
+            "GetOrder",
+            "ListOrders",
+        ]
+        .map(|method| answered(&summary, method))
+        .iter()
+        .sum();
+        assert_eq!(summary["answered"], all);
+
+        // Each call that was counted was made.
+        let operator = t.store_as("load", Role::Operator, "ops");
+        let orders = operator.summarize_orders().await.unwrap();
+        let created = answered(&summary, "CreateOrder");
+        assert_eq!(u64::try_from(orders.total.value).unwrap(), created);
+        let cancelled = orders.of(OrderState::Cancelled).value;
+        let requested = answered(&summary, "RequestCancellation");
+        assert_eq!(u64::try_from(cancelled).unwrap(), requested);
+        let untouched = market.support().summarize_orders().await.unwrap();
+        assert_eq!(untouched.total.value, 3);
+
+        // At a rate, every call that was due was made or is missed.
+        let again = done(load(
+            t,
+            "--duration 2s --callers 2 --rate 20 --mix create=1",
+        ))
+        .await;
+        let summary = read(&again.out);
+        let (made, missed) = (answered(&summary, "CreateOrder"), &summary["not_begun"]);
+        assert_eq!(made + missed.as_u64().unwrap(), 40, "{summary}");
+        assert_eq!(again.code, i32::from(*missed != 0), "{summary}");
+        let orders = operator.summarize_orders().await.unwrap();
+        assert_eq!(u64::try_from(orders.total.value).unwrap(), created + made);
+    });
+}
+
+#[test]
+fn load_goes_to_no_store_that_has_other_orders() {
+    run_at(MONDAY, async |t| {
+        market(t).await;
+        let others = done(load(t, &format!("--duration 1s --store {MARKET}"))).await;
+        assert_eq!(others.code, 5, "{others:?}");
+        assert!(others.err.contains("was not made for load"), "{others:?}");
+
+        let own = done(load(t, "--duration 1s --mix create=1")).await;
+        assert_eq!(own.code, 0, "{own:?}");
+        let operator = t.store_as("load", Role::Operator, "ops");
+        new_order(&operator, "A-1").await.unwrap();
+        let mixed = done(load(t, "--duration 1s")).await;
+        assert_eq!(mixed.code, 5, "{mixed:?}");
+        assert!(mixed.err.contains("orders that are not of"), "{mixed:?}");
+
+        for (role, arguments, code) in [
+            ("support", "--duration 1s --store load-2", 4),
+            ("operator", "--duration 0s", 2),
+            ("operator", "--mix order=1", 2),
+            ("operator", "--duration 1s --store not/one", 2),
+        ] {
+            let done = done(load_as(t, role, arguments)).await;
+            assert_eq!(done.code, code, "{arguments}: {done:?}");
+            assert!(done.out.is_empty() && !done.err.is_empty(), "{done:?}");
+        }
+        let mut nobody = load(t, "--duration 1s");
+        nobody.env("BELAY_ENDPOINT", "http://127.0.0.1:1");
+        assert_eq!(done_code(nobody).await, 6);
+    });
+}
+
+#[test]
+fn load_that_is_interrupted_says_what_came_of_it() {
+    run_at(MONDAY, async |t| {
+        market(t).await;
+        let endless = load(t, "--duration 24h --callers 2 --rate 1000");
+        let mut endless = Running::start(endless.into_std());
+        let begins = |line: &str| line.contains("Ctrl-C ends it").then_some(());
+        endless.until_said("load begins", begins).await;
+        let operator = t.store_as("load", Role::Operator, "ops");
+        until("an order of it is there", async || {
+            let orders = operator.summarize_orders().await.unwrap();
+            (orders.total.value > 0).then_some(())
+        })
+        .await;
+        endless.interrupt();
+        let (status, said) = endless.end().await;
+        // Whether two callers could keep up with the rate is no matter here.
+        assert!(matches!(status.code(), Some(0 | 1)), "{status}: {said}");
+        let summary = read(&said[said.find('{').expect("a summary")..]);
+        assert_eq!(summary["interrupted"], true);
+        assert_eq!(summary["failed"], 0);
+        let orders = operator.summarize_orders().await.unwrap();
+        let created = answered(&summary, "CreateOrder");
+        assert_eq!(u64::try_from(orders.total.value).unwrap(), created);
     });
 }

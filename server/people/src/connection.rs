@@ -1,6 +1,6 @@
 //! Which server, which store, as whom.
 
-use belay_client::{Belay, Role, Store};
+use belay_client::{Belay, BelayBuilder, Role, Store};
 use clap::Args;
 
 use crate::failure::Failure;
@@ -13,6 +13,15 @@ pub(crate) struct Connection {
     /// The store.
     #[arg(long, env = "BELAY_STORE", global = true, value_name = "STORE")]
     store: Option<String>,
+    #[command(flatten)]
+    caller: Caller,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// As whom.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Caller {
     /// The role to call in, where the server believes callers: such as support. Otherwise the token
     /// says it.
     #[arg(long, env = "BELAY_ROLE", global = true, value_parser = role, value_name = "ROLE")]
@@ -26,8 +35,6 @@ pub(crate) struct Connection {
         value_name = "ID"
     )]
     actor: String,
-    #[command(flatten)]
-    pub(crate) output: Output,
 }
 
 pub(crate) fn role(name: &str) -> Result<Role, String> {
@@ -51,13 +58,20 @@ pub(crate) fn role(name: &str) -> Result<Role, String> {
     })
 }
 
-impl Connection {
-    pub(crate) fn belay(&self) -> Result<Belay, Failure> {
-        let belay = Belay::from_env()?;
+impl Caller {
+    /// A client of theirs, of what the builder says otherwise.
+    pub(crate) fn belay(&self, builder: BelayBuilder) -> Result<Belay, Failure> {
+        let belay = builder.build()?;
         match self.role {
             Some(role) => Ok(belay.with_role(role, &self.actor)?),
             None => Ok(belay),
         }
+    }
+}
+
+impl Connection {
+    pub(crate) fn belay(&self) -> Result<Belay, Failure> {
+        self.caller.belay(BelayBuilder::from_env()?)
     }
 
     pub(crate) fn store(&self) -> Result<Store, Failure> {
@@ -76,6 +90,6 @@ impl Connection {
                 "the token says who calls: --as is for servers that believe callers, or for `buyer`",
             ));
         }
-        Ok(self.store()?.with_role(role, &self.actor)?)
+        Ok(self.store()?.with_role(role, &self.caller.actor)?)
     }
 }

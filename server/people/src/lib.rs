@@ -12,6 +12,7 @@ mod explain;
 mod export;
 mod failure;
 mod lists;
+mod load;
 mod names;
 mod orders;
 mod output;
@@ -58,6 +59,8 @@ pub enum PeopleCommand {
     Quality(lists::Quality),
     /// Write a whole list as NDJSON or CSV.
     Export(export::Export),
+    /// Place, pay, cancel and read orders in a store of its own, and say how long calls take.
+    Load(load::Load),
 }
 
 impl PeopleCommand {
@@ -77,6 +80,7 @@ impl PeopleCommand {
             Self::Stock(command) => command.run().await,
             Self::Quality(command) => command.run().await,
             Self::Export(command) => command.run().await,
+            Self::Load(command) => command.run().await,
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
