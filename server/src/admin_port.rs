@@ -1,5 +1,5 @@
 //! The port for those who run the server: metrics, whether it lives and serves, and the console where
-//! it is on. It speaks HTTP/1.1 and answers one request a connection. Of itself it takes no body, and
+//! it is on; profiles too, where they are. It speaks HTTP/1.1 and answers one request a connection. Of itself it takes no body, and
 //! says nothing about any order or caller; what the console says is the console's business.
 
 use std::convert::Infallible;
@@ -27,6 +27,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::ServiceExt as _;
 
 use crate::auth::peer::Peer;
+use crate::profiles::{self, ProfileError, Profiles, Profiling};
 use crate::telemetry::metrics::Metrics;
 
 /// Connections at once that ask of the server, or have not said what they ask; more wait.
@@ -47,6 +48,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const CONSOLE_PATH: &str = "/console";
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
+const BYTES: &str = "application/octet-stream";
 
 /// Whether the port will be given a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,7 @@ impl AdminPort {
         health: HealthReporter,
         metrics: Metrics,
         console: WithConsole,
+        profiling: Profiling,
     ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -81,6 +84,7 @@ impl AdminPort {
             with_console: console,
             console: OnceLock::new(),
             console_places: Arc::new(Semaphore::new(CONSOLE_REQUESTS_MAX)),
+            profiles: (profiling == Profiling::On).then(Profiles::new),
         });
         tasks.spawn(accept(listener, admin.clone(), stop.clone(), tasks.clone()));
         Ok(Self {
@@ -219,6 +223,8 @@ struct Admin {
     /// None until the server serves.
     console: OnceLock<Router>,
     console_places: Arc<Semaphore>,
+    /// None where they are off.
+    profiles: Option<Profiles>,
 }
 
 impl Admin {
@@ -227,7 +233,8 @@ impl Admin {
         if self.with_console == WithConsole::Yes && is_of_console(path) {
             return self.answer_of_console(request, connection).await;
         }
-        if !["/metrics", "/livez", "/readyz"].contains(&path) {
+        let profiles = self.profiles.as_ref().filter(|_| path == profiles::PATH);
+        if !["/metrics", "/livez", "/readyz"].contains(&path) && profiles.is_none() {
             return answer(StatusCode::NOT_FOUND, TEXT, "not found\n");
         }
         if request.method() != Method::GET {
@@ -235,6 +242,9 @@ impl Admin {
             let allowed = HeaderValue::from_static("GET");
             refused.headers_mut().insert(ALLOW, allowed);
             return refused;
+        }
+        if let Some(profiles) = profiles {
+            return profile(profiles, request.uri().query(), connection).await;
         }
         match path {
             "/livez" => answer(StatusCode::OK, TEXT, "live\n"),
@@ -278,6 +288,35 @@ impl Admin {
         let request = tonic::Request::new(HealthCheckRequest::default());
         let told = self.health.check(request).await;
         told.is_ok_and(|told| told.into_inner().status() == ServingStatus::Serving)
+    }
+}
+
+/// A profile, once it is taken.
+async fn profile(
+    profiles: &Profiles,
+    query: Option<&str>,
+    connection: &Connection,
+) -> Response<Body> {
+    let taken = async {
+        let seconds = profiles::seconds(query)?;
+        let time = Duration::from_secs(seconds.into()) + profiles::NAMING_MAX;
+        connection.patience.end_after(time);
+        profiles.take(seconds).await
+    };
+    match taken.await {
+        Ok(profile) => answer(StatusCode::OK, BYTES, profile),
+        Err(ProfileError::Malformed) => {
+            let told = format!("seconds is a number from 1 to {}\n", profiles::SECONDS_MAX);
+            answer(StatusCode::BAD_REQUEST, TEXT, told)
+        }
+        Err(ProfileError::Busy) => {
+            let told = "a profile is being taken; come again\n";
+            answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, told)
+        }
+        Err(ProfileError::Failed(error)) => {
+            tracing::error!(error, "no profile can be taken");
+            answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "see the log\n")
+        }
     }
 }
 

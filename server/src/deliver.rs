@@ -40,6 +40,7 @@ use crate::admin_port::{AdminPort, WithConsole};
 use crate::db::pool::{Pool, PoolSettings};
 use crate::db::{migrate, settings};
 use crate::feed::{Feed, FeedSettings};
+use crate::profiles::Profiling;
 use crate::telemetry::Telemetry;
 use crate::telemetry::deliveries::DeliveryMetrics;
 
@@ -202,6 +203,7 @@ async fn open_admin_port(
         health.clone(),
         telemetry.metrics.clone(),
         WithConsole::No,
+        Profiling::Off,
     )?;
     tracing::info!(address = %admin.address(), "the admin port is open");
     Ok(Some(admin))

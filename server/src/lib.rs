@@ -36,6 +36,7 @@ pub mod ids;
 pub mod outage;
 pub mod page_gate;
 pub mod port;
+pub mod profiles;
 pub mod projections;
 mod quality;
 pub mod reads;

@@ -41,6 +41,7 @@ use belay_server::identity_command::IdentityKeyArguments;
 use belay_server::identity_keys::{IdentityArguments, check_value};
 use belay_server::page_gate::PAGES_AT_ONCE_MAX;
 use belay_server::port::command_line::{PortArguments, Switch};
+use belay_server::profiles::{self, Profiling};
 use belay_server::projections::{self, Rebuild};
 use belay_server::retention::{Keep, RetentionSettings};
 use belay_server::server::{Server, ServerSettings};
@@ -168,6 +169,11 @@ struct Listen {
     /// Whoever reaches it may ask; at the console one signs in.
     #[arg(long, env = "BELAY_ADMIN_LISTEN", value_name = "ADDRESS", value_parser = address)]
     admin_listen: Option<SocketAddr>,
+    /// Give out profiles of what the processors are busy with on the admin port, at /debug/pprof/profile?seconds=10, one at a
+    /// time and of 60 s at most, to whoever reaches it. A program that was not built with the feature `profiling` does
+    /// not start with it.
+    #[arg(long, env = "BELAY_PROFILING")]
+    profiling: bool,
     /// One of so many successful reads has a line in the log: 1 logs all, 0 none. Writes and
     /// rejections always have one.
     #[arg(long, env = "BELAY_LOG_READS", default_value_t = LOG_READS_DEFAULT, value_name = "ONE_OF",
@@ -188,6 +194,20 @@ struct Listen {
     waits: WaitArguments,
     #[command(flatten)]
     port: PortArguments,
+}
+
+impl Listen {
+    /// Whether there are profiles; and that there can be some.
+    fn profiling(&self) -> anyhow::Result<Profiling> {
+        if !self.profiling {
+            return Ok(Profiling::Off);
+        }
+        anyhow::ensure!(
+            profiles::IS_BUILT_IN,
+            "--profiling: this program is built without profiles; build it with `--features profiling`"
+        );
+        Ok(Profiling::On)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -253,6 +273,17 @@ struct Serve {
     tls: TlsArguments,
     #[command(flatten)]
     retention: Retention,
+}
+
+impl Serve {
+    fn profiling(&self) -> anyhow::Result<Profiling> {
+        let profiling = self.listen.profiling()?;
+        anyhow::ensure!(
+            profiling == Profiling::Off || self.listen.admin_listen.is_some(),
+            "--profiling: profiles are given out on the admin port; give its address by --admin-listen"
+        );
+        Ok(profiling)
+    }
 }
 
 /// How long the server keeps what it has told and remembers.
@@ -459,6 +490,7 @@ async fn check_serve(serve: &Serve) -> anyhow::Result<()> {
     let tls = serve.tls.settings()?;
     authentication(serve, port_tls(tls.as_ref())).await?;
     serve.listen.identity.read()?;
+    serve.profiling()?;
     Shares::of(serve.listen.database_connections, serve.listen.lanes)?;
     Ok(())
 }
@@ -493,6 +525,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             settings.reflection = serve.reflection == Switch::On;
             settings.two_person_activation = serve.two_person_activation;
             settings.console = serve.console;
+            settings.profiling = serve.profiling()?;
             settings.several_primaries = serve.several_primaries;
             settings.identity_keys = serve.listen.identity.read()?;
             let mut stop = StopSignal::listen()?;
@@ -527,6 +560,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             // It believes everybody who reaches it.
             let has_console = admin.ip().is_loopback();
             settings.console = has_console;
+            settings.profiling = dev.listen.profiling()?;
             settings.identity_keys = keys;
             // No balancer is in front of it, and a person waits.
             settings.stop_notice = Duration::ZERO;

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use belay_proto::v1;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -35,6 +36,7 @@ use crate::figures::LastFigures;
 use crate::identity_keys::{IdentityKeys, Whereabouts};
 use crate::page_gate::{PageGate, PageSettings};
 use crate::port::{Port, PortSettings, Which};
+use crate::profiles::Profiling;
 use crate::projections::{self, Lags};
 use crate::reads::Reads;
 use crate::retention::{OldestRows, RetentionSettings};
@@ -43,6 +45,7 @@ use crate::simulation::{SimulationSettings, Simulations};
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
 use crate::telemetry::calls::LOG_READS_DEFAULT;
+use crate::telemetry::runtime;
 use crate::telemetry::tls::TlsMetrics;
 use crate::tls::config::TlsSettings;
 use crate::tls::front::Front;
@@ -84,6 +87,8 @@ pub struct ServerSettings {
     pub admin_address: Option<SocketAddr>,
     /// Whether the admin port shows the console.
     pub console: bool,
+    /// Whether the admin port gives out profiles.
+    pub profiling: Profiling,
     /// Where administration is called, if not at the port of all callers.
     pub administration_address: Option<SocketAddr>,
     /// Whether the server tells anybody of its methods.
@@ -126,6 +131,7 @@ impl ServerSettings {
             tls: None,
             admin_address: None,
             console: false,
+            profiling: Profiling::Off,
             administration_address: None,
             reflection: true,
             log_reads: LOG_READS_DEFAULT,
@@ -175,6 +181,7 @@ impl Server {
         let admin = open_admin_port(&settings, &health).await?;
         let app = Arc::new(build_app(&settings).await?);
         app.telemetry.metrics.observe(&app);
+        runtime::observe(&app.telemetry.metrics, &Handle::current());
         // What is first said of its health is true.
         let mut watch_health = WatchHealth::new(app.clone(), health.clone(), SERVICES);
         watch_health.look().await;
@@ -314,7 +321,13 @@ async fn open_admin_port(
     } else {
         WithConsole::No
     };
-    let admin = AdminPort::start(listener, health.clone(), metrics, console)?;
+    let admin = AdminPort::start(
+        listener,
+        health.clone(),
+        metrics,
+        console,
+        settings.profiling,
+    )?;
     tracing::info!(address = %admin.address(), "the admin port is open");
     Ok(Some(admin))
 }

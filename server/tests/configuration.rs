@@ -83,6 +83,7 @@ fn check_config_shows_what_is_in_force_and_where_it_comes_from() {
         ("keep-requests", "\"90d\"", "default"),
         ("two-person-activation", "false", "default"),
         ("tls-cert", "", "not set"),
+        ("profiling", "false", "default"),
         (
             "database-url",
             "\"mysql://belay:***@127.0.0.1:1/belay\"",

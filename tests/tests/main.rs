@@ -50,6 +50,7 @@ mod pairs;
 mod people;
 mod port;
 mod previews;
+mod profiles;
 mod projections;
 mod proxies;
 mod python;

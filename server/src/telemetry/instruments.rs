@@ -177,6 +177,16 @@ instruments! {
         "Times that the keys of JWTs were asked for: changed, unchanged, or failed, when those from before stay";
     LOGINS_FAILED = "belay.logins.failed", "{login}", Counter, [CAUSE],
         "Calls whose caller is not known by what they bring, by cause";
+    RUNTIME_THREADS = "belay.runtime.threads", "{thread}", Gauge, [],
+        "Threads that run the tasks of this server";
+    RUNTIME_TASKS = "belay.runtime.tasks", "{task}", Gauge, [],
+        "Tasks of this server that have not ended, those that wait for something included";
+    RUNTIME_QUEUE = "belay.runtime.queue.depth", "{task}", Gauge, [],
+        "Tasks that could go on and wait for a thread, in the queue that all threads share";
+    RUNTIME_BUSY = "belay.runtime.busy", "s", Counter, [],
+        "How long the threads were busy, added up: where it grows by as many seconds a second as there are threads, there are too few";
+    RUNTIME_PARKS = "belay.runtime.parks", "{park}", Counter, [],
+        "Times that a thread had nothing to do and rested";
     LINES_DROPPED = "belay.log.dropped_lines", "{line}", Counter, [],
         "Lines of the log that were dropped because they are not read as fast as they come";
     RECORDS_DROPPED = "belay.audit.dropped_records", "{record}", Counter, [],

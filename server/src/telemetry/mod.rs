@@ -13,6 +13,7 @@ pub(crate) mod logins;
 pub mod logs;
 pub mod metrics;
 pub mod port;
+pub(crate) mod runtime;
 pub mod tls;
 pub mod traces;
 
