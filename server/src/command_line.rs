@@ -5,6 +5,7 @@ pub mod config_file;
 pub mod database;
 pub mod effective;
 pub mod health;
+pub mod load_bounds;
 pub mod schema;
 pub mod shell;
 pub mod tls;

@@ -34,9 +34,9 @@ use crate::db::pool::Pool;
 use crate::db::snapshot::checkout_of_primary;
 use crate::db::{DbError, events, feed};
 
-/// Between two looks of the tail for what other servers have committed.
+/// Between two looks of the tail for what other servers have committed, where nothing else is said.
 pub const POLL: Duration = Duration::from_millis(50);
-/// Streams that are open at once; one more is shed.
+/// Streams that are open at once, where nothing else is said; one more is shed.
 pub const STREAMS_MAX: usize = 10_000;
 /// The longest that a stream lasts. Who begins again is authenticated again.
 pub const WATCH_MAX: Duration = Duration::from_secs(30 * 60);
@@ -51,13 +51,15 @@ const REPLAYS_MAX: usize = 4;
 /// Transactions of this server that wait for the tail; what finds no room is read from the table.
 const COMMITTED_MAX: usize = 1_024;
 
-/// The settings of the feed; others than the default only for tests.
+/// The settings of the feed; the first three are others than the default only for tests.
 #[derive(Debug, Clone, Copy)]
 pub struct FeedSettings {
     pub bookmark_interval: Duration,
     pub slow_max: Duration,
     pub watch_max: Duration,
     pub streams_max: usize,
+    /// See [`POLL`].
+    pub poll: Duration,
 }
 
 impl Default for FeedSettings {
@@ -67,6 +69,7 @@ impl Default for FeedSettings {
             slow_max: SLOW_MAX,
             watch_max: WATCH_MAX,
             streams_max: STREAMS_MAX,
+            poll: POLL,
         }
     }
 }

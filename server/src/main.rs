@@ -22,6 +22,7 @@ use belay_server::command_line::config_file::{self, FromFile};
 use belay_server::command_line::database::DatabaseArguments;
 use belay_server::command_line::effective;
 use belay_server::command_line::health::Health;
+use belay_server::command_line::load_bounds::LoadBounds;
 use belay_server::command_line::schema::SchemaArguments;
 use belay_server::command_line::shell;
 use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
@@ -193,6 +194,8 @@ struct Listen {
     #[command(flatten)]
     waits: WaitArguments,
     #[command(flatten)]
+    bounds: LoadBounds,
+    #[command(flatten)]
     port: PortArguments,
 }
 
@@ -325,13 +328,14 @@ struct Retention {
 }
 
 impl Retention {
-    fn settings(&self) -> RetentionSettings {
+    /// With what else there is to be said of it.
+    fn settings(&self, others: RetentionSettings) -> RetentionSettings {
         RetentionSettings {
             events: self.keep_events,
             requests: self.keep_requests,
             decisions: self.keep_decisions,
             bulk_results: self.keep_bulk_results,
-            ..RetentionSettings::default()
+            ..others
         }
     }
 }
@@ -520,7 +524,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             settings.tls = tls;
             settings.newer_schema = serve.schema.allowed();
             settings.stop_notice = serve.stop_notice;
-            settings.retention = serve.retention.settings();
+            settings.retention = serve.retention.settings(settings.retention);
             settings.administration_address = serve.administration_grpc_address;
             settings.reflection = serve.reflection == Switch::On;
             settings.two_person_activation = serve.two_person_activation;
@@ -752,6 +756,7 @@ fn settings(
     settings.admin_address = listen.admin_listen;
     settings.port = listen.port.settings();
     listen.waits.set(&mut settings);
+    listen.bounds.set(&mut settings);
     settings.log_reads = listen.log_reads;
     settings.telemetry = telemetry.clone();
     settings

@@ -13,10 +13,10 @@ use crate::fair_queue::{FairQueue, Pushed};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
 
-/// Pages that wait for their turn; one more is shed with `OVERLOADED`, or the last of the caller
+/// Pages that wait for their turn, where nothing else is said; one more is shed with `OVERLOADED`, or the last of the caller
 /// that has the most there.
 pub const PAGES_WAITING_MAX: usize = 64;
-/// How long a page waits for its turn before it is shed.
+/// How long a page waits for its turn before it is shed, where nothing else is said.
 pub const PAGE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Most pages at once that can be asked for.
 pub const PAGES_AT_ONCE_MAX: u16 = 256;
@@ -27,9 +27,9 @@ pub struct PageSettings {
     /// Pages that are read at the same time; `None`: as many as there are processors. The share of
     /// the reads leaves at least two connections to others.
     pub at_once: Option<u16>,
-    /// See [`PAGES_WAITING_MAX`]; less only for tests.
+    /// See [`PAGES_WAITING_MAX`].
     pub waiting_max: usize,
-    /// See [`PAGE_WAIT_MAX`]; more only for tests.
+    /// See [`PAGE_WAIT_MAX`].
     pub wait_max: Duration,
 }
 

@@ -42,7 +42,7 @@ use crate::telemetry::traces::{self, CallSpan, SPANS};
 pub const READERS: usize = 2;
 /// Askers of one read.
 pub const READ_ASKERS_MAX: usize = 128;
-/// Askers that wait; one more is shed with `OVERLOADED`, or the last of the caller that has the most
+/// Askers that wait, where nothing else is said; one more is shed with `OVERLOADED`, or the last of the caller that has the most
 /// there.
 pub const READ_QUEUE_MAX: usize = 4096;
 /// One read, the wait for a connection included. A connection that is silent for longer is given
@@ -177,9 +177,9 @@ pub struct Reads {
 
 impl Reads {
     /// Starts the readers.
-    pub fn start(pool: Pool, clock: Clock, telemetry: &Telemetry) -> Self {
+    pub fn start(pool: Pool, clock: Clock, queue_max: usize, telemetry: &Telemetry) -> Self {
         let tasks = TaskTracker::new();
-        let asks = Arc::new(Inbox::new(READ_QUEUE_MAX));
+        let asks = Arc::new(Inbox::new(queue_max));
         for _ in 0..READERS {
             let reader = Reader {
                 pool: pool.clone(),

@@ -20,6 +20,9 @@ pub const KEEP_DECISIONS_DEFAULT: Keep = Keep::For(Duration::from_secs(400 * DAY
 
 pub const KEEP_BULK_RESULTS_DEFAULT: Keep = Keep::For(Duration::from_secs(90 * DAY.as_secs()));
 
+/// Rows of one batch, where nothing else is said.
+pub const BATCH_ROWS_DEFAULT: u16 = 500;
+
 /// Between two passes over what is kept.
 const PASS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -92,6 +95,8 @@ pub struct RetentionSettings {
     pub bulk_results: Keep,
     /// Between two passes; less only for tests.
     pub pass_interval: Duration,
+    /// Rows of one batch: see [`BATCH_ROWS_DEFAULT`].
+    pub batch_rows: u16,
 }
 
 impl Default for RetentionSettings {
@@ -102,6 +107,7 @@ impl Default for RetentionSettings {
             decisions: KEEP_DECISIONS_DEFAULT,
             bulk_results: KEEP_BULK_RESULTS_DEFAULT,
             pass_interval: PASS_INTERVAL,
+            batch_rows: BATCH_ROWS_DEFAULT,
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::db::shares::{Share, Shares};
 use crate::db::{Conn, migrate, settings};
 use crate::doctor;
 use crate::drain::{Drain, Drained};
-use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineSettings};
+use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineBounds, EngineSettings};
 use crate::feed::{Feed, FeedSettings};
 use crate::figures::LastFigures;
 use crate::identity_keys::{IdentityKeys, Whereabouts};
@@ -38,7 +38,7 @@ use crate::page_gate::{PageGate, PageSettings};
 use crate::port::{Port, PortSettings, Which};
 use crate::profiles::Profiling;
 use crate::projections::{self, Lags};
-use crate::reads::Reads;
+use crate::reads::{READ_QUEUE_MAX, Reads};
 use crate::retention::{OldestRows, RetentionSettings};
 use crate::rpc;
 use crate::simulation::{SimulationSettings, Simulations};
@@ -50,6 +50,7 @@ use crate::telemetry::tls::TlsMetrics;
 use crate::tls::config::TlsSettings;
 use crate::tls::front::Front;
 use crate::workers;
+use crate::workers::settle_due_orders::IN_FLIGHT_MAX;
 use crate::workers::watch_health::WatchHealth;
 
 /// Between "not serving" and the first closed door, for balancers to notice, where nothing else is
@@ -66,6 +67,12 @@ pub struct ServerSettings {
     /// Connections to the database, held open; divided as [`Shares`] says.
     pub connections: usize,
     pub lanes: u16,
+    /// Of the lanes.
+    pub engine: EngineBounds,
+    /// See [`READ_QUEUE_MAX`].
+    pub read_queue: usize,
+    /// See [`IN_FLIGHT_MAX`].
+    pub settling_orders: usize,
     pub manual_clock: bool,
     /// How long somebody waits for a free connection.
     pub connection_wait_max: Duration,
@@ -119,6 +126,9 @@ impl ServerSettings {
             newer_schema: BTreeSet::new(),
             connections: 16,
             lanes: 2,
+            engine: EngineBounds::default(),
+            read_queue: READ_QUEUE_MAX,
+            settling_orders: IN_FLIGHT_MAX,
             manual_clock: false,
             connection_wait_max: CONNECTION_WAIT_DEFAULT,
             database_wait_max: DATABASE_WAIT_MAX,
@@ -414,7 +424,7 @@ fn start_workers(
         workers.spawn(until(stop.clone(), app.pools.of(share).reaper()));
     }
     workers.spawn(until(stop.clone(), app.stores.clone().keep_fresh()));
-    let settle = workers::settle_due_orders::run(app.clone());
+    let settle = workers::settle_due_orders::run(app.clone(), settings.settling_orders);
     workers.spawn(until(stop.clone(), settle));
     let evaluate = workers::evaluate_sellers::run(app.clone(), settings.sellers_interval);
     workers.spawn(until(stop.clone(), evaluate));
@@ -542,10 +552,11 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
             clock,
             chain_key: identity_keys.chain_key(),
             database_wait_max: settings.database_wait_max,
+            bounds: settings.engine,
         },
         &telemetry,
     );
-    let reads = Reads::start(pools.reads.clone(), clock, &telemetry);
+    let reads = Reads::start(pools.reads.clone(), clock, settings.read_queue, &telemetry);
     let pages = PageGate::new(settings.pages, shares.size(Share::Reads), &telemetry);
     Ok(App {
         engine,

@@ -32,7 +32,7 @@ use crate::db::decisions::{DecisionRange, StoredDecision};
 use crate::db::{DbError, decisions, order_lines};
 use crate::failure;
 
-/// Simulations that a server runs at once; one more is shed.
+/// Simulations that a server runs at once, where nothing else is said; one more is shed.
 pub const SIMULATIONS_MAX: usize = 4;
 /// The longest that a caller may take nothing.
 pub const SLOW_MAX: Duration = Duration::from_secs(30);
@@ -50,12 +50,14 @@ const WAITING_MAX: usize = 2;
 type Message = pb::SimulatePolicyResponse;
 type Item = Result<Message, CallError>;
 
-/// The settings of simulations; others than the default only for tests.
+/// The settings of simulations; waits are others than the default only for tests.
 #[derive(Debug, Clone, Copy)]
 pub struct SimulationSettings {
     pub slow_max: Duration,
     pub page_max: Duration,
     pub stop_max: Duration,
+    /// See [`SIMULATIONS_MAX`].
+    pub at_once: usize,
 }
 
 impl Default for SimulationSettings {
@@ -64,6 +66,7 @@ impl Default for SimulationSettings {
             slow_max: SLOW_MAX,
             page_max: PAGE_MAX,
             stop_max: STOP_MAX,
+            at_once: SIMULATIONS_MAX,
         }
     }
 }
@@ -79,7 +82,7 @@ pub struct Simulations {
 impl Simulations {
     pub fn new(settings: SimulationSettings) -> Self {
         Self {
-            running: Arc::new(Semaphore::new(SIMULATIONS_MAX)),
+            running: Arc::new(Semaphore::new(settings.at_once)),
             tasks: TaskTracker::new(),
             settings,
         }
@@ -87,7 +90,7 @@ impl Simulations {
 
     /// How many run.
     pub fn running(&self) -> usize {
-        SIMULATIONS_MAX - self.running.available_permits()
+        self.settings.at_once - self.running.available_permits()
     }
 
     /// Waits until all have ended, each with the sum of what it has replayed: the server is closing.

@@ -54,7 +54,7 @@ fn shown<'a>(out: &'a str, name: &str) -> (&'a str, &'a str) {
 #[test]
 fn check_config_shows_what_is_in_force_and_where_it_comes_from() {
     let file = Scratch::holding(
-        "lanes = 4\npages-at-once = 9\nlog-reads = 7\ndatabase-connections = 20\ntrust-role-header = true\n\
+        "lanes = 4\nbatch-commands = 64\npages-at-once = 9\nlog-reads = 7\ndatabase-connections = 20\ntrust-role-header = true\n\
         keep-events = \"10d\"\ndatabase-url = \"mysql://belay:hunter2@127.0.0.1:1/belay\"\n",
     );
     let path = file.0.display().to_string();
@@ -68,6 +68,7 @@ fn check_config_shows_what_is_in_force_and_where_it_comes_from() {
     let environment = [
         ("BELAY_CONFIG", path.as_str()),
         ("BELAY_LOG_READS", "5"),
+        ("BELAY_FEED_POLL", "100ms"),
         ("BELAY_LANE", "1"),
     ];
     let (code, out, err) = belay(&arguments, &environment);
@@ -83,6 +84,10 @@ fn check_config_shows_what_is_in_force_and_where_it_comes_from() {
         ("keep-requests", "\"90d\"", "default"),
         ("two-person-activation", "false", "default"),
         ("tls-cert", "", "not set"),
+        ("batch-commands", "\"64\"", &from_file),
+        ("lane-queue", "\"4096\"", "default"),
+        ("page-wait", "\"2s\"", "default"),
+        ("feed-poll", "\"100ms\"", "environment BELAY_FEED_POLL"),
         ("profiling", "false", "default"),
         (
             "database-url",

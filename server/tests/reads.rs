@@ -11,7 +11,7 @@ use belay_domain::ids::{OrderKey, SellerId, WarehouseId};
 use belay_domain::scope::{IdFilter, Scope};
 use belay_server::db::clock::Clock;
 use belay_server::db::{Conn, Pool};
-use belay_server::reads::{OrderRead, READ_QUEUE_MAX, ReadError, Reads, Sight};
+use belay_server::reads::{OrderRead, ReadError, Reads, Sight};
 use belay_server::telemetry::Telemetry;
 use common::{TestDatabase, eventful, order};
 use diesel::QueryableByName;
@@ -21,6 +21,9 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout;
+
+/// Askers that wait.
+const QUEUE_MAX: usize = 512;
 
 /// So many orders, and readers with one connection between them.
 async fn with_orders(count: usize) -> (TestDatabase, Vec<OrderKey>, Pool, Reads) {
@@ -36,7 +39,12 @@ async fn with_orders(count: usize) -> (TestDatabase, Vec<OrderKey>, Pool, Reads)
     .await
     .unwrap();
     let pool = database.pool(1);
-    let reads = Reads::start(pool.clone(), Clock::Database, &Telemetry::local());
+    let reads = Reads::start(
+        pool.clone(),
+        Clock::Database,
+        QUEUE_MAX,
+        &Telemetry::local(),
+    );
     (
         database,
         orders.iter().map(|order| order.key()).collect(),
@@ -132,7 +140,7 @@ async fn one_more_than_may_wait_is_shed() {
     let (_database, keys, pool, reads) = with_orders(1).await;
     let mut held = Some(pool.checkout().await.unwrap());
     // More than the queue holds and the readers have taken.
-    let asked = READ_QUEUE_MAX + 1_000;
+    let asked = QUEUE_MAX + 1_000;
     let mut asks: FuturesUnordered<_> = (0..asked).map(|_| read_of(&reads, keys[0])).collect();
     let (mut shed, mut found) = (0, 0);
     while let Some(answer) = asks.next().await {

@@ -10,7 +10,7 @@ use belay_client::{Belay, Role, Store};
 use belay_server::App;
 use belay_server::auth::Authentication;
 use belay_server::db::{clock, pool};
-use belay_server::retention::{Keep, RetentionSettings};
+use belay_server::retention::{BATCH_ROWS_DEFAULT, Keep, RetentionSettings};
 use belay_server::server::{Server, ServerSettings};
 use belay_server::workers::evaluate_sellers;
 use futures_util::FutureExt;
@@ -47,6 +47,7 @@ pub const KEEP_ALL: RetentionSettings = RetentionSettings {
     decisions: Keep::Forever,
     bulk_results: Keep::Forever,
     pass_interval: Duration::from_millis(20),
+    batch_rows: BATCH_ROWS_DEFAULT,
 };
 
 /// A Belay server in this process, its database, and clients of it.

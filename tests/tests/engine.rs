@@ -14,6 +14,7 @@ use belay_domain::commands::Command;
 use belay_domain::commands::Work;
 use belay_domain::ids::{OrderId, StoreId};
 use belay_domain::scope::Caller;
+use belay_server::command_line::load_bounds::BATCH_COMMANDS_MOST;
 use belay_server::engine::{EngineError, LANE_QUEUE_MAX, Priority, Submission};
 use belay_server::server::ServerSettings;
 use belay_tests::instance::{
@@ -287,6 +288,95 @@ fn a_repeated_command_is_answered_as_before_and_costs_its_batch_nothing() {
         let order = shop.get_order("NOTED").await.expect("it is there");
         let texts: Vec<&str> = order.notes.iter().map(|note| note.text.as_str()).collect();
         assert_eq!((texts, &order.etag), (vec![text], &added.order_etag));
+        service.stop().await;
+    });
+}
+
+/// The figure of a server that stands in its metrics under this name, with its labels.
+fn figure(service: &Service, name: &str) -> usize {
+    let text = service.app().telemetry.metrics.text().expect("text");
+    let value = text.lines().find_map(|line| line.strip_prefix(name));
+    value
+        .and_then(|value| value.trim().parse().ok())
+        .expect("a figure")
+}
+
+/// So many batches were no larger than this.
+fn batches_up_to(service: &Service, size: &str) -> usize {
+    figure(
+        service,
+        &format!("belay_engine_batch_size_bucket{{le=\"{size}\"}} "),
+    )
+}
+
+/// Places so many orders whose commands all wait while one is in flight. Says how many were placed, and
+/// how many were turned away.
+async fn place_together(t: &TestServer, service: &Service, orders: usize) -> (usize, usize) {
+    let held = HeldLanes::hold(&t.database.url()).await;
+    let shop = storefront(&literal(service.address()));
+    let first = new_order(&shop, &format!("FIRST-{orders}")).send();
+    let app = service.app().clone();
+    let rest = async {
+        HeldLanes::until_held(&t.database, 1).await;
+        let place = |number| {
+            let order = new_order(&shop, &format!("O-{orders}-{number}"));
+            async move { order.send().await }
+        };
+        join_all((0..orders).map(place)).await
+    };
+    let release = async {
+        let shed = "belay_queue_shed_total{belay_queue=\"interactive\"} ";
+        until("each waits or is turned away", async || {
+            let here = app.engine.waiting().0 + figure(service, shed);
+            (here >= orders).then_some(())
+        })
+        .await;
+        held.release().await;
+    };
+    let (first, placed, ()) = join!(first, rest, release);
+    first.expect("it is placed");
+    let turned_away = placed.iter().filter(|placed| {
+        let error = placed.as_ref().err();
+        error.is_some_and(|error| is_shed(error))
+    });
+    let turned_away = turned_away.count();
+    let placed = placed.iter().filter(|placed| placed.is_ok()).count();
+    (placed, turned_away)
+}
+
+/// Commands that wait in a lane that is told to let few wait.
+const QUEUE_OF_FEW: usize = 16;
+
+#[test]
+fn a_batch_and_a_queue_are_as_large_as_they_are_told() {
+    run(async |t| {
+        // One by one, and few that wait.
+        let service = Service::start(t.database.serve_url().await, |settings| {
+            one_patient_lane(settings);
+            settings.engine.batch_commands = 1;
+            settings.engine.queue = QUEUE_OF_FEW;
+        })
+        .await;
+        let few = place_together(t, &service, QUEUE_OF_FEW + 1).await;
+        assert_eq!(few, (QUEUE_OF_FEW, 1));
+        let all = batches_up_to(&service, "+Inf");
+        assert_eq!(batches_up_to(&service, "1"), all);
+        service.stop().await;
+
+        // All that wait at once, which are as many as a batch can be told to have.
+        let most = usize::from(BATCH_COMMANDS_MOST);
+        let service = Service::start(t.database.serve_url().await, |settings| {
+            one_patient_lane(settings);
+            settings.engine.batch_commands = most;
+        })
+        .await;
+        let placed = place_together(t, &service, most).await;
+        assert_eq!(placed, (most, 0));
+        assert!(batches_up_to(&service, "512") > batches_up_to(&service, "128"));
+        assert_eq!(
+            batches_up_to(&service, "512"),
+            batches_up_to(&service, "+Inf")
+        );
         service.stop().await;
     });
 }

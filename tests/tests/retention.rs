@@ -31,7 +31,9 @@ fn everybody(t: &TestServer) -> Belay {
 /// A server beside the harness's, by the same clock, whose passes are made by hand.
 async fn pruner(t: &TestServer) -> Service {
     Service::start(t.database.pruning_url().await, |settings| {
-        settings.manual_clock = true
+        settings.manual_clock = true;
+        // A few, so that each pass has several batches.
+        settings.retention.batch_rows = 2;
     })
     .await
 }

@@ -423,11 +423,15 @@ fn what_an_earlier_release_recorded_is_told_and_not_guessed() {
     });
 }
 
+/// Simulations that a server of the next test runs at once.
+const AT_ONCE: usize = 3;
+
 #[test]
 fn a_server_runs_so_many_simulations_and_ends_those_that_nobody_reads() {
     run(async |t| {
         let service = Service::start(t.database.serve_url().await, |settings| {
             settings.simulation.page_max = HANG;
+            settings.simulation.at_once = AT_ONCE;
         })
         .await;
         let operator = literal(service.address())
@@ -443,16 +447,16 @@ fn a_server_runs_so_many_simulations_and_ends_those_that_nobody_reads() {
             .await
             .unwrap();
         let mut running = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..AT_ONCE {
             running.push(begin().await.unwrap());
         }
         let simulations = &service.app().simulations;
-        assert_eq!(simulations.running(), 4);
+        assert_eq!(simulations.running(), AT_ONCE);
         let more = refused(begin().await, Kind::Overloaded, "OVERLOADED");
         assert!(more.retry_after().is_some());
         running.pop();
         until("the one is gone whose caller is", async || {
-            (simulations.running() == 3).then_some(())
+            (simulations.running() == AT_ONCE - 1).then_some(())
         })
         .await;
         running.push(begin().await.unwrap());

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use super::EngineBounds;
 use super::job::{EngineError, Job, Priority};
 use super::runner::Runner;
-use super::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, LANE_QUEUE_MAX};
 use crate::fair_queue::{Inbox, Pushed};
 
 #[derive(Debug)]
@@ -29,13 +29,14 @@ pub(super) enum Room {
 }
 
 impl Lane {
-    pub(super) fn start(runner: Arc<Runner>, tasks: &TaskTracker) -> Self {
+    pub(super) fn start(runner: Arc<Runner>, bounds: EngineBounds, tasks: &TaskTracker) -> Self {
         let queues = Arc::new(Queues {
-            interactive: Inbox::new(LANE_QUEUE_MAX),
-            background: Inbox::new(LANE_QUEUE_MAX),
+            interactive: Inbox::new(bounds.queue),
+            background: Inbox::new(bounds.queue),
         });
         let batches = Batches {
             queues: queues.clone(),
+            bounds,
             held_back: None,
         };
         tasks.spawn(run(batches, runner, tasks.clone()));
@@ -87,6 +88,7 @@ async fn run(mut batches: Batches, runner: Arc<Runner>, tasks: TaskTracker) {
 #[derive(Debug)]
 struct Batches {
     queues: Arc<Queues>,
+    bounds: EngineBounds,
     /// Would have made the last batch too large.
     held_back: Option<Job>,
 }
@@ -107,15 +109,14 @@ impl Batches {
             bytes: first.bytes,
             jobs: vec![first],
         };
+        let commands_max = self.bounds.batch_commands;
         let background_max = if self.queues.interactive.is_empty() {
-            BATCH_COMMANDS_MAX
+            commands_max
         } else {
-            BATCH_COMMANDS_MAX / 4
+            commands_max / 4
         };
         self.fill(&mut batch, background_max, |queues| queues.background.pop());
-        self.fill(&mut batch, BATCH_COMMANDS_MAX, |queues| {
-            queues.interactive.pop()
-        });
+        self.fill(&mut batch, commands_max, |queues| queues.interactive.pop());
         Some(batch.jobs)
     }
 
@@ -129,7 +130,7 @@ impl Batches {
             let Some(job) = next(&self.queues) else {
                 return;
             };
-            if batch.bytes + job.bytes > BATCH_BYTES_MAX {
+            if batch.bytes + job.bytes > self.bounds.batch_bytes {
                 self.held_back = Some(job);
                 return;
             }

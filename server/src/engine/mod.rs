@@ -32,7 +32,7 @@ pub use job::{EngineError, Priority, Submission};
 use lane::{Lane, Room};
 use runner::Runner;
 
-/// Commands in one transaction.
+/// Commands in one transaction, unless [`EngineBounds`] say otherwise; so with the next three.
 pub const BATCH_COMMANDS_MAX: usize = 128;
 /// Bytes of the commands in one transaction, encoded; a single longer one goes alone.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
@@ -47,6 +47,30 @@ pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(15);
 /// Orders that are locked elsewhere and waited for, each off its lane.
 pub const PARKED_ORDERS_MAX: usize = 64;
 
+/// How much the engine does at once, and how much waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineBounds {
+    /// See [`BATCH_COMMANDS_MAX`].
+    pub batch_commands: usize,
+    /// See [`BATCH_BYTES_MAX`].
+    pub batch_bytes: usize,
+    /// See [`LANE_QUEUE_MAX`].
+    pub queue: usize,
+    /// See [`PARKED_ORDERS_MAX`].
+    pub parked_orders: usize,
+}
+
+impl Default for EngineBounds {
+    fn default() -> Self {
+        Self {
+            batch_commands: BATCH_COMMANDS_MAX,
+            batch_bytes: BATCH_BYTES_MAX,
+            queue: LANE_QUEUE_MAX,
+            parked_orders: PARKED_ORDERS_MAX,
+        }
+    }
+}
+
 /// The settings of the engine: its lanes, its clock and its limits.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
@@ -60,6 +84,7 @@ pub struct EngineSettings {
     /// How long the database may take over a transaction up to its COMMIT, and again over the
     /// COMMIT.
     pub database_wait_max: Duration,
+    pub bounds: EngineBounds,
 }
 
 #[derive(Debug, Clone)]
@@ -87,7 +112,7 @@ impl Engine {
         let tasks = TaskTracker::new();
         let runner = Arc::new(Runner::new(pool, stores, feed, settings, telemetry.clone()));
         let lanes = (0..settings.lanes.max(1))
-            .map(|_| Lane::start(runner.clone(), &tasks))
+            .map(|_| Lane::start(runner.clone(), settings.bounds, &tasks))
             .collect();
         Self(Arc::new(Inner {
             lanes,

@@ -28,7 +28,7 @@ use tracing::{Instrument as _, Span};
 use super::attempt::{AttemptError, Attempts};
 use super::batch::{AskRequests, Outcome};
 use super::job::{self, EngineError, Job};
-use super::{ATTEMPTS_MAX, BATCH_COMMANDS_MAX, EngineSettings, PARKED_ORDERS_MAX};
+use super::{ATTEMPTS_MAX, EngineBounds, EngineSettings};
 use crate::db::orders::{self, OnLocked};
 use crate::db::pool::Pool;
 use crate::db::transaction;
@@ -64,6 +64,7 @@ pub(super) struct Runner {
     /// The parked commands of orders that are locked elsewhere. Each order has one task that waits
     /// for it; here is what has come for it since.
     parked: Mutex<HashMap<OrderKey, Vec<Job>>>,
+    bounds: EngineBounds,
     /// Connections that may wait for locked orders: those that the lanes leave.
     waiting: Semaphore,
     /// Batches that still ask first.
@@ -82,6 +83,7 @@ impl Runner {
         Self {
             attempts: Attempts::new(pool, stores, feed, settings, telemetry),
             parked: Mutex::default(),
+            bounds: settings.bounds,
             waiting: Semaphore::new(parked.max(1)),
             ask_first: AtomicU32::new(0),
         }
@@ -229,12 +231,12 @@ impl Runner {
         for job in jobs {
             let known = waiting.len();
             match waiting.entry(job.key) {
-                Entry::Occupied(entry) if entry.get().len() >= BATCH_COMMANDS_MAX => {
+                Entry::Occupied(entry) if entry.get().len() >= self.bounds.batch_commands => {
                     job.answer(Err(EngineError::Contention));
                 }
                 Entry::Occupied(mut entry) => entry.get_mut().push(job),
                 Entry::Vacant(_) if !locked_elsewhere.contains(&job.key) => rest.push(job),
-                Entry::Vacant(_) if known >= PARKED_ORDERS_MAX => {
+                Entry::Vacant(_) if known >= self.bounds.parked_orders => {
                     job.answer(Err(EngineError::Contention))
                 }
                 Entry::Vacant(entry) => {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::row::{FeedRow, Form};
-use super::{Feed, FeedError, POLL};
+use super::{Feed, FeedError};
 use crate::db::events::StoredEvents;
 use crate::db::{DbError, in_time};
 
@@ -268,7 +268,8 @@ async fn follow(
     let _ = feed.0.moved.send(());
     let mut rounds = Rounds::begin(Instant::now());
     look(feed, &mut rounds).await?;
-    let mut looks = interval_at(Instant::now() + POLL, POLL);
+    let poll = feed.0.settings.poll;
+    let mut looks = interval_at(Instant::now() + poll, poll);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while feed.watches() > 0 {
         let is_gapless = tokio::select! {

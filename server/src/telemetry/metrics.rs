@@ -40,8 +40,8 @@ const SECONDS: [f64; 14] = [
 const LATE_SECONDS: [f64; 11] = [
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0, 3_600.0,
 ];
-/// Of batches, which have 128 items at most.
-const ITEMS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+/// Of batches, which have 128 items at most where nothing else is said, and never more than 512.
+const ITEMS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 /// Why cancellations were asked that are told apart: each server's policies may have so many codes
 /// that a label for each of them would be too much for who keeps the figures.

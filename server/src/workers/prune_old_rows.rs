@@ -21,8 +21,7 @@ use crate::db::{
 };
 use crate::retention::{Keep, Kind, RetentionSettings};
 
-/// Rows of one batch, and bytes of their events; one row may have more.
-const BATCH_ROWS: u16 = 500;
+/// Bytes of the events of one batch; one row may have more.
 const BATCH_BYTES: u64 = 1024 * 1024;
 /// The least rest after a batch.
 const REST_MIN: Duration = Duration::from_millis(5);
@@ -87,7 +86,9 @@ async fn prune_aged(
     loop {
         let began = Instant::now();
         let mut conn = app.pools.background.checkout().await?;
-        let deleted = aged.delete(&mut conn, from, before, BATCH_ROWS).await;
+        let deleted = aged
+            .delete(&mut conn, from, before, app.retention.batch_rows)
+            .await;
         let deleted = conn.finish_with(deleted)?;
         app.telemetry.metrics.pruned(kind, deleted.rows);
         let Some(reached) = deleted.reached else {
@@ -113,8 +114,9 @@ async fn prune_bulk_results(app: &App, before: Timestamp) -> Result<Option<Times
             let Some((key, _)) = oldest.filter(is_old) else {
                 return Ok((oldest, None));
             };
-            let rows = bulk_orders::delete(&mut conn, key, BATCH_ROWS).await?;
-            if rows < usize::from(BATCH_ROWS) {
+            let rows_max = app.retention.batch_rows;
+            let rows = bulk_orders::delete(&mut conn, key, rows_max).await?;
+            if rows < usize::from(rows_max) {
                 bulk_cancellations::delete(&mut conn, key).await?;
             }
             Ok((oldest, Some(rows)))
@@ -154,7 +156,8 @@ async fn prune_events(app: &App, times: Times) -> Result<Option<Timestamp>, DbEr
             let began = Instant::now();
             let mut conn = app.pools.background.checkout().await?;
             transaction::begin_write(&mut conn).await?;
-            let written = prune_partition(&mut conn, partition, times).await;
+            let written =
+                prune_partition(&mut conn, partition, times, app.retention.batch_rows).await;
             let batch = transaction::end(conn, written).await?;
             app.telemetry.metrics.pruned(Kind::Events, batch.rows);
             rest(began).await;
@@ -169,7 +172,12 @@ async fn prune_events(app: &App, times: Times) -> Result<Option<Timestamp>, DbEr
 
 /// One transaction: the oldest rows of a partition leave the feed and are in the history of their
 /// orders. What a projection has not read stays.
-async fn prune_partition(conn: &mut Conn, partition: u16, times: Times) -> Result<Batch, DbError> {
+async fn prune_partition(
+    conn: &mut Conn,
+    partition: u16,
+    times: Times,
+    rows_max: u16,
+) -> Result<Batch, DbError> {
     let Some(before) = partition_tails::take(conn, partition).await? else {
         return Ok(Batch::default());
     };
@@ -177,7 +185,7 @@ async fn prune_partition(conn: &mut Conn, partition: u16, times: Times) -> Resul
         return Ok(Batch::default());
     };
     let mut tail = before;
-    let rows = events::ages(conn, partition, tail.pruned, BATCH_ROWS).await?;
+    let rows = events::ages(conn, partition, tail.pruned, rows_max).await?;
     let pruned = rows_to_prune(&rows, times.old, read);
     if let Some(last) = pruned.last() {
         let range = (tail.pruned, last.last_position);
@@ -192,7 +200,7 @@ async fn prune_partition(conn: &mut Conn, partition: u16, times: Times) -> Resul
         tail.pruned = last.last_position;
         tail.expiring = tail.expiring.max(tail.pruned);
     }
-    let next = events::ages(conn, partition, tail.expiring, BATCH_ROWS).await?;
+    let next = events::ages(conn, partition, tail.expiring, rows_max).await?;
     let expiring = next
         .iter()
         .take_while(|row| row.event_time < times.expiring);

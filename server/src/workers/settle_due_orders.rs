@@ -26,8 +26,8 @@ const IDLE: Duration = Duration::from_millis(200);
 /// Orders read at once.
 const PAGE: u16 = 256;
 /// Orders that are being settled at once. One that is slow, because somebody has it locked, takes
-/// one of these places and delays nobody.
-const IN_FLIGHT_MAX: usize = 512;
+/// one of these places and delays nobody. Where nothing else is said.
+pub const IN_FLIGHT_MAX: usize = 512;
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// An order that could not be settled is left alone for so long, doubled with each failure, up to
@@ -37,7 +37,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(300);
 
 /// Runs for as long as it is polled. What is in flight when it is dropped lands or not, and is due
 /// again if not.
-pub async fn run(app: Arc<App>) {
+pub async fn run(app: Arc<App>, at_once: usize) {
     let mut worker = Worker {
         app,
         failures: Failures::default(),
@@ -49,7 +49,7 @@ pub async fn run(app: Arc<App>) {
     let mut after = None;
     loop {
         let mut found = Vec::new();
-        if sent.len() < IN_FLIGHT_MAX {
+        if sent.len() < at_once {
             found = worker.next_page(&mut after).await.unwrap_or_else(|error| {
                 worker
                     .app
@@ -63,7 +63,7 @@ pub async fn run(app: Arc<App>) {
         for (due, late) in found {
             sent.spawn(settle(worker.app.clone(), due, late));
         }
-        let is_full = sent.len() >= IN_FLIGHT_MAX;
+        let is_full = sent.len() >= at_once;
         tokio::select! {
             Some(ended) = sent.join_next() => {
                 worker.note(ended);
