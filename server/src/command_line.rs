@@ -6,6 +6,7 @@ pub mod database;
 pub mod effective;
 pub mod health;
 pub mod load_bounds;
+pub mod migrate;
 pub mod schema;
 pub mod shell;
 pub mod tls;

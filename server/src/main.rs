@@ -23,6 +23,7 @@ use belay_server::command_line::database::DatabaseArguments;
 use belay_server::command_line::effective;
 use belay_server::command_line::health::Health;
 use belay_server::command_line::load_bounds::LoadBounds;
+use belay_server::command_line::migrate::Migrate;
 use belay_server::command_line::schema::SchemaArguments;
 use belay_server::command_line::shell;
 use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
@@ -31,7 +32,7 @@ use belay_server::command_line::variables;
 use belay_server::command_line::version;
 use belay_server::command_line::waits::WaitArguments;
 use belay_server::db::address as database_address;
-use belay_server::db::migrate::{self, MigrateError};
+use belay_server::db::migrate::{self, MigrateError, Target};
 use belay_server::db::pool;
 use belay_server::db::shares::Shares;
 use belay_server::deliver::command_line::{DeadLetters, Deliver};
@@ -51,7 +52,7 @@ use belay_server::telemetry::calls::{LOG_READS_DEFAULT, LOG_READS_MAX};
 use belay_server::telemetry::logs::LogFormat;
 use belay_server::telemetry::{self, Telemetry};
 use belay_server::verify::Verify;
-use belay_server::{deliver, demo};
+use belay_server::{command_line, deliver, demo};
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use secrecy::{ExposeSecret, SecretString};
@@ -133,17 +134,6 @@ enum Subcommands {
         /// The command, such as `orders get`.
         command: Vec<String>,
     },
-}
-
-#[derive(Debug, Args)]
-struct Migrate {
-    #[command(flatten)]
-    database: DatabaseArguments,
-    #[command(flatten)]
-    identity: IdentityArguments,
-    /// Say which migrations would run, and change nothing.
-    #[arg(long)]
-    dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -416,7 +406,13 @@ async fn main() -> ExitCode {
             say(&format!("belay: {error:#}"));
             match error.downcast_ref() {
                 Some(MigrateError::Newer { .. }) => ExitCode::from(EXIT_SCHEMA_NEWER),
-                Some(MigrateError::Database(_) | MigrateError::Busy | MigrateError::Failed(_))
+                Some(
+                    MigrateError::Database(_)
+                    | MigrateError::Busy
+                    | MigrateError::Failed(_)
+                    | MigrateError::UnknownTarget { .. }
+                    | MigrateError::Beyond { .. },
+                )
                 | None => ExitCode::FAILURE,
             }
         }
@@ -538,12 +534,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 None => Ok(()),
             }
         }
-        Subcommands::Migrate(asked) if asked.dry_run => tell_pending(&asked.database.url()?).await,
-        Subcommands::Migrate(asked) => {
-            let keys = asked.identity.read()?;
-            let check = keys.map(|keys| check_value(keys.first()));
-            migrate(&asked.database.url()?, check).await
-        }
+        Subcommands::Migrate(asked) => asked.run().await,
         Subcommands::Dev(dev) => {
             anyhow::ensure!(
                 dev.listen.grpc_address.ip().is_loopback(),
@@ -554,7 +545,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             migrate::create_database(&url).await?;
             let keys = dev.listen.identity.read()?;
             let check = keys.as_ref().map(|keys| check_value(keys.first()));
-            migrate(&url, check).await?;
+            command_line::migrate::migrate(&url, check, &Target::Latest).await?;
             let audit = AuditLog::start(&dev.listen.audit_log)?;
             let telemetry = audited(telemetry, &audit)?;
             let mut settings = settings(url, &dev.listen, Authentication::Dev, &telemetry);
@@ -688,41 +679,6 @@ fn print_hash() -> anyhow::Result<()> {
     #[expect(clippy::print_stdout, reason = "the line is what was asked for")]
     {
         println!("{line}");
-    }
-    Ok(())
-}
-
-async fn migrate(
-    database_url: &SecretString,
-    identity_check: Option<[u8; 32]>,
-) -> anyhow::Result<()> {
-    if migrate::is_missing(database_url).await? {
-        let created = migrate::create_database(database_url).await;
-        created.context(
-            "the database is not there, and this account cannot create it: CREATE DATABASE, by one that may, with \
-             CHARACTER SET utf8mb4",
-        )?;
-        tracing::info!("the database was not there and is created");
-    }
-    let ran = migrate::run_for(database_url, identity_check).await?;
-    tracing::info!(migrations = ran.len(), "the schema is this version's");
-    Ok(())
-}
-
-/// What `migrate` would do.
-async fn tell_pending(database_url: &SecretString) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let pending = if migrate::is_missing(database_url).await? {
-        writeln!(out, "the database is not there and would be created")?;
-        migrate::names()?
-    } else {
-        migrate::pending(database_url).await?
-    };
-    for name in &pending {
-        writeln!(out, "would run {name}")?;
-    }
-    if pending.is_empty() {
-        writeln!(out, "nothing would run: the schema is this release's")?;
     }
     Ok(())
 }

@@ -335,6 +335,105 @@ async fn migrate_creates_the_database_where_it_may_and_says_before_what_it_would
 }
 
 #[tokio::test]
+async fn migrate_stops_where_it_is_told_to_and_says_how_far_it_is() {
+    let database = TestDatabase::empty().await;
+    let run = |arguments: &[&str]| {
+        let mut belay = Command::new(env!("CARGO_BIN_EXE_belay"));
+        belay
+            .args([&["migrate"], arguments].concat())
+            .env_clear()
+            .env("BELAY_DATABASE_URL", database.url.expose_secret());
+        let output = belay.output().expect("it can be run");
+        let said =
+            [output.stdout, output.stderr].map(|said| String::from_utf8(said).expect("text"));
+        (output.status.code(), said.concat())
+    };
+    let ran = |said: &str| {
+        said.lines()
+            .filter(|line| line.ends_with("  has run"))
+            .count()
+    };
+
+    let (code, said) = run(&["--to", "0003", "--dry-run"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.lines().count(), 3, "{said}");
+    let (code, said) = run(&["--status"]);
+    assert_eq!((code, ran(&said)), (Some(1), 0), "{said}");
+
+    let (code, said) = run(&["--to", "0003"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("as far as was asked"), "{said}");
+    let (code, said) = run(&["--status"]);
+    assert_eq!((code, ran(&said)), (Some(1), 3), "{said}");
+    assert!(said.starts_with("0001_create_orders  has run\n"), "{said}");
+    assert!(
+        said.contains("0004_create_shipments  has not run\n"),
+        "{said}"
+    );
+    // Nothing serves in between.
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_belay"));
+    serve.args(SERVE).env_clear();
+    let refused = serve.env("BELAY_DATABASE_URL", database.url.expose_secret());
+    let refused = refused.output().expect("it can be run");
+    let said = String::from_utf8(refused.stderr).expect("text");
+    assert!(
+        !refused.status.success() && said.contains("it lacks 0004"),
+        "{said}"
+    );
+
+    // Again it does nothing, by the whole name too; and there is no way back by it.
+    let (code, said) = run(&["--to", "0003_create_payments", "--dry-run"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("nothing would run: the schema is as far as"),
+        "{said}"
+    );
+    for (target, told) in [
+        (
+            "0002",
+            "the schema is beyond 0002_create_order_lines: it has 0003_create_payments",
+        ),
+        (
+            "0002_create_order_lines",
+            "the schema is beyond 0002_create_order_lines",
+        ),
+        ("9999", "this release has no migration 9999"),
+        ("0003_create", "this release has no migration 0003_create"),
+        ("", "this release has no migration"),
+    ] {
+        for arguments in [&["--to", target][..], &["--to", target, "--dry-run"]] {
+            let (code, said) = run(arguments);
+            assert_eq!(code, Some(1), "{arguments:?}: {said}");
+            assert!(said.contains(told), "{arguments:?}: {said}");
+        }
+    }
+    let (_, said) = run(&["--status"]);
+    assert_eq!(ran(&said), 3, "nothing was changed: {said}");
+
+    // From there to the end.
+    let (code, said) = run(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = run(&["--status"]);
+    assert_eq!(
+        (code, ran(&said)),
+        (Some(0), said.lines().count()),
+        "{said}"
+    );
+    let mut server = Running::start(&database.url, SERVE);
+    server.address();
+    let (status, said) = server.stop();
+    assert!(status.success(), "{said}");
+    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')";
+    database.connect().await.batch_execute(newer).await.unwrap();
+    let (code, said) = run(&["--status"]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.contains("9999  has run, and is of a newer release"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn reduced_durability_is_one_line_of_the_start() {
     let database = TestDatabase::migrated().await;
     let mut server = Running::start(&database.url, &[SERVE, &["--stop-notice=0s"]].concat());

@@ -39,6 +39,36 @@ pub enum MigrateError {
         unknown.join(", ")
     )]
     Newer { unknown: Vec<String> },
+    /// Nothing was changed.
+    #[error(
+        "this release has no migration {asked}; nothing was changed. Its last is {last}, and `belay migrate --status` names \
+         all"
+    )]
+    UnknownTarget { asked: String, last: String },
+    /// Nothing was changed.
+    #[error(
+        "the schema is beyond {target}: it has {last} already; nothing was changed. Migrations run in one direction, and \
+         docs/upgrades.md says which way back there is"
+    )]
+    Beyond { target: String, last: String },
+}
+
+/// How far a run goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// To the schema of this release.
+    Latest,
+    /// To this migration, by its version or its name, and no further.
+    Migration(String),
+}
+
+/// Whether a migration has run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ran {
+    Yes,
+    No,
+    /// It has, and this release does not know it.
+    Unknown,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -86,13 +116,15 @@ impl From<diesel::result::Error> for MigrateError {
 /// database gets its settings. A schema with a migration that this release does not know is left as
 /// it is.
 pub async fn run(url: &SecretString) -> Result<Vec<String>, MigrateError> {
-    run_for(url, None).await
+    run_for(url, None, &Target::Latest).await
 }
 
-/// As [`run`]; a new database has its identity key outside, and is told its check value.
+/// As [`run`], as far as the target says; a new database may have its identity key outside, and is told
+/// its check value then. It gets its settings once its schema is this release's.
 pub async fn run_for(
     url: &SecretString,
     identity_check: Option<[u8; 32]>,
+    target: &Target,
 ) -> Result<Vec<String>, MigrateError> {
     let mut lock = pool::connect(url).await?;
     hold_lock(&mut lock).await?;
@@ -102,15 +134,17 @@ pub async fn run_for(
     ))
     .await?;
     let before = applied(&mut conn).await?;
-    let known: BTreeSet<String> = known()?.into_iter().map(|(version, _)| version).collect();
-    let unknown: Vec<String> = before.difference(&known).cloned().collect();
-    if !unknown.is_empty() {
-        transaction::rollback(&mut lock).await?;
-        return Err(MigrateError::Newer { unknown });
-    }
+    let planned = match plan(&known()?, &before, target) {
+        Ok(planned) => planned,
+        Err(error) => {
+            transaction::rollback(&mut lock).await?;
+            return Err(error);
+        }
+    };
+    let planned: BTreeSet<String> = planned.into_iter().map(|(version, _)| version).collect();
     loop {
         let outcome: Result<(), String>;
-        (conn, outcome) = run_pending(conn).await?;
+        (conn, outcome) = run_pending(conn, planned.clone()).await?;
         match outcome {
             Ok(()) => break,
             // MySQL's ALTER TABLE knows no IF NOT EXISTS. Where a migration was cut off after its
@@ -119,32 +153,78 @@ pub async fn run_for(
             Err(error) => return Err(MigrateError::Failed(error)),
         }
     }
-    settings::seed(&mut conn, identity_check).await?;
     let after = applied(&mut conn).await?;
+    if known()?.iter().all(|(version, _)| after.contains(version)) {
+        settings::seed(&mut conn, identity_check).await?;
+    }
     transaction::rollback(&mut lock).await?;
     Ok(after.difference(&before).cloned().collect())
 }
 
-/// The names of the migrations that [`run`] would run, in their order. Nothing is changed, and nothing is
-/// waited for.
-pub async fn pending(url: &SecretString) -> Result<Vec<String>, MigrateError> {
+/// The names of the migrations that [`run_for`] would run, in their order. Nothing is changed, and nothing
+/// is waited for.
+pub async fn pending(url: &SecretString, target: &Target) -> Result<Vec<String>, MigrateError> {
     let mut conn = pool::connect(url).await?;
     let applied = applied(&mut conn).await?;
-    let known = known()?;
-    let versions: BTreeSet<String> = known.iter().map(|(version, _)| version.clone()).collect();
-    let unknown: Vec<String> = applied.difference(&versions).cloned().collect();
+    let planned = plan(&known()?, &applied, target)?;
+    Ok(planned.into_iter().map(|(_, name)| name).collect())
+}
+
+/// The names of those that would run on a database that is not there yet, in their order.
+pub fn of_new(target: &Target) -> Result<Vec<String>, MigrateError> {
+    let planned = plan(&known()?, &BTreeSet::new(), target)?;
+    Ok(planned.into_iter().map(|(_, name)| name).collect())
+}
+
+/// Of all migrations of this release, and of those that the database has beyond them, whether they have
+/// run; by name, or by version where this release does not know the name, in their order.
+pub async fn status(url: &SecretString) -> Result<Vec<(String, Ran)>, MigrateError> {
+    let mut conn = pool::connect(url).await?;
+    let mut applied = applied(&mut conn).await?;
+    let mut all: Vec<(String, String, Ran)> = Vec::new();
+    for (version, name) in known()? {
+        let ran = if applied.remove(&version) {
+            Ran::Yes
+        } else {
+            Ran::No
+        };
+        all.push((version, name, ran));
+    }
+    let unknown = applied.into_iter();
+    all.extend(unknown.map(|version| (version.clone(), version, Ran::Unknown)));
+    all.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    Ok(all.into_iter().map(|(_, name, ran)| (name, ran)).collect())
+}
+
+/// What is to run of what is known, by version and name in their order, where this has run.
+fn plan(
+    known: &[(String, String)],
+    applied: &BTreeSet<String>,
+    target: &Target,
+) -> Result<Vec<(String, String)>, MigrateError> {
+    let is_unknown = |version: &&String| !known.iter().any(|(of, _)| of == *version);
+    let unknown: Vec<String> = applied.iter().filter(is_unknown).cloned().collect();
     if !unknown.is_empty() {
         return Err(MigrateError::Newer { unknown });
     }
-    let pending = known
-        .into_iter()
-        .filter(|(version, _)| !applied.contains(version));
-    Ok(pending.map(|(_, name)| name).collect())
-}
-
-/// The names of all migrations of this release, in their order.
-pub fn names() -> Result<Vec<String>, MigrateError> {
-    Ok(known()?.into_iter().map(|(_, name)| name).collect())
+    let mut known: Vec<(String, String)> = known.to_vec();
+    known.sort();
+    if let Target::Migration(asked) = target {
+        let is_meant = |(version, name): &(String, String)| version == asked || name == asked;
+        let Some(end) = known.iter().position(is_meant) else {
+            let last = known.pop().map(|(_, name)| name).unwrap_or_default();
+            let asked = asked.clone();
+            return Err(MigrateError::UnknownTarget { asked, last });
+        };
+        let beyond = known.split_off(end + 1);
+        let mut ran = beyond.into_iter().rev();
+        if let Some((_, last)) = ran.find(|(version, _)| applied.contains(version)) {
+            let target = known.pop().map(|(_, name)| name).unwrap_or_default();
+            return Err(MigrateError::Beyond { target, last });
+        }
+    }
+    known.retain(|(version, _)| !applied.contains(version));
+    Ok(known)
 }
 
 /// Whether the server answers, and has no database of the name that the URL has. An account that has no
@@ -157,15 +237,24 @@ pub async fn is_missing(url: &SecretString) -> Result<bool, MigrateError> {
     }
 }
 
-/// Runs one pending migration after the other, until one fails.
-async fn run_pending(conn: Conn) -> Result<(Conn, Result<(), String>), MigrateError> {
+/// Runs those of the planned migrations that have not run, one after the other, until one fails.
+async fn run_pending(
+    conn: Conn,
+    planned: BTreeSet<String>,
+) -> Result<(Conn, Result<(), String>), MigrateError> {
     // diesel's migrations are synchronous underneath.
     let migrated = tokio::task::spawn_blocking(move || {
         let mut harness = AsyncMigrationHarness::new(conn);
-        let outcome = harness
-            .run_pending_migrations(MIGRATIONS)
-            .map(|_| ())
-            .map_err(|error| error.to_string());
+        let pending = harness.pending_migrations(MIGRATIONS);
+        let outcome = pending.and_then(|pending| {
+            for migration in &pending {
+                if planned.contains(&migration.name().version().to_string()) {
+                    harness.run_migration(migration.as_ref())?;
+                }
+            }
+            Ok(())
+        });
+        let outcome = outcome.map_err(|error| error.to_string());
         (harness.into_inner(), outcome)
     });
     migrated
@@ -306,6 +395,62 @@ async fn applied(conn: &mut Conn) -> Result<BTreeSet<String>, DbError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn planned(applied: &[&str], target: &str) -> Result<Vec<String>, MigrateError> {
+        // Not in their order, as a folder may be read.
+        let known = [("3", "3_c"), ("1", "1_a"), ("2", "2_b")];
+        let known = known.map(|(version, name)| (version.to_owned(), name.to_owned()));
+        let applied = applied.iter().map(|of| (*of).to_owned()).collect();
+        let target = match target {
+            "" => Target::Latest,
+            asked => Target::Migration(asked.to_owned()),
+        };
+        let planned = plan(&known, &applied, &target)?;
+        Ok(planned.into_iter().map(|(_, name)| name).collect())
+    }
+
+    #[test]
+    fn a_run_goes_to_its_target_and_no_further() {
+        for (applied, target, runs) in [
+            (&[][..], "", &["1_a", "2_b", "3_c"][..]),
+            (&["1"], "", &["2_b", "3_c"]),
+            (&["1", "2", "3"], "", &[]),
+            (&[], "2", &["1_a", "2_b"]),
+            (&[], "2_b", &["1_a", "2_b"]),
+            (&["1"], "2", &["2_b"]),
+            (&["1", "2"], "2", &[]),
+            (&["1", "2", "3"], "3", &[]),
+            // One that came with a merge.
+            (&["2"], "2", &["1_a"]),
+        ] {
+            let planned = planned(applied, target).unwrap();
+            assert_eq!(planned, runs, "{applied:?} to {target:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_none_or_lies_behind_is_refused() {
+        for asked in ["4", "2_", "b", "02"] {
+            let refused = planned(&["1"], asked).unwrap_err();
+            let MigrateError::UnknownTarget { asked: of, last } = refused else {
+                panic!("{asked}: {refused}");
+            };
+            assert_eq!((of.as_str(), last.as_str()), (asked, "3_c"));
+        }
+        for (applied, asked, last) in [
+            (&["1", "2", "3"][..], "2", "3_c"),
+            (&["1", "2", "3"], "1_a", "3_c"),
+            (&["1", "2"], "1", "2_b"),
+        ] {
+            let refused = planned(applied, asked).unwrap_err();
+            let MigrateError::Beyond { last: of, .. } = refused else {
+                panic!("{asked}: {refused}");
+            };
+            assert_eq!(of, last, "{applied:?} to {asked}");
+        }
+        let newer = planned(&["1", "9"], "2").unwrap_err();
+        assert!(matches!(newer, MigrateError::Newer { .. }), "{newer}");
+    }
 
     /// The folder is read when this file is compiled, and cargo does not notice a new one inside
     /// it.
