@@ -6,6 +6,7 @@
 //! audit log are theirs. It refuses to write: of the services it reaches those methods that read. It
 //! sends no script, and its pages forbid the browser to run any.
 
+mod asker;
 mod awaiting;
 mod calls;
 mod decisions;
@@ -108,7 +109,7 @@ pub(crate) fn router(
         .route(links::SIGN_OUT, post(sign_in::leave))
         .route(links::FIND, get(find::page))
         .route(links::ORDER, get(order::page))
-        .route(links::EXPLAIN, get(explain::page))
+        .route(links::EXPLAIN, get(explain::page).post(explain::for_buyer))
         .route(links::AWAITING, get(awaiting::page))
         .route(links::INCIDENTS, get(incidents::page))
         .route(links::REFUNDS, get(refunds::page))

@@ -295,6 +295,69 @@ fn orders_are_found_by_what_a_list_can_be_narrowed_to() {
 }
 
 #[test]
+fn support_explains_it_as_another_would_be_answered() {
+    run_at(MONDAY, async |t| {
+        build(t).await;
+        let service = with_console(t, true, |_| {}).await;
+        let support = visitor(&service, Role::Support).await;
+        let explain = "/console/explain?store=shop&id=A-4";
+        // The reason is one of sellers and of support alone.
+        let why = "reason=OUT_OF_STOCK";
+        for (asker, told, is_theirs) in [
+            ("", None, true),
+            ("SUPPORT", Some("Asked as support."), true),
+            ("BUYER", Some("Asked as the buyer."), false),
+            ("SELLER", Some("Asked as the seller."), true),
+            ("WAREHOUSE", Some("Asked as the warehouse."), false),
+            ("CARRIER", Some("Asked as the carrier."), false),
+        ] {
+            let page = support.page(&format!("{explain}&{why}&as={asker}")).await;
+            assert_eq!(
+                page.contains("Asked as the"),
+                told.is_some_and(|told| told.contains("the"))
+            );
+            assert!(
+                told.is_none_or(|told| page.contains(told)),
+                "{asker}: {page}"
+            );
+            assert!(page.contains("Shipment A-4:s1"), "{asker}: {page}");
+            let is_refused = page.contains("<code>REASON_NOT_ALLOWED</code>");
+            assert_eq!(is_refused, !is_theirs, "{asker}: {page}");
+            let chosen = format!("<option value=\"{asker}\" selected>");
+            assert!(page.contains(&chosen), "{asker}: {page}");
+        }
+        let odd = support.get(&format!("{explain}&as=AUDITOR")).await;
+        assert_eq!(odd.status, 400, "{odd:?}");
+        let nothing = "/console/explain?store=shop&id=NONE&as=BUYER";
+        assert_eq!(support.get(nothing).await.status, 404);
+
+        // For the buyer, whom support knows, in every way of signing in; and for nobody else.
+        let form = format!("store=shop&id=A-4&{why}&buyer=");
+        for (buyer, status, told) in [
+            ("ann%40example.org", 200, "Asked as the buyer."),
+            ("ann-1", 200, "<code>REASON_NOT_ALLOWED</code>"),
+            ("bob%40example.org", 404, "ORDER_NOT_FOUND"),
+            ("+", 400, "Give the e-mail address or the user name"),
+        ] {
+            let answer = support
+                .post("/console/explain", &format!("{form}{buyer}"))
+                .await;
+            assert_eq!(answer.status, status, "{buyer}: {answer:?}");
+            assert!(answer.body.contains(told), "{buyer}: {}", answer.body);
+            assert!(!answer.body.contains("example.org"), "{}", answer.body);
+        }
+        let from = [("origin", "http://elsewhere.example")];
+        let form = format!("{form}ann-1");
+        let elsewhere = support.ask("POST", "/console/explain", &from, &form).await;
+        assert_eq!(elsewhere.status, 403, "{elsewhere:?}");
+        let seller = visitor(&service, Role::Seller).await;
+        let refused = seller.post("/console/explain", &form).await;
+        assert_eq!(refused.status, 403, "{refused:?}");
+        service.stop().await;
+    });
+}
+
+#[test]
 fn it_is_explained_what_is_open_and_what_was_decided_by_which_rule() {
     run_at(MONDAY, async |t| {
         build(t).await;
@@ -337,6 +400,7 @@ fn it_is_explained_what_is_open_and_what_was_decided_by_which_rule() {
         assert!(
             page.contains("Your role does not read decisions") && page.contains("Shipment A-4:s1")
         );
+        assert!(!page.contains("As the buyer, whom you know"), "{page}");
         // The rule that decided is lit in its document.
         let policy = support.page("/console/policy?store=shop&version=1").await;
         assert!(
@@ -434,9 +498,15 @@ fn nothing_comes_of_looking() {
             let path = format!("/console/{}", page.split('?').next().expect("a page"));
             for method in ["POST", "PUT", "PATCH", "DELETE"] {
                 let answer = operator.ask(method, &path, &[], "a=b").await;
-                assert_eq!(answer.status, 405, "{method} {path}");
+                // The one form that is no address, and does not come from here.
+                let is_form = method == "POST" && path == "/console/explain";
+                let refused = if is_form { 403 } else { 405 };
+                assert_eq!(answer.status, refused, "{method} {path}");
             }
         }
+        let form = "store=shop&id=A-1&reason=NO_LONGER_WANTED&buyer=ann-1";
+        let explained = operator.post("/console/explain", form).await;
+        assert_eq!(explained.status, 200, "{explained:?}");
         assert_eq!(t.database.snapshot().await, before);
         service.stop().await;
     });

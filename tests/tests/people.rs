@@ -211,6 +211,11 @@ fn a_refusal_and_what_is_open_now_are_explained_with_the_sentence_of_their_sourc
             "{now}"
         );
         assert!(lines.contains(&"instead: CONTACT_SUPPORT"), "{now}");
+        // The same for a buyer whom support knows, and nothing for one whom it does not.
+        let known = "explain A-3 --buyer ann@example.org --reason NO_LONGER_WANTED";
+        assert_eq!(printed(t, "support", known).await, now);
+        let unknown = belay(t, "support", "explain A-3 --buyer nobody").await;
+        assert_eq!(unknown.code, 3, "{unknown:?}");
     });
 }
 

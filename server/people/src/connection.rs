@@ -87,7 +87,7 @@ impl Connection {
     pub(crate) fn store_as(&self, role: Role) -> Result<Store, Failure> {
         if std::env::var_os("BELAY_TOKEN_FILE").is_some_and(|path| !path.is_empty()) {
             return Err(Failure::usage(
-                "the token says who calls: --as is for servers that believe callers, or for `buyer`",
+                "the token says who calls: --as is for servers that believe callers; --buyer explains it to a buyer",
             ));
         }
         Ok(self.store()?.with_role(role, &self.caller.actor)?)

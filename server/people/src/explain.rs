@@ -1,6 +1,7 @@
 //! `belay explain`: of every path whether it is open, by which rule, and why not; and the same of what
 //! was decided.
 
+use belay_client::calls::OnBehalfOf;
 use belay_client::model::{
     CancellationPath, CancellationPreview, EvaluatedPath, GatePreview, PathOption, PolicyDecision,
     RefundAmount,
@@ -26,6 +27,9 @@ pub struct Explain {
     /// it is not given.
     #[arg(long = "as", value_parser = asker, value_name = "ROLE")]
     asker: Option<Role>,
+    /// To the buyer whom support knows by the e-mail address or the user name of the order.
+    #[arg(long, value_name = "EMAIL_OR_USERNAME", conflicts_with_all = ["asker", "decision", "last"])]
+    buyer: Option<String>,
     /// For which reason, as a code of the policy.
     #[arg(long)]
     reason: Option<String>,
@@ -74,6 +78,13 @@ impl Explain {
         }
         if let Some(at) = self.at {
             preview = preview.at_time(at);
+        }
+        if let Some(buyer) = self.buyer {
+            preview = preview.on_behalf_of(if buyer.contains('@') {
+                OnBehalfOf::email(buyer)
+            } else {
+                OnBehalfOf::username(buyer)
+            });
         }
         let preview = preview.await?;
         if !self.connection.output.is_for_people() {

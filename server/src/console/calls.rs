@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use belay_wire::status::CallError;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::util::BoxCloneSyncService;
@@ -55,6 +55,18 @@ impl Reads {
             peer,
             ..self.clone()
         }
+    }
+}
+
+impl Reads {
+    /// With these headers in place of those of their names; none where no header can hold one.
+    pub(super) fn with(&self, headers: &[(&'static str, String)]) -> Option<Self> {
+        let mut reads = self.clone();
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).ok()?;
+            reads.headers.insert(*name, value);
+        }
+        Some(reads)
     }
 }
 

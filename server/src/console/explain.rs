@@ -1,10 +1,11 @@
 //! Why: of every path of every shipment of an order whether it is open now, by which rule and whose
 //! sentence, and when that turns; and what was decided before.
 
-use axum::extract::Query;
+use axum::extract::{Form, Query};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use belay_proto::v1 as pb;
 use belay_proto::v1::preview_cancellation_request::Selection;
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -13,8 +14,9 @@ use super::failure::{self, Failure, unless_not_allowed};
 use super::links::link;
 use super::rules::Rules;
 use super::visitor::Visitor;
+use super::way::{self, Origin};
 use super::words;
-use super::{decisions, links, page, parts};
+use super::{asker, decisions, links, page, parts};
 
 /// In the order in which goods go.
 const ALL_PATHS: [pb::CancellationPath; 5] = [
@@ -36,22 +38,82 @@ pub(super) struct Asked {
     reason: String,
     /// An instant to come.
     at: String,
+    /// In whose place, where whoever looks may choose: see [`asker`].
+    #[serde(rename = "as")]
+    asker: String,
     /// Of the past decisions.
     page: String,
+    /// What the buyer registered with the order. It stands in no address: it comes by POST alone.
+    #[serde(skip)]
+    buyer: String,
+}
+
+/// What is sent by POST beside what is asked.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ForBuyer {
+    store: String,
+    id: String,
+    reason: String,
+    at: String,
+    buyer: String,
+}
+
+/// As support explains it to a buyer whom it knows by an e-mail address or a user name.
+pub(super) async fn for_buyer(
+    visitor: Visitor,
+    headers: HeaderMap,
+    Form(sent): Form<ForBuyer>,
+) -> Result<Response, Failure> {
+    if way::origin(&headers) == Origin::Other {
+        let told = "A form counts only where the browser says that it was sent from a page of this console.";
+        return Err(failure::text(StatusCode::FORBIDDEN, "Not from here", told));
+    }
+    if !asker::may_ask_for_buyers(&visitor) {
+        let told =
+            "Support and operators alone explain to a buyer what the buyer would be answered.";
+        let title = "Not for this role";
+        return Err(failure::text(StatusCode::FORBIDDEN, title, told));
+    }
+    if sent.buyer.trim().is_empty() {
+        let told =
+            "Give the e-mail address or the user name that the buyer registered with the order.";
+        return Err(failure::malformed(told));
+    }
+    let ForBuyer {
+        store,
+        id,
+        reason,
+        at,
+        buyer,
+    } = sent;
+    let asked = Asked {
+        store,
+        id,
+        reason,
+        at,
+        buyer,
+        ..Asked::default()
+    };
+    explained(&visitor, &asked).await
 }
 
 pub(super) async fn page(
     visitor: Visitor,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
+    explained(&visitor, &asked).await
+}
+
+async fn explained(visitor: &Visitor, asked: &Asked) -> Result<Response, Failure> {
     if asked.store.is_empty() {
         return Ok(Redirect::to(links::HOME).into_response());
     }
     let mut rules = Rules::default();
-    let preview = preview(&visitor, &asked).await?;
+    let preview = preview(visitor, asked).await?;
     if let Some(preview) = &preview {
         rules
-            .learn(&visitor, &asked.store, preview.policy_version)
+            .learn(visitor, &asked.store, preview.policy_version)
             .await?;
     }
     let request = pb::ListDecisionsRequest {
@@ -68,7 +130,7 @@ pub(super) async fn page(
         .flat_map(|of| &of.evaluations)
     {
         rules
-            .learn(&visitor, &asked.store, evaluation.policy_version)
+            .learn(visitor, &asked.store, evaluation.policy_version)
             .await?;
     }
     let now = visitor.console().now().await?;
@@ -76,15 +138,18 @@ pub(super) async fn page(
     let body = html! {
         p { a href=(link(links::ORDER, &here)) { "To the order" } }
         h2 { "What can be cancelled" }
-        (form(&asked))
+        (form(visitor, asked))
         @match &preview {
-            Some(preview) => (options(&asked.store, preview, &rules, now)),
+            Some(preview) => {
+                @if let Some(who) = asked.who() { p { "Asked as " (who) "." } }
+                (options(&asked.store, preview, &rules, now))
+            }
             None => p class="none" { "Your role asks for no cancellation, so there is none to preview." },
         }
         h2 id="decisions" { "What was decided" }
         @match &decided {
             Some(found) => {
-                (decisions::all(&visitor, &asked.store, &found.decisions, &rules))
+                (decisions::all(visitor, &asked.store, &found.decisions, &rules))
                 (page::more(links::EXPLAIN, &here, ("page", &found.next_page_token)))
             }
             None => p class="none" { "Your role does not read decisions." },
@@ -95,7 +160,18 @@ pub(super) async fn page(
     Ok(page::page(&title, Some(looking), &body))
 }
 
-/// What would be answered to whoever looks; none where its role asks for nothing.
+impl Asked {
+    /// In whose place it is asked, where it is not for whoever looks.
+    fn who(&self) -> Option<&'static str> {
+        if self.buyer.is_empty() {
+            asker::words(&self.asker)
+        } else {
+            asker::words(asker::BUYER)
+        }
+    }
+}
+
+/// What would be answered to whoever looks, or to whom it asks for; none where its role asks for nothing.
 async fn preview(
     visitor: &Visitor,
     asked: &Asked,
@@ -107,9 +183,25 @@ async fn preview(
         reason: asked.reason.trim().to_owned(),
         paths: ALL_PATHS.map(i32::from).to_vec(),
         at_time: instant(&asked.at)?.map(belay_wire::values::time),
+        on_behalf_of: on_behalf_of(&asked.buyer),
         ..Default::default()
     };
-    unless_not_allowed(visitor.cancellations().preview_cancellation(request).await)
+    let mut cancellations = match asked.asker.as_str() {
+        "" => visitor.cancellations(),
+        role => asker::in_place_of(visitor, role, &asked.store, &asked.id).await?,
+    };
+    unless_not_allowed(cancellations.preview_cancellation(request).await)
+}
+
+fn on_behalf_of(buyer: &str) -> Option<pb::OnBehalfOf> {
+    use pb::on_behalf_of::Buyer;
+
+    let buyer = match buyer.trim() {
+        "" => return None,
+        email if email.contains('@') => Buyer::BuyerEmail(email.to_owned()),
+        username => Buyer::BuyerUsername(username.to_owned()),
+    };
+    Some(pb::OnBehalfOf { buyer: Some(buyer) })
 }
 
 /// An instant in UTC, as a browser's field has it or with its zone.
@@ -126,14 +218,29 @@ fn instant(text: &str) -> Result<Option<Timestamp>, Failure> {
     })
 }
 
-fn form(asked: &Asked) -> Markup {
+fn form(visitor: &Visitor, asked: &Asked) -> Markup {
+    let askers = asker::choices(visitor);
     html! {
         form method="get" action=(links::EXPLAIN) class="row" {
             (page::hidden("store", &asked.store))
             (page::hidden("id", &asked.id))
+            @if !askers.is_empty() { (page::choice("as", "Asked as", &askers, &asked.asker)) }
             (page::field("reason", "For the reason (a code of the policy)", "text", &asked.reason))
             (page::field("at", "At (UTC), if not now", "datetime-local", &asked.at))
             button { "Explain" }
+        }
+        @if asker::may_ask_for_buyers(visitor) {
+            details open[!asked.buyer.is_empty()] {
+                summary { "As the buyer, whom you know" }
+                form method="post" action=(links::EXPLAIN) class="row" {
+                    (page::hidden("store", &asked.store))
+                    (page::hidden("id", &asked.id))
+                    (page::hidden("reason", &asked.reason))
+                    (page::hidden("at", &asked.at))
+                    (page::field("buyer", "E-mail address or user name of the order", "text", ""))
+                    button { "Explain to the buyer" }
+                }
+            }
         }
     }
 }
@@ -222,6 +329,17 @@ fn row(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_buyer_is_known_by_an_address_or_a_name() {
+        use pb::on_behalf_of::Buyer;
+
+        let of = |text: &str| on_behalf_of(text).and_then(|of| of.buyer);
+        assert_eq!(of("  "), None);
+        let address = Buyer::BuyerEmail("ann@example.org".to_owned());
+        assert_eq!(of(" ann@example.org "), Some(address));
+        assert_eq!(of("ann-1"), Some(Buyer::BuyerUsername("ann-1".to_owned())));
+    }
 
     #[test]
     fn an_instant_is_one_as_a_browser_writes_it_or_with_its_zone() {

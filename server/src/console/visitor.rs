@@ -51,6 +51,18 @@ impl Visitor {
         events: EventServiceClient;
     }
 
+    /// The cancellations as whoever these headers name would call them; none where they are not believed.
+    pub(super) fn believed(
+        &self,
+        headers: &[(&'static str, String)],
+    ) -> Option<CancellationServiceClient<Reads>> {
+        let reads = match self.way {
+            Way::Role => self.reads.with(headers)?,
+            Way::Token | Way::Proxy => return None,
+        };
+        Some(CancellationServiceClient::new(reads).max_decoding_message_size(usize::MAX))
+    }
+
     pub(super) fn console(&self) -> &Console {
         &self.console
     }

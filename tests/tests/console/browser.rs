@@ -66,6 +66,10 @@ fn in_a_real_browser_the_pages_are_readable_by_all_and_run_nothing() {
                 "/console/explain?store=shop&id=A-4&reason=NO_LONGER_WANTED"
             ],
             ["explain-accepted", "/console/explain?store=shop&id=A-3"],
+            [
+                "explain-as-buyer",
+                "/console/explain?store=shop&id=A-4&reason=NO_LONGER_WANTED&as=BUYER"
+            ],
             ["awaiting", "/console/awaiting?store=shop&party=CARRIER"],
             ["incidents", "/console/incidents?store=shop"],
             ["refunds", "/console/refunds?store=shop"],
@@ -95,7 +99,7 @@ fn in_a_real_browser_the_pages_are_readable_by_all_and_run_nothing() {
         let (status, said) = looking.end().await;
         assert!(status.success(), "{said}");
         assert!(
-            said.contains("looked at 18 pages in 2 schemes: nothing is wrong"),
+            said.contains("looked at 19 pages in 2 schemes: nothing is wrong"),
             "{said}"
         );
         service.stop().await;
