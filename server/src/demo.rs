@@ -123,15 +123,8 @@ fn next_steps(grpcurl: &str, address: SocketAddr, order: &str) -> [String; 4] {
     ]
 }
 
-/// Prints the lines, about an order of a new name, and what else there is: the console, if it is on, where
-/// the data is, and where a scraper asks.
-pub fn greet(
-    grpcurl: &str,
-    address: SocketAddr,
-    database: &str,
-    admin: SocketAddr,
-    has_console: bool,
-) {
+/// Prints the lines, about an order of a new name.
+fn greet_with_lines(grpcurl: &str, address: SocketAddr) {
     let order = format!("demo-{}", fastrand::u32(100_000..1_000_000));
     #[expect(
         clippy::print_stdout,
@@ -149,6 +142,40 @@ pub fn greet(
         for line in next_steps(grpcurl, address, &order) {
             println!("{line}");
         }
+    }
+}
+
+/// The same of a server in memory, and what it lacks.
+pub fn greet_in_memory(grpcurl: &str, address: SocketAddr) {
+    greet_with_lines(grpcurl, address);
+    #[expect(
+        clippy::print_stdout,
+        reason = "these lines are for the person at the terminal"
+    )]
+    {
+        println!("\nEverything is in memory, without a bound, and is gone when this ends.");
+        println!(
+            "There is no console, and there are no metrics: `belay dev` with a MySQL has both."
+        );
+        println!("`belay help` has all commands. Ctrl-C stops the server.\n");
+    }
+}
+
+/// Prints the lines, and what else there is: the console, if it is on, where the data is, and where a
+/// scraper asks.
+pub fn greet(
+    grpcurl: &str,
+    address: SocketAddr,
+    database: &str,
+    admin: SocketAddr,
+    has_console: bool,
+) {
+    greet_with_lines(grpcurl, address);
+    #[expect(
+        clippy::print_stdout,
+        reason = "these lines are for the person at the terminal"
+    )]
+    {
         if has_console {
             println!("\nLook at it in a browser, in a role such as SUPPORT:\n");
             println!("http://{admin}{CONSOLE_PATH}/");

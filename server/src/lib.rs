@@ -33,6 +33,7 @@ pub mod grants;
 pub mod identity_command;
 pub mod identity_keys;
 pub mod ids;
+pub mod in_memory;
 pub mod outage;
 pub mod page_gate;
 pub mod port;

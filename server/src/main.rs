@@ -41,6 +41,7 @@ use belay_server::erase::Erase;
 use belay_server::grants::Grants;
 use belay_server::identity_command::IdentityKeyArguments;
 use belay_server::identity_keys::{IdentityArguments, check_value};
+use belay_server::in_memory::InMemory;
 use belay_server::page_gate::PAGES_AT_ONCE_MAX;
 use belay_server::port::command_line::{PortArguments, Switch};
 use belay_server::profiles::{self, Profiling};
@@ -94,7 +95,7 @@ enum Subcommands {
     Migrate(Migrate),
     /// Migrate, make the store `demo` and serve it: for trying Belay out. Callers name their own
     /// role.
-    Dev(Dev),
+    Dev(Box<Dev>),
     /// Read a secret from the standard input and print the line that stands for it in a key file.
     HashSecret,
     /// Ask a running server whether it serves; exit code 1 where it does not.
@@ -353,6 +354,10 @@ struct Dev {
     /// Time stands still until somebody moves it in the table `manual_clock`.
     #[arg(long)]
     manual_clock: bool,
+    /// Serve from memory, without MySQL: the same rules and answers, with nothing kept when it ends, and without the console,
+    /// metrics and whatever reads the database. Of the other settings --grpc-address alone counts.
+    #[arg(long, conflicts_with = "manual_clock")]
+    in_memory: bool,
     /// The grpcurl to print in the examples.
     #[arg(long, env = "BELAY_GRPCURL", default_value = "grpcurl", hide = true)]
     grpcurl: String,
@@ -541,6 +546,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 "dev believes every caller and listens on loopback only, not on {}",
                 dev.listen.grpc_address
             );
+            if dev.in_memory {
+                return serve_from_memory(&dev).await;
+            }
             let url = dev.database.url()?;
             migrate::create_database(&url).await?;
             let keys = dev.listen.identity.read()?;
@@ -733,6 +741,19 @@ async fn start(
     };
     tracing::info!(address = %server.address(), "serving");
     Ok(Some(server))
+}
+
+/// `dev` without a database.
+async fn serve_from_memory(dev: &Dev) -> anyhow::Result<()> {
+    let mut stop = StopSignal::listen()?;
+    let server = InMemory::start(dev.listen.grpc_address).await?;
+    tracing::info!(address = %server.address(), "serving from memory");
+    demo::prepare(server.address()).await?;
+    demo::greet_in_memory(&dev.grpcurl, server.address());
+    stop.received().await;
+    tracing::info!("stopping");
+    server.stop().await;
+    Ok(())
 }
 
 async fn serve_until_stopped(server: Server, mut stop: StopSignal) -> anyhow::Result<()> {

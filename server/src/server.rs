@@ -307,6 +307,15 @@ const SERVICES: &[&str] = &[
 ];
 
 /// Of every service, and of the server as a whole.
+pub(crate) async fn serving_everywhere(health: &HealthReporter) {
+    for service in SERVICES.iter().copied().chain([""]) {
+        health
+            .set_service_status(service, tonic_health::ServingStatus::Serving)
+            .await;
+    }
+}
+
+/// Of every service, and of the server as a whole.
 async fn say_not_serving(health: &HealthReporter) {
     for service in SERVICES.iter().copied().chain([""]) {
         health
@@ -401,7 +410,7 @@ async fn open_ports(
     Ok((port, Some(administration)))
 }
 
-fn reflection(manual_clock: bool) -> tonic_reflection::server::Builder<'static> {
+pub(crate) fn reflection(manual_clock: bool) -> tonic_reflection::server::Builder<'static> {
     let builder = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(belay_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);

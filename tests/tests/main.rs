@@ -40,6 +40,7 @@ mod grpcurl;
 mod harness;
 mod health;
 mod identity_key;
+mod in_memory;
 mod known_failures;
 mod languages;
 mod lists;
