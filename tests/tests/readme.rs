@@ -268,12 +268,12 @@ impl<'a> Session<'a> {
             .env("BELAY_ADDRESS", format!("http://{address}"))
             .env("BELAY_ENDPOINT", format!("http://{address}"))
             .env("BELAY_STORE", demo::STORE)
-            .env("BELAY_ROLE", "support");
+            .env("BELAY_ROLE", "support")
+            .env("BELAY_DATABASE_URL", self.t.database.url().expose_secret());
         if shown.command.starts_with("belay ") || shown.command.contains("| belay ") {
             shell.env("PATH", path_with_programs());
         }
         if shown.command.starts_with("belay serve ") {
-            shell.env("BELAY_DATABASE_URL", self.t.database.url().expose_secret());
             let mut server = Running::start(shell.into_std());
             let serves = |line: &str| line.contains("serving").then_some(());
             server.until_said(&shown.command, serves).await;

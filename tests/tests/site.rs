@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use belay_server::demo;
+use belay_tests::process::built;
 use belay_tests::run;
 
 use crate::readme::{self, Session, Shown, commands};
@@ -295,6 +296,24 @@ fn every_command_of_the_site_does_what_is_shown() {
             }
         }
     });
+}
+
+/// Commands in the tables of the page for operators are named, not run: the program must know each of
+/// them, with its flags.
+#[test]
+fn commands_that_operators_are_shown_are_known() {
+    let page = read_to_string("docs/for-operators.md");
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    let code = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let commands: BTreeSet<&str> = code.filter(|code| code.starts_with("belay ")).collect();
+    assert!(commands.len() > 20, "only {} were found", commands.len());
+    for command in commands {
+        let mut belay = Command::new(built("belay"));
+        belay.args(command.split_whitespace().skip(1)).arg("--help");
+        let known = belay.env_clear().output().expect("it can be run");
+        let said = String::from_utf8_lossy(&known.stderr);
+        assert!(known.status.success(), "{command}: {said}");
+    }
 }
 
 #[test]
