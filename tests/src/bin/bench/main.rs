@@ -430,9 +430,10 @@ impl Bench {
             let name = format!("{}, {callers} callers", kind.label());
             let is_profiled =
                 self.args.profile && is_last && !kind.is_raw() && Some(callers) == most;
-            let recording = match is_profiled {
-                true => Some(Recording::begin(name.clone(), &self.meters.processes())?),
-                false => None,
+            let recording = if is_profiled {
+                Some(Recording::begin(name.clone(), &self.meters.processes())?)
+            } else {
+                None
             };
             let window = self.window(kind, callers, timing).await?;
             if let Some(recording) = recording {
