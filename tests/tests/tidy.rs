@@ -145,6 +145,7 @@ fn the_wire_needs_no_runtime_and_no_database() {
         "prost-types",
         "serde",
         "serde_json",
+        "serde_path_to_error",
         "thiserror",
         "tonic",
         "tonic-types",
@@ -220,9 +221,10 @@ fn one_file_knows_the_codes_of_grpc() {
 #[test]
 fn the_protos_are_known_at_the_boundary_only() {
     // The composition root names the services that it starts; `belay dev` and the console are callers
-    // like any other. The feed hands on events as they are stored, and who delivers them sends them on. A
+    // like any other, and what comes in JSON is read by the descriptors. The feed hands on events as they are stored, and who delivers them sends them on. A
     // simulation measures its messages, so it makes them.
     let boundary = [
+        "server/src/connect",
         "server/src/console",
         "server/src/deliver",
         "server/src/feed",

@@ -2,7 +2,7 @@
 //! lets commands be decided, `render` shows what stands, `answers` and `events` make the bytes that
 //! are stored, `views` cuts messages to what a role sees, `rejections` and `status` say why a call
 //! does not get its answer, `pages` cuts lists and says where they go on, `cloud_events` tells
-//! events in JSON.
+//! events in JSON, and `json` reads and writes any message as such.
 //!
 //! Nothing here knows of connections, SQL, a runtime or a clock: with this crate and the domain
 //! alone, orders can be served from whatever keeps them. A reader of [`parse`] makes a
@@ -22,6 +22,8 @@ pub mod events;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod identity;
+pub mod json;
+pub mod openapi;
 pub mod pages;
 pub mod parse;
 pub mod quote;

@@ -21,9 +21,11 @@ use crate::rejections::{ProtoRejection, RequestIds, proto_rejections};
 
 use self::fit::{StatusDraft, Violations};
 
+mod connect;
 mod fit;
 mod outcome;
 
+pub use self::connect::ConnectError;
 pub use self::outcome::{CallOutcome, outcome, outcome_of};
 
 const DOMAIN: &str = "belay";

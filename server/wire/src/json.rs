@@ -1,0 +1,236 @@
+//! Messages as JSON, by their descriptors: what callers send who have no protobuf, and what they are
+//! answered. It knows no message by name, so a field that the protos gain is there by itself.
+
+use belay_domain::rejection::FieldViolation;
+use prost_reflect::{
+    DescriptorPool, DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor,
+    SerializeOptions,
+};
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment, Track};
+
+use crate::status::CallError;
+
+/// Reads a message from its JSON, as the protos' language defines it: names of fields as
+/// `lowerCamelCase` or as they are in the protos, nothing that the message does not have.
+///
+/// # Errors
+/// INVALID_FIELD, with the path of what is wrong.
+pub fn read(of: &MessageDescriptor, text: &[u8]) -> Result<DynamicMessage, CallError> {
+    let mut track = Track::new();
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let options = DeserializeOptions::new().deny_unknown_fields(true);
+    let read = DynamicMessage::deserialize_with_options(of.clone(), tracked, &options)
+        .and_then(|message| json.end().map(|()| message));
+    read.map_err(|error| {
+        let path = track.path();
+        let field = unknown_field(of, text, &path).unwrap_or_else(|| spelled(&path));
+        CallError::invalid_fields(vec![FieldViolation {
+            field,
+            description: format!("the JSON cannot be read: {error}"),
+        }])
+    })
+}
+
+/// Writes a message as JSON, with the fields that have their default value: who reads it without
+/// the protos sees that `allowed` is false.
+///
+/// # Errors
+/// Where the message holds what JSON cannot say, such as an instant beyond the year 9999.
+pub fn write(message: &DynamicMessage) -> Result<String, serde_json::Error> {
+    let mut text = Vec::new();
+    let options = SerializeOptions::new().skip_default_fields(false);
+    message.serialize_with_options(&mut serde_json::Serializer::new(&mut text), &options)?;
+    String::from_utf8(text).map_err(serde::ser::Error::custom)
+}
+
+/// The same of a message in bytes of this type; none where there is no such type, or it is none.
+pub fn value_of(pool: &DescriptorPool, type_name: &str, bytes: &[u8]) -> Option<Value> {
+    let of = pool.get_message_by_name(type_name)?;
+    let message = DynamicMessage::decode(of, bytes).ok()?;
+    serde_json::from_str(&write(&message).ok()?).ok()
+}
+
+/// A path as the paths of all violations are, as far as it is known; empty for the message as a whole.
+fn spelled(path: &Path) -> String {
+    let mut spelled = String::new();
+    for segment in path.iter() {
+        match segment {
+            Segment::Seq { index } => spelled.push_str(&format!("[{index}]")),
+            Segment::Map { key } if spelled.is_empty() => spelled.push_str(key),
+            Segment::Map { key } => spelled.push_str(&format!(".{key}")),
+            Segment::Enum { .. } | Segment::Unknown => break,
+        }
+    }
+    spelled
+}
+
+/// A place in a message: in one, or in the values of a field.
+enum Place {
+    Message(MessageDescriptor),
+    Field(FieldDescriptor),
+}
+
+impl Place {
+    /// The place of the entries of a list or a map, or of a single value.
+    fn inside(field: &FieldDescriptor) -> Option<Self> {
+        let Kind::Message(message) = field.kind() else {
+            return None;
+        };
+        Some(Place::Message(message))
+    }
+}
+
+fn field_of(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
+    let by_json = message.get_field_by_json_name(name);
+    by_json.or_else(|| message.get_field_by_name(name))
+}
+
+/// The path of the first field that the message at the end of `path` does not have, if that is what
+/// is wrong: the reader stops at the message, and says of the field no more than its name.
+fn unknown_field(of: &MessageDescriptor, text: &[u8], path: &Path) -> Option<String> {
+    let whole: Value = serde_json::from_slice(text).ok()?;
+    let mut value = &whole;
+    let mut place = Place::Message(of.clone());
+    for segment in path.iter() {
+        (value, place) = match (segment, place) {
+            (Segment::Map { key }, Place::Message(message)) => {
+                let field = field_of(&message, key)?;
+                let next = if field.is_list() || field.is_map() {
+                    Place::Field(field)
+                } else {
+                    Place::inside(&field)?
+                };
+                (value.get(key)?, next)
+            }
+            (Segment::Seq { index }, Place::Field(field)) => {
+                (value.get(index)?, Place::inside(&field)?)
+            }
+            (Segment::Map { key }, Place::Field(field)) => {
+                let Kind::Message(entry) = field.kind() else {
+                    return None;
+                };
+                let value_field = entry.get_field_by_name("value")?;
+                (value.get(key)?, Place::inside(&value_field)?)
+            }
+            _ => return None,
+        };
+    }
+    let Place::Message(message) = place else {
+        return None;
+    };
+    // Those of `google.protobuf` have a JSON of their own.
+    if message.package_name() == "google.protobuf" {
+        return None;
+    }
+    let mut names = value.as_object()?.keys();
+    let unknown = names.find(|name| field_of(&message, name).is_none())?;
+    let parent = spelled(path);
+    let dot = if parent.is_empty() { "" } else { "." };
+    Some(format!("{parent}{dot}{unknown}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use belay_proto::v1 as pb;
+    use prost::Message as _;
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+
+    fn pool() -> DescriptorPool {
+        DescriptorPool::decode(belay_proto::FILE_DESCRIPTOR_SET).unwrap()
+    }
+
+    fn message(name: &str) -> MessageDescriptor {
+        let name = format!("belay.v1.{name}");
+        pool().get_message_by_name(&name).unwrap()
+    }
+
+    /// The path of what is wrong with an order in JSON, and what is said of it.
+    fn wrong(text: &str) -> (String, String) {
+        let error = read(&message("CreateOrderRequest"), text.as_bytes()).unwrap_err();
+        let status = error.into_status(str::to_owned);
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.reason, "INVALID_FIELD");
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        let [violation] = violations.as_slice() else {
+            panic!("{violations:?}")
+        };
+        (violation.field.clone(), violation.description.clone())
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_by_its_path() {
+        for (text, path, told) in [
+            ("", "", "EOF"),
+            ("{", "", "EOF"),
+            ("[]", "", "invalid type"),
+            ("{} {}", "", "trailing characters"),
+            ("{\"store_id\":\"\u{1}\"}", "store_id", "control character"),
+            (r#"{"store":"demo"}"#, "store", "unrecognized field name"),
+            (r#"{"storeId":7}"#, "storeId", "invalid type"),
+            (r#"{"lines":{}}"#, "lines", "invalid type"),
+            (
+                r#"{"lines":[{"sku":"a"},{"sku":"b","quantity":"many"}]}"#,
+                "lines[1].quantity",
+                "invalid digit",
+            ),
+            (
+                r#"{"lines":[{"sku":"a","goods":{"currencyCode":"EUR","cents":1}}]}"#,
+                "lines[0].goods.cents",
+                "unrecognized field name",
+            ),
+            (r#"{"metadata":{"a":1}}"#, "metadata.a", "invalid type"),
+            (
+                r#"{"lines":[{"quantity":1.5}]}"#,
+                "lines[0].quantity",
+                "expected integer",
+            ),
+        ] {
+            let (field, description) = wrong(text);
+            assert_eq!(field, path, "{text}: {description}");
+            assert!(description.contains(told), "{text}: {description}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_an_enum_does_not_have_is_told_with_its_path() {
+        let text = br#"{"storeId":"demo","orderId":"a","fact":"PAYMENT_FACT_STOLEN"}"#;
+        let error = read(&message("RecordPaymentRequest"), text).unwrap_err();
+        let CallError::InvalidFields { violations, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(violations[0].field, "fact");
+        assert!(violations[0].description.contains("PAYMENT_FACT_STOLEN"));
+    }
+
+    #[test]
+    fn both_names_of_a_field_are_read_and_the_one_of_json_is_written() {
+        let of = message("Money");
+        for text in [
+            r#"{"currencyCode":"EUR","minorUnits":"1250"}"#,
+            r#"{"currency_code":"EUR","minor_units":1250}"#,
+        ] {
+            let read = read(&of, text.as_bytes()).unwrap();
+            let money = pb::Money::decode(read.encode_to_vec().as_slice()).unwrap();
+            assert_eq!(
+                (money.currency_code.as_str(), money.minor_units),
+                ("EUR", 1_250)
+            );
+            let written = write(&read).unwrap();
+            assert_eq!(written, r#"{"currencyCode":"EUR","minorUnits":"1250"}"#);
+        }
+    }
+
+    #[test]
+    fn a_default_value_is_written() {
+        let empty = DynamicMessage::new(message("Money"));
+        let written = write(&empty).unwrap();
+        assert_eq!(written, r#"{"currencyCode":"","minorUnits":"0"}"#);
+        let preview = DynamicMessage::new(message("PreviewCancellationResponse"));
+        let written = write(&preview).unwrap();
+        assert!(written.contains(r#""allowed":false"#), "{written}");
+    }
+}
