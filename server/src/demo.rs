@@ -123,8 +123,23 @@ fn next_steps(grpcurl: &str, address: SocketAddr, order: &str) -> [String; 4] {
     ]
 }
 
-/// Prints the lines, about an order of a new name.
-fn greet_with_lines(grpcurl: &str, address: SocketAddr) {
+/// The order once more, for who has no gRPC.
+fn http_line(address: SocketAddr, order: &str) -> String {
+    format!(
+        r#"curl -H 'content-type: application/json' -H 'belay-role: support' -d '{{"storeId":"{STORE}","orderId":"{order}"}}' http://{address}/belay.v1.OrderService/GetOrder"#
+    )
+}
+
+/// Where `belay dev` listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    pub grpc: SocketAddr,
+    pub http: Option<SocketAddr>,
+    pub admin: SocketAddr,
+}
+
+/// Prints the lines, about an order of a new name, which it gives back.
+fn greet_with_lines(grpcurl: &str, address: SocketAddr) -> String {
     let order = format!("demo-{}", fastrand::u32(100_000..1_000_000));
     #[expect(
         clippy::print_stdout,
@@ -143,6 +158,7 @@ fn greet_with_lines(grpcurl: &str, address: SocketAddr) {
             println!("{line}");
         }
     }
+    order
 }
 
 /// The same of a server in memory, and what it lacks.
@@ -155,27 +171,26 @@ pub fn greet_in_memory(grpcurl: &str, address: SocketAddr) {
     {
         println!("\nEverything is in memory, without a bound, and is gone when this ends.");
         println!(
-            "There is no console, and there are no metrics: `belay dev` with a MySQL has both."
+            "There is no console, there are no metrics, and calls are over gRPC alone: `belay dev` with a MySQL has all."
         );
         println!("`belay help` has all commands. Ctrl-C stops the server.\n");
     }
 }
 
-/// Prints the lines, and what else there is: the console, if it is on, where the data is, and where a
-/// scraper asks.
-pub fn greet(
-    grpcurl: &str,
-    address: SocketAddr,
-    database: &str,
-    admin: SocketAddr,
-    has_console: bool,
-) {
-    greet_with_lines(grpcurl, address);
+/// Prints the lines, and what else there is: the way without gRPC, the console, if it is on, where the data is, and
+/// where a scraper asks.
+pub fn greet(grpcurl: &str, addresses: Addresses, database: &str, has_console: bool) {
+    let Addresses { grpc, http, admin } = addresses;
+    let order = greet_with_lines(grpcurl, grpc);
     #[expect(
         clippy::print_stdout,
         reason = "these lines are for the person at the terminal"
     )]
     {
+        if let Some(http) = http {
+            println!("\nWithout gRPC, each call is a POST of JSON:\n");
+            println!("{}", http_line(http, &order));
+        }
         if has_console {
             println!("\nLook at it in a browser, in a role such as SUPPORT:\n");
             println!("http://{admin}{CONSOLE_PATH}/");

@@ -59,10 +59,25 @@ impl Drain {
         }))
     }
 
-    /// Counts the calls.
+    /// Counts the calls, and ends endless streams.
     pub fn layer(&self) -> DrainLayer {
+        self.layer_that(Does::Both)
+    }
+
+    /// Counts the calls alone: their endless streams are ended further in.
+    pub fn counting_layer(&self) -> DrainLayer {
+        self.layer_that(Does::Counts)
+    }
+
+    /// Ends endless streams alone: the calls are counted further out.
+    pub fn ending_layer(&self) -> DrainLayer {
+        self.layer_that(Does::Ends)
+    }
+
+    fn layer_that(&self, does: Does) -> DrainLayer {
         DrainLayer {
             drain: self.clone(),
+            does,
         }
     }
 
@@ -134,9 +149,18 @@ impl Drop for CountedCall {
     }
 }
 
+/// The part of its work that a layer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Both,
+    Counts,
+    Ends,
+}
+
 #[derive(Debug, Clone)]
 pub struct DrainLayer {
     drain: Drain,
+    does: Does,
 }
 
 impl<S> Layer<S> for DrainLayer {
@@ -146,6 +170,7 @@ impl<S> Layer<S> for DrainLayer {
         DrainService {
             service,
             drain: self.drain.clone(),
+            does: self.does,
         }
     }
 }
@@ -154,6 +179,7 @@ impl<S> Layer<S> for DrainLayer {
 pub struct DrainService<S> {
     service: S,
     drain: Drain,
+    does: Does,
 }
 
 impl<S> Service<http::Request<Body>> for DrainService<S>
@@ -170,12 +196,15 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let until = if request.uri().path().starts_with(ENDLESS_PATHS) {
-            Until::Closed(Box::pin(self.drain.0.close.clone().cancelled_owned()))
-        } else {
-            Until::Answered {
-                _call: self.drain.begin_call(),
+        let is_endless = request.uri().path().starts_with(ENDLESS_PATHS);
+        let until = match self.does {
+            Does::Both | Does::Ends if is_endless => {
+                Until::Closed(Box::pin(self.drain.0.close.clone().cancelled_owned()))
             }
+            Does::Both | Does::Counts if !is_endless => Until::Answered {
+                _call: self.drain.begin_call(),
+            },
+            Does::Both | Does::Counts | Does::Ends => Until::Over,
         };
         let answer = self.service.call(request);
         Box::pin(async move {
@@ -194,6 +223,8 @@ where
 enum Until {
     /// To its own end.
     Answered { _call: CountedCall },
+    /// To its own end, which another layer looks at.
+    Over,
     /// To its own end or that of the server.
     Closed(Pin<Box<WaitForCancellationFutureOwned>>),
 }

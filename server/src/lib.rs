@@ -3,7 +3,7 @@
 //! `rpc` takes calls in, `engine` decides and commits, `feed` tells what was committed,
 //! `deliver` sends it to those who have no gRPC, `across_orders` reads and claims what many
 //! orders hold, `admin` changes reference data, `db` holds the SQL, `workers` send what nobody asks
-//! for, `console` shows pages to people. The rules themselves are in the crate
+//! for, `console` shows pages to people, `connect` lets callers in who have no gRPC. The rules themselves are in the crate
 //! `belay_domain`, requests and answers in `belay_wire`. `ARCHITECTURE.md` draws it.
 
 // tonic's Status is large by design and travels in every Err of an RPC.
@@ -17,6 +17,7 @@ pub mod bulk;
 pub mod caller_limits;
 mod command;
 pub mod command_line;
+pub mod connect;
 pub mod console;
 pub mod db;
 pub mod deliver;

@@ -31,6 +31,7 @@ use belay_server::command_line::trust::{Believes, ProxyArguments};
 use belay_server::command_line::variables;
 use belay_server::command_line::version;
 use belay_server::command_line::waits::WaitArguments;
+use belay_server::connect::command_line::{HttpArguments, dev_address};
 use belay_server::db::address as database_address;
 use belay_server::db::migrate::{self, MigrateError, Target};
 use belay_server::db::pool;
@@ -142,6 +143,8 @@ struct Listen {
     /// Where to listen for gRPC.
     #[arg(long, env = "BELAY_GRPC_ADDRESS", default_value = "127.0.0.1:50051", value_parser = address)]
     grpc_address: SocketAddr,
+    #[command(flatten)]
+    http: HttpArguments,
     /// Batches in flight at once. Two suit two cores; more pay when commits are slow.
     #[arg(long, env = "BELAY_LANES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     lanes: u16,
@@ -241,7 +244,8 @@ struct Serve {
         value_parser = address
     )]
     administration_grpc_address: Option<SocketAddr>,
-    /// Whether anybody may ask which methods and messages there are. `dev` always answers.
+    /// Whether anybody may ask which methods and messages there are: by reflection, and over HTTP as an OpenAPI
+    /// document at /openapi.json. `dev` always answers.
     #[arg(
         long,
         env = "BELAY_REFLECTION",
@@ -494,6 +498,7 @@ async fn check_serve(serve: &Serve) -> anyhow::Result<()> {
     database_address::check(&url).context("the database's address")?;
     let tls = serve.tls.settings()?;
     authentication(serve, port_tls(tls.as_ref())).await?;
+    serve.listen.http.settings(None)?;
     serve.listen.identity.read()?;
     serve.profiling()?;
     Shares::of(serve.listen.database_connections, serve.listen.lanes)?;
@@ -523,6 +528,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 &audited(telemetry, &audit)?,
             );
             settings.tls = tls;
+            settings.http = serve.listen.http.settings(None)?;
             settings.newer_schema = serve.schema.allowed();
             settings.stop_notice = serve.stop_notice;
             settings.retention = serve.retention.settings(settings.retention);
@@ -541,11 +547,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Subcommands::Migrate(asked) => asked.run().await,
         Subcommands::Dev(dev) => {
-            anyhow::ensure!(
-                dev.listen.grpc_address.ip().is_loopback(),
-                "dev believes every caller and listens on loopback only, not on {}",
-                dev.listen.grpc_address
-            );
+            let grpc_address = dev.listen.grpc_address;
+            let addresses = [Some(grpc_address), dev.listen.http.address()];
+            for address in addresses.into_iter().flatten() {
+                anyhow::ensure!(
+                    address.ip().is_loopback(),
+                    "dev believes every caller and listens on loopback only, not on {address}"
+                );
+            }
             if dev.in_memory {
                 return serve_from_memory(&dev).await;
             }
@@ -558,6 +567,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let telemetry = audited(telemetry, &audit)?;
             let mut settings = settings(url, &dev.listen, Authentication::Dev, &telemetry);
             settings.manual_clock = dev.manual_clock;
+            settings.http = dev.listen.http.settings(Some(dev_address(grpc_address)))?;
             let admin = dev.listen.admin_listen.unwrap_or(DEV_ADMIN_LISTEN);
             settings.admin_address = Some(admin);
             // It believes everybody who reaches it.
@@ -568,13 +578,18 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             // No balancer is in front of it, and a person waits.
             settings.stop_notice = Duration::ZERO;
             let mut stop = StopSignal::listen()?;
-            let Some(server) = start(settings, dev.listen.grpc_address, &mut stop).await? else {
+            let Some(server) = start(settings, grpc_address, &mut stop).await? else {
                 return Ok(());
             };
             demo::prepare(server.address()).await?;
             let admin = server.admin_address().unwrap_or(admin);
             let shown = effective::without_password(dev.database.url()?.expose_secret());
-            demo::greet(&dev.grpcurl, server.address(), &shown, admin, has_console);
+            let addresses = demo::Addresses {
+                grpc: server.address(),
+                http: server.http_address(),
+                admin,
+            };
+            demo::greet(&dev.grpcurl, addresses, &shown, has_console);
             serve_until_stopped(server, stop).await
         }
         Subcommands::HashSecret => print_hash(),
@@ -639,10 +654,15 @@ fn reopen_on_hangup(audit: Audit) -> anyhow::Result<()> {
 /// The way in which callers are known, and may be on this address: by what they bring, or by the
 /// headers of a proxy.
 async fn authentication(serve: &Serve, tls: PortTls) -> anyhow::Result<Authentication> {
-    // Callers come at both addresses: the one that is reached from further off decides.
-    let address = serve
-        .administration_grpc_address
-        .filter(|address| !address.ip().is_loopback())
+    // Callers come at all addresses: one that is reached from further off decides.
+    let others = [
+        serve.administration_grpc_address,
+        serve.listen.http.address(),
+    ];
+    let address = others
+        .into_iter()
+        .flatten()
+        .find(|address| !address.ip().is_loopback())
         .unwrap_or(serve.listen.grpc_address);
     let trust = |believes| {
         if serve.console {

@@ -1,6 +1,9 @@
 //! The port: where callers connect. Every connection has a place here or is shut out, says in time
-//! that it speaks HTTP/2, and is served within bounds that it cannot move; what is asked on it is
+//! what it speaks, and is served within bounds that it cannot move; what is asked on it is
 //! the business of the services behind.
+//!
+//! A port has a door for gRPC, and may have one for HTTP beside it: an address and an acceptor of its own,
+//! before the same places, the same bounds and the same services.
 //!
 //! Whoever reaches the port may open connections, known or not. So what it holds for one connection
 //! is bounded, so is their number, and health answers when both are met.
@@ -20,15 +23,18 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tower::Layer as _;
+use tower::util::BoxCloneSyncService;
 
 use self::accept::Acceptor;
 use self::connection::Served;
 use self::places::{Limits, Places};
+use crate::connect::Connect;
 use crate::drain::Drain;
 use crate::rpc::edge::{self, Methods};
 use crate::rpc::{BoundSettings, PortBounds};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::port::PortMetrics;
+use crate::tls::config::HttpVersions;
 use crate::tls::front::Front;
 
 pub use self::places::RESERVE;
@@ -65,7 +71,8 @@ pub enum Which {
 }
 
 impl Which {
-    fn methods(self) -> Methods {
+    /// What can be called there.
+    pub fn methods(self) -> Methods {
         match self {
             Which::Only | Which::Administration => Methods::All,
             Which::Callers => Methods::WithoutAdministration,
@@ -134,42 +141,53 @@ impl PortSettings {
     }
 }
 
+/// The listeners of a port.
+#[derive(Debug)]
+pub struct Doors {
+    pub grpc: TcpListener,
+    /// With what makes calls of gRPC of those over HTTP.
+    pub http: Option<(TcpListener, Connect)>,
+}
+
 /// A port that is open until its drain closes it.
 #[derive(Debug)]
 pub struct Port {
     address: SocketAddr,
+    http_address: Option<SocketAddr>,
     /// The acceptor and the connections.
     tasks: TaskTracker,
 }
 
 impl Port {
-    /// Serves `routes` on `listener`, by TLS or in clear. Descriptors that are open by now count as used for ever.
+    /// Serves `routes` at `doors`, by TLS or in clear. Descriptors that are open by now count as used for ever.
     pub fn open(
         which: Which,
-        listener: TcpListener,
+        doors: Doors,
         settings: PortSettings,
         tls: Option<Arc<Front>>,
         drain: &Drain,
         routes: Routes,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let address = listener.local_addr()?;
+        let address = doors.grpc.local_addr()?;
         let metrics = PortMetrics::new(metrics, which.name());
+        let of_http = doors.http.as_ref().map_or(0, |_| descriptors::SPARE);
+        let beside = settings.descriptors_beside + of_http;
         let limits = Limits {
-            all: descriptors::fit(settings.connections, settings.descriptors_beside)?,
+            all: descriptors::fit(settings.connections, beside)?,
             address: settings.address_connections,
         };
         // What is no call, or too large, is refused before anything reads it; the drain is
         // outermost, to count what anybody else refuses too.
-        let calls = drain
-            .layer()
-            .layer(edge::layer(which.methods()).layer(routes.prepare()));
+        let services = edge::layer(which.methods()).layer(routes.prepare());
+        let calls = BoxCloneSyncService::new(drain.layer().layer(services.clone()));
         let bounds = PortBounds::new(settings.bounds);
         let observed = bounds.clone();
         metrics.observe_bytes(move || [observed.request_bytes(), observed.answer_bytes()]);
         let tasks = TaskTracker::new();
         let served = Served {
             calls,
+            versions: HttpVersions::Two,
             tls,
             drain: drain.clone(),
             metrics: metrics.clone(),
@@ -181,14 +199,44 @@ impl Port {
             age_grace: settings.age_grace,
         };
         let places = Places::new(limits, metrics.clone());
-        let acceptor = Acceptor::new(listener, places, served, metrics, tasks.clone());
-        tasks.spawn(acceptor.run());
+        let open = |listener, served| {
+            let acceptor = Acceptor::new(
+                listener,
+                places.clone(),
+                served,
+                metrics.clone(),
+                tasks.clone(),
+            );
+            tasks.spawn(acceptor.run());
+        };
+        let mut http_address = None;
+        if let Some((listener, connect)) = doors.http {
+            http_address = Some(listener.local_addr()?);
+            // An endless stream ends as gRPC has it, which is then told in Connect's words.
+            let connect = connect.before(drain.ending_layer().layer(services));
+            let http = Served {
+                calls: BoxCloneSyncService::new(drain.counting_layer().layer(connect)),
+                versions: HttpVersions::OneAndTwo,
+                ..served.clone()
+            };
+            open(listener, http);
+        }
+        open(doors.grpc, served);
         tasks.close();
-        Ok(Self { address, tasks })
+        Ok(Self {
+            address,
+            http_address,
+            tasks,
+        })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Of the door for HTTP, if it has one.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
     }
 
     /// Ends with the last connection.

@@ -43,12 +43,13 @@ use belay_proto::v1::store_service_server::StoreServiceServer;
 use belay_wire::status::MESSAGE_BYTES_MAX;
 use tonic::service::Routes;
 
-pub(crate) use self::answers::Flow;
+pub(crate) use self::answers::{Flow, IfFull, counted};
 pub use self::bounds::{
     ANSWER_BYTES_DEFAULT, BODY_MAX, BoundSettings, CONNECTION_STANDARD_CALLS_MAX,
     REQUEST_BYTES_DEFAULT,
 };
-pub(crate) use self::bounds::{ConnectionBounds, PortBounds};
+pub(crate) use self::bounds::{ConnectionBounds, Held, PortBounds};
+pub(crate) use self::call::status;
 use self::guard::Guard;
 pub(crate) use self::method::is_read;
 use self::watching::Watching;

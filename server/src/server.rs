@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use belay_proto::v1;
+use belay_wire::auth::is_administration;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -21,6 +22,7 @@ use crate::admin_port::{AdminPort, CONSOLE_PATH, WithConsole};
 use crate::auth::Authentication;
 use crate::bulk::{self, BulkSettings};
 use crate::caller_limits::CallerSettings;
+use crate::connect::{Connect, HttpSettings};
 use crate::console;
 use crate::db::address::Standing;
 use crate::db::clock::{self, Clock};
@@ -35,12 +37,13 @@ use crate::feed::{Feed, FeedSettings};
 use crate::figures::LastFigures;
 use crate::identity_keys::{IdentityKeys, Whereabouts};
 use crate::page_gate::{PageGate, PageSettings};
-use crate::port::{Port, PortSettings, Which};
+use crate::port::{Doors, Port, PortSettings, Which};
 use crate::profiles::Profiling;
 use crate::projections::{self, Lags};
 use crate::reads::{READ_QUEUE_MAX, Reads};
 use crate::retention::{OldestRows, RetentionSettings};
 use crate::rpc;
+use crate::rpc::edge::Methods;
 use crate::simulation::{SimulationSettings, Simulations};
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
@@ -88,6 +91,8 @@ pub struct ServerSettings {
     pub drain_max: Duration,
     pub authentication: Authentication,
     pub port: PortSettings,
+    /// HTTP beside gRPC, at the port of all callers; none is gRPC alone.
+    pub http: Option<HttpSettings>,
     /// None is a port in clear.
     pub tls: Option<TlsSettings>,
     /// Where the admin port is opened, if it is.
@@ -138,6 +143,7 @@ impl ServerSettings {
             drain_max: DRAIN_MAX,
             authentication,
             port: PortSettings::default(),
+            http: None,
             tls: None,
             admin_address: None,
             console: false,
@@ -237,6 +243,11 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         self.port.address()
+    }
+
+    /// Where calls over HTTP are taken, if they are.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.port.http_address()
     }
 
     /// Of the port for administration, if it has one of its own.
@@ -370,44 +381,57 @@ async fn open_ports(
     app: &App,
 ) -> anyhow::Result<(Port, Option<Port>)> {
     let metrics = &app.telemetry.metrics;
+    let tls = || tls.cloned();
     let Some(address) = settings.administration_address else {
-        let port = Port::open(
-            Which::Only,
-            listener,
-            settings.port,
-            tls.cloned(),
-            drain,
-            routes,
-            metrics,
-        )?;
+        let which = Which::Only;
+        let doors = open_doors(settings, listener, which).await?;
+        let port = Port::open(which, doors, settings.port, tls(), drain, routes, metrics)?;
         return Ok((port, None));
     };
     let own = TcpListener::bind(address)
         .await
         .with_context(|| format!("administration cannot listen on {address}"))?;
-    let bounds = settings.port.of_administration();
-    let which = Which::Administration;
-    let administration = Port::open(
-        which,
-        own,
-        bounds,
-        tls.cloned(),
-        drain,
-        routes.clone(),
-        metrics,
-    )?;
+    let doors = Doors {
+        grpc: own,
+        http: None,
+    };
+    let (which, bounds) = (Which::Administration, settings.port.of_administration());
+    let services = routes.clone();
+    let administration = Port::open(which, doors, bounds, tls(), drain, services, metrics)?;
     tracing::info!(address = %administration.address(), "administration has a port of its own");
-    let bounds = settings.port.beside_administration();
-    let port = Port::open(
-        Which::Callers,
-        listener,
-        bounds,
-        tls.cloned(),
-        drain,
-        routes,
-        metrics,
-    )?;
+    let (which, bounds) = (Which::Callers, settings.port.beside_administration());
+    let doors = open_doors(settings, listener, which).await?;
+    let port = Port::open(which, doors, bounds, tls(), drain, routes, metrics)?;
     Ok((port, Some(administration)))
+}
+
+/// The doors of the port of all callers.
+async fn open_doors(
+    settings: &ServerSettings,
+    grpc: TcpListener,
+    which: Which,
+) -> anyhow::Result<Doors> {
+    let Some(http) = &settings.http else {
+        return Ok(Doors { grpc, http: None });
+    };
+    let listener = TcpListener::bind(http.address)
+        .await
+        .with_context(|| format!("HTTP cannot listen on {}", http.address))?;
+    tracing::info!(address = %listener.local_addr()?, "calls over HTTP are taken");
+    let mut sets = vec![
+        belay_proto::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+    ];
+    if settings.manual_clock {
+        sets.push(belay_proto::testing::FILE_DESCRIPTOR_SET);
+    }
+    let has_administration = which.methods() == Methods::All;
+    let is_served = |path: &str| has_administration || !is_administration(path);
+    let connect = Connect::new(&sets, http.origins.clone(), settings.reflection, is_served)?;
+    Ok(Doors {
+        grpc,
+        http: Some((listener, connect)),
+    })
 }
 
 pub(crate) fn reflection(manual_clock: bool) -> tonic_reflection::server::Builder<'static> {

@@ -13,6 +13,7 @@ use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::HANG;
 use crate::certificates::{Authority, Certified, Files, argument};
@@ -108,6 +109,24 @@ impl Front {
         alpn: &[&str],
         identity: Option<&Certified>,
     ) -> Result<Vec<u8>, String> {
+        let mut stream = self.connect(address, version, alpn, identity).await?;
+        // In TLS 1.3 the server's word on the client comes after the handshake: with its first frame.
+        let mut first = [0];
+        let read = stream.read_exact(&mut first).await;
+        read.map_err(|error| error.to_string())?;
+        let (_, session) = stream.get_ref();
+        let shown = session.peer_certificates().and_then(<[_]>::first);
+        Ok(shown.expect("a server shows one").to_vec())
+    }
+
+    /// The same, and the stream that has come of it.
+    pub async fn connect(
+        &self,
+        address: SocketAddr,
+        version: &'static SupportedProtocolVersion,
+        alpn: &[&str],
+        identity: Option<&Certified>,
+    ) -> Result<TlsStream<TcpStream>, String> {
         belay_server::tls::install_provider();
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(self.authority.pem().as_bytes());
@@ -130,14 +149,7 @@ impl Front {
         let stream = TcpStream::connect(address).await.expect("it listens");
         let name = ServerName::try_from(HOST).expect("a name");
         let connected = TlsConnector::from(Arc::new(config)).connect(name, stream);
-        let mut stream = connected.await.map_err(|error| error.to_string())?;
-        // In TLS 1.3 the server's word on the client comes after the handshake: with its first frame.
-        let mut first = [0];
-        let read = stream.read_exact(&mut first).await;
-        read.map_err(|error| error.to_string())?;
-        let (_, session) = stream.get_ref();
-        let shown = session.peer_certificates().and_then(<[_]>::first);
-        Ok(shown.expect("a server shows one").to_vec())
+        connected.await.map_err(|error| error.to_string())
     }
 
     /// By a client that keeps to everything.

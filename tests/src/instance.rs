@@ -225,6 +225,11 @@ impl Service {
         self.server.address()
     }
 
+    /// Where it takes calls over HTTP, if it does.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.server.http_address()
+    }
+
     /// Of its port for administration, if it has one.
     pub fn administration_address(&self) -> Option<SocketAddr> {
         self.server.administration_address()

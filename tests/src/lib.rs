@@ -18,6 +18,7 @@ pub mod feed;
 pub mod front;
 pub mod group;
 mod history;
+pub mod http;
 pub mod instance;
 pub mod invariants;
 pub mod load;
@@ -32,4 +33,6 @@ pub mod stock;
 pub mod upgrade;
 
 pub use expect::{HANG, pages, refused, until};
-pub use server::{BULK_ORDERS_MAX, SHOP, TestServer, run, run_at, run_at_without_looks};
+pub use server::{
+    BULK_ORDERS_MAX, SHOP, TestServer, run, run_at, run_at_without_looks, run_over_http,
+};

@@ -9,6 +9,7 @@ use belay_client::calls::FirstPolicy;
 use belay_client::{Belay, Role, Store};
 use belay_server::App;
 use belay_server::auth::Authentication;
+use belay_server::connect::HttpSettings;
 use belay_server::db::{clock, pool};
 use belay_server::retention::{BATCH_ROWS_DEFAULT, Keep, RetentionSettings};
 use belay_server::server::{Server, ServerSettings};
@@ -64,6 +65,15 @@ pub fn run(test: impl AsyncFnOnce(&TestServer)) {
     block_on(async { TestServer::start(None).await.finish_after(test).await });
 }
 
+/// The same, and the server takes calls over HTTP as well.
+pub fn run_over_http(test: impl AsyncFnOnce(&TestServer)) {
+    block_on(async {
+        let (interval, http) = (evaluate_sellers::LOOK_INTERVAL, Some(anywhere()));
+        let started = TestServer::start_as(None, interval, http).await;
+        started.finish_after(test).await;
+    });
+}
+
 /// Runs a test on a server of its own whose clock stands at `now`, such as `2026-03-02T10:00:00Z`,
 /// until the test moves it.
 pub fn run_at(now: &str, test: impl AsyncFnOnce(&TestServer)) {
@@ -96,6 +106,14 @@ impl TestServer {
     }
 
     async fn start_looking(now: Option<Timestamp>, sellers_interval: Duration) -> Self {
+        Self::start_as(now, sellers_interval, None).await
+    }
+
+    async fn start_as(
+        now: Option<Timestamp>,
+        sellers_interval: Duration,
+        http: Option<HttpSettings>,
+    ) -> Self {
         let database = Database::create().await;
         if let Some(now) = now {
             set_clock(&database, now).await;
@@ -108,6 +126,7 @@ impl TestServer {
         settings.bulk.jobs_max = BULK_JOBS_MAX;
         settings.retention = KEEP_ALL;
         settings.sellers_interval = sellers_interval;
+        settings.http = http;
         (settings.port.bounds.body_max, settings.port.stall_max) = (HANG, HANG);
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -183,6 +202,11 @@ impl TestServer {
 
     pub fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// Where it takes calls over HTTP, in a test of [`run_over_http`].
+    pub fn http_address(&self) -> SocketAddr {
+        self.server.http_address().expect("it takes them")
     }
 
     /// A client in this role.
@@ -269,6 +293,14 @@ impl TestServer {
                 .await
                 .expect("the clock can be read")
         }
+    }
+}
+
+/// HTTP at a free port, for no pages.
+pub fn anywhere() -> HttpSettings {
+    HttpSettings {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        origins: Vec::new(),
     }
 }
 

@@ -48,7 +48,7 @@ saw EVENT_TYPE_CANCELLATION_COMPLETED of mugs
 ";
 
 /// A path in the workspace.
-fn path(name: &str) -> PathBuf {
+pub(crate) fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("this crate is in the workspace")
@@ -56,7 +56,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// The path of a tool, which the environment gives.
-fn tool(variable: &str, name: &str) -> PathBuf {
+pub(crate) fn tool(variable: &str, name: &str) -> PathBuf {
     std::env::var_os(variable)
         .unwrap_or_else(|| {
             panic!(
@@ -68,24 +68,42 @@ fn tool(variable: &str, name: &str) -> PathBuf {
 }
 
 /// A folder of its own, with a `bin` that comes first on the path of what is run in it.
-struct Workshop(PathBuf);
+pub(crate) struct Workshop(pub(crate) PathBuf);
 
 impl Workshop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(RequestId::mint().to_string());
         fs::create_dir_all(folder.join("bin")).expect("a new folder");
         Self(folder)
     }
 
+    /// With the code that is generated for TypeScript, the clients that use it, and all that they need; the
+    /// compiler has nothing against any of them.
+    pub(crate) async fn of_typescript() -> Self {
+        let (node, packages) = (tool("NODE", "node"), tool("NODE_PACKAGES", "node-packages"));
+        let workshop = Self::new();
+        workshop.script("node", &format!("'{}' \"$@\"", node.display()));
+        std::os::unix::fs::symlink(packages, workshop.0.join("node_modules")).unwrap();
+        workshop.generate("typescript").await;
+        for file in ["tour.ts", "connect.ts", "tsconfig.json", "package.json"] {
+            workshop.copy(&format!("tests/typescript/{file}"), file);
+        }
+        let mut tsc = Command::new("tsc");
+        tsc.args(["--noEmit", "--strict", "--project", "."])
+            .current_dir(&workshop.0);
+        workshop.done(tsc).await;
+        workshop
+    }
+
     /// A program on the path.
-    fn script(&self, name: &str, line: &str) {
+    pub(crate) fn script(&self, name: &str, line: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         let file = self.0.join("bin").join(name);
         fs::write(&file, format!("#!/bin/sh\nexec {line}\n")).expect("it can be written");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("it is ours");
     }
 
-    fn copy(&self, file: &str, to: &str) {
+    pub(crate) fn copy(&self, file: &str, to: &str) {
         fs::copy(path(file), self.0.join(to)).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 
@@ -97,7 +115,7 @@ impl Workshop {
     }
 
     /// Generates the code of a language, as `proto/README.md` tells to, but into this folder.
-    async fn generate(&self, language: &str) {
+    pub(crate) async fn generate(&self, language: &str) {
         let mut buf = Command::new(tool("BUF", "buf"));
         buf.arg("generate")
             .args(["--template", &format!("buf.gen.{language}.yaml")])
@@ -108,7 +126,7 @@ impl Workshop {
     }
 
     /// Runs a command, which must succeed.
-    async fn done(&self, mut command: Command) {
+    pub(crate) async fn done(&self, mut command: Command) {
         command.env("PATH", self.path_variable()).kill_on_drop(true);
         let output = command.output().await.expect("it can be run");
         let said = [output.stdout, output.stderr].concat();
@@ -188,18 +206,8 @@ fn a_client_generated_for_python_takes_the_tour() {
 #[test]
 fn a_client_generated_for_typescript_takes_the_tour() {
     run(async |t| {
-        let (node, packages) = (tool("NODE", "node"), tool("NODE_PACKAGES", "node-packages"));
-        let workshop = Workshop::new();
-        workshop.script("node", &format!("'{}' \"$@\"", node.display()));
-        std::os::unix::fs::symlink(packages, workshop.0.join("node_modules")).unwrap();
-        workshop.generate("typescript").await;
-        for file in ["tour.ts", "tsconfig.json", "package.json"] {
-            workshop.copy(&format!("tests/typescript/{file}"), file);
-        }
-        let mut tsc = Command::new("tsc");
-        tsc.args(["--noEmit", "--strict", "--project", "."])
-            .current_dir(&workshop.0);
-        workshop.done(tsc).await;
+        let node = tool("NODE", "node");
+        let workshop = Workshop::of_typescript().await;
         tour(t.database.url(), |address| {
             let mut command = std::process::Command::new(&node);
             command

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use belay_server::demo;
 use belay_tests::process::{Running, built};
-use belay_tests::{TestServer, run};
+use belay_tests::{TestServer, run_over_http};
 use secrecy::ExposeSecret;
 use tokio::process::Command;
 
@@ -14,6 +14,9 @@ use crate::tidy::read_to_string;
 
 /// Where readers of the README find their server.
 const ADDRESS: &str = "127.0.0.1:50051";
+
+/// Where they call it without gRPC.
+const HTTP_ADDRESS: &str = "127.0.0.1:50080";
 
 /// Where they find the one that they start for TLS.
 const SECOND_ADDRESS: &str = "127.0.0.1:50052";
@@ -210,7 +213,7 @@ fn every_command_of_the_readme_does_what_is_shown() {
             "{not_run:?} is in the README no more"
         );
     }
-    run(async |t| {
+    run_over_http(async |t| {
         demo::prepare(t.address()).await.unwrap();
         let mut session = Session::begin(t);
         for shown in commands
@@ -260,6 +263,7 @@ impl<'a> Session<'a> {
         let address = self.t.address();
         let command = in_a_shell(shown, &self.grpcurl)
             .replace(ADDRESS, &address.to_string())
+            .replace(HTTP_ADDRESS, &self.t.http_address().to_string())
             .replace(SECOND_ADDRESS, &self.second_address);
         let mut shell = Command::new("sh");
         shell

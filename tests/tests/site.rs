@@ -9,7 +9,7 @@ use std::process::Command;
 
 use belay_server::demo;
 use belay_tests::process::built;
-use belay_tests::run;
+use belay_tests::{run, run_over_http};
 
 use crate::readme::{self, Session, Shown, commands};
 use crate::tidy::read_to_string;
@@ -280,7 +280,7 @@ fn every_command_of_the_site_does_what_is_shown() {
             "{page} has no {begin:?} any more"
         );
     }
-    run(async |t| {
+    run_over_http(async |t| {
         demo::prepare(t.address()).await.unwrap();
         for (page, shown) in &pages {
             let to_run: Vec<&Shown> = shown.iter().filter(|it| !is_not_run(page, it)).collect();

@@ -12,26 +12,25 @@ use std::time::Duration;
 
 use belay_wire::status::{CallError, METADATA_BYTES_MAX};
 use hyper::body::Incoming;
-use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
-use tonic::service::Routes;
 use tower::ServiceExt as _;
 
 use super::places::Place;
 use super::streams::Streams;
 use crate::auth::peer::Peer;
-use crate::drain::{Drain, DrainService};
-use crate::rpc::edge::{self, Edge};
+use crate::connect::{HttpCalls, InReserve};
+use crate::drain::Drain;
+use crate::rpc::edge;
 use crate::rpc::{ConnectionBounds, PortBounds};
 use crate::telemetry::port::{PortMetrics, Refusal};
+use crate::tls::config::HttpVersions;
 use crate::tls::front::Front;
-
-/// The services behind a port.
-pub(super) type Calls = DrainService<Edge<Routes>>;
 
 /// Streams that one connection may have open at once; hyper's own default is 200.
 const STREAMS_MAX: u32 = 1024;
@@ -46,9 +45,13 @@ const HEADERS_BYTES_MAX: u32 = 32 * 1024;
 const _: () = assert!(HEADERS_BYTES_MAX as usize > METADATA_BYTES_MAX);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// In HTTP/1.1, between the end of an answer and the head of the next request: longer than balancers
+/// keep a connection that nobody uses, so that they close it and do not find it closed.
+const IDLE_MAX: Duration = Duration::from_secs(75);
 /// Resets that a client may have pending before its connection is cut.
 const PENDING_RESETS_MAX: usize = 256;
-/// What a client must send first: `PRI * HTTP/2.0…`, and at least the head of its SETTINGS.
+/// What a client must send first: `PRI * HTTP/2.0…`, and at least the head of its SETTINGS. A request
+/// in HTTP/1.1 that is shorter counts for as much.
 const PREFACE_BYTES: usize = 24 + 9;
 /// A connection in the reserve, from its first byte to its end.
 const RESERVE_MAX: Duration = Duration::from_secs(10);
@@ -58,7 +61,8 @@ const HEALTH_PATHS: &str = "/grpc.health.v1.Health/";
 /// What all connections of a port are served with.
 #[derive(Debug, Clone)]
 pub(super) struct Served {
-    pub(super) calls: Calls,
+    pub(super) calls: HttpCalls,
+    pub(super) versions: HttpVersions,
     /// None is in clear.
     pub(super) tls: Option<Arc<Front>>,
     pub(super) drain: Drain,
@@ -80,21 +84,21 @@ impl Served {
         let _ = stream.set_nodelay(true);
         let Some(tls) = self.tls.clone() else {
             let peer = Peer::without_certificate(address);
-            return self.http2(stream, peer, place).await;
+            return self.http(stream, peer, place).await;
         };
         let accepted = tokio::select! {
-            accepted = tls.accept(stream) => accepted,
+            accepted = tls.accept(stream, self.versions) => accepted,
             // Who is not connected yet need not begin.
             () = self.drain.closing() => None,
             () = place.ended() => None,
         };
         if let Some((stream, names)) = accepted {
-            self.http2(stream, Peer { address, names }, place).await;
+            self.http(stream, Peer { address, names }, place).await;
         }
     }
 
     /// Serves what is connected, plain or not, until one side ends it.
-    async fn http2<S>(self, stream: S, peer: Peer, place: Place)
+    async fn http<S>(self, stream: S, peer: Peer, place: Place)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -102,6 +106,9 @@ impl Served {
         let stream = Heard {
             stream,
             bytes: heard.clone(),
+            stall_max: (self.versions == HttpVersions::OneAndTwo).then_some(self.stall_max),
+            stalled: None,
+            metrics: self.metrics.clone(),
         };
         let (closing, cutting) = (self.drain.closing(), self.drain.cutting());
         let preface_max = self.preface_max;
@@ -114,8 +121,11 @@ impl Served {
             bounds: bounds.clone(),
             streams: streams.clone(),
             is_reserve: place.is_reserve(),
+            versions: self.versions,
+            heard: heard.clone(),
         };
-        let connection = http2(streams).serve_connection(TokioIo::new(stream), calls);
+        let http = http(streams, self.versions);
+        let connection = http.serve_connection(TokioIo::new(stream), calls);
         let mut connection = std::pin::pin!(connection);
         let mut cutting = std::pin::pin!(cutting);
         let mut closing = std::pin::pin!(closing);
@@ -185,9 +195,16 @@ async fn reserve_is_over(place: &Place) {
     }
 }
 
-fn http2(streams: Streams) -> http2::Builder<Streams> {
-    let mut http2 = http2::Builder::new(streams);
-    http2
+fn http(streams: Streams, versions: HttpVersions) -> auto::Builder<Streams> {
+    let mut http = match versions {
+        HttpVersions::Two => auto::Builder::new(streams).http2_only(),
+        HttpVersions::OneAndTwo => auto::Builder::new(streams),
+    };
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_MAX)
+        .max_buf_size(HEADERS_BYTES_MAX as usize);
+    http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -198,16 +215,18 @@ fn http2(streams: Streams) -> http2::Builder<Streams> {
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
         .max_local_error_reset_streams(Some(PENDING_RESETS_MAX));
-    http2
+    http
 }
 
 /// The calls of one connection, each of which knows its peer.
 struct ConnectionCalls {
-    calls: Calls,
+    calls: HttpCalls,
     peer: Peer,
     bounds: ConnectionBounds,
     streams: Streams,
     is_reserve: bool,
+    versions: HttpVersions,
+    heard: Arc<AtomicUsize>,
 }
 
 type Answer = http::Response<Body>;
@@ -219,11 +238,16 @@ impl hyper::service::Service<http::Request<Incoming>> for ConnectionCalls {
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         let flow = self.streams.begin();
-        if self.is_reserve && !request.uri().path().starts_with(HEALTH_PATHS) {
+        self.heard.fetch_max(PREFACE_BYTES, Ordering::Relaxed);
+        let is_refused = self.is_reserve && !request.uri().path().starts_with(HEALTH_PATHS);
+        let mut request = request.map(Body::new);
+        if is_refused && self.versions == HttpVersions::Two {
             let refused = edge::refuse(CallError::Overloaded);
             return Box::pin(std::future::ready(Ok(refused)));
         }
-        let mut request = request.map(Body::new);
+        if is_refused {
+            request.extensions_mut().insert(InReserve);
+        }
         let extensions = request.extensions_mut();
         extensions.insert(self.peer.clone());
         extensions.insert(self.bounds.clone());
@@ -232,10 +256,41 @@ impl hyper::service::Service<http::Request<Incoming>> for ConnectionCalls {
     }
 }
 
-/// A stream that counts the bytes that were read of it.
+/// A stream that counts the bytes that were read of it, and fails once it takes none for too long: in
+/// HTTP/1.1 an answer is no task that could be given up.
 struct Heard<S> {
     stream: S,
     bytes: Arc<AtomicUsize>,
+    /// None where streams are given up one by one.
+    stall_max: Option<Duration>,
+    /// Begun when bytes had to wait.
+    stalled: Option<Pin<Box<Sleep>>>,
+    metrics: PortMetrics,
+}
+
+impl<S> Heard<S> {
+    /// What came of a write, or that it has waited for too long.
+    fn taken<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let Some(stall_max) = self.stall_max else {
+            return written;
+        };
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(stall_max)));
+        if stalled.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.metrics.stream_reset();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
@@ -258,15 +313,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.taken(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.taken(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.taken(cx, shut)
     }
 
     fn poll_write_vectored(
@@ -274,7 +332,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.taken(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -284,7 +343,37 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::telemetry::metrics::Metrics;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_takes_nothing_for_too_long_is_given_up() {
+        let stall_max = Duration::from_secs(40);
+        let (near, mut far) = tokio::io::duplex(4);
+        let mut heard = Heard {
+            stream: near,
+            bytes: Arc::default(),
+            stall_max: Some(stall_max),
+            stalled: None,
+            metrics: PortMetrics::new(&Metrics::new(), "callers"),
+        };
+        // Who takes a little now and then is waited for, however long all of it takes.
+        let taking = async {
+            for _ in 0..4 {
+                tokio::time::sleep(stall_max / 2).await;
+                far.read_exact(&mut [0; 4]).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(heard.write_all(&[0; 16]), taking);
+        written.expect("it was taken");
+        let begun = Instant::now();
+        let given_up = heard.write_all(&[0; 5]).await.unwrap_err();
+        assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed(), stall_max);
+    }
 
     #[test]
     fn the_ages_of_connections_are_spread_over_a_fifth() {

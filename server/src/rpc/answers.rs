@@ -39,7 +39,7 @@ impl Flow {
 
 /// The way in which an answer may fail for want of room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IfFull {
+pub(crate) enum IfFull {
     /// It is refused: nothing was done for it.
     Refuse,
     /// It is given: what was done is to be told.
@@ -48,7 +48,7 @@ pub(super) enum IfFull {
 
 /// The body of an answer, which is counted and cut into pieces.
 /// `standard` is held as long as it is open.
-pub(super) fn counted(
+pub(crate) fn counted(
     body: Body,
     bounds: ConnectionBounds,
     flow: Flow,

@@ -77,7 +77,7 @@ impl Budget {
     }
 
     /// None where that is more than there may be.
-    pub(super) fn try_hold(&self, amount: usize) -> Option<Held> {
+    pub(crate) fn try_hold(&self, amount: usize) -> Option<Held> {
         let held = self.hold(0);
         held.grow(amount).then_some(held)
     }
@@ -117,14 +117,14 @@ impl Budget {
 
 /// What is held of a budget until this is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     budget: Budget,
     amount: AtomicUsize,
 }
 
 impl Held {
     /// Holds more, unless that is more than there may be.
-    pub(super) fn grow(&self, more: usize) -> bool {
+    pub(crate) fn grow(&self, more: usize) -> bool {
         self.budget.add(more);
         if self.budget.is_over() {
             self.budget.release(more);
@@ -255,7 +255,7 @@ struct ConnectionInner {
 }
 
 impl ConnectionBounds {
-    pub(super) fn requests(&self) -> &Budget {
+    pub(crate) fn requests(&self) -> &Budget {
         &self.0.requests
     }
 
@@ -265,7 +265,7 @@ impl ConnectionBounds {
     }
 
     /// Whether one more answer may wait: the only one may, however large it is.
-    pub(super) fn has_room_for_answer(&self, bytes: usize) -> bool {
+    pub(crate) fn has_room_for_answer(&self, bytes: usize) -> bool {
         let held = self.0.answers.held();
         held == 0 || held.saturating_add(bytes) <= self.0.answers.0.max
     }

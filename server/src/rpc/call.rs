@@ -40,7 +40,7 @@ pub(super) async fn answer<T>(work: impl Future<Output = Result<T, CallError>>) 
 }
 
 /// The status of a call that failed; the cause of a defect goes to the log.
-pub(super) fn status(failure: CallError) -> Status {
+pub(crate) fn status(failure: CallError) -> Status {
     failure.into_status(|cause| {
         // Of the standard services, whose calls are not told, it is an id of its own.
         let trace_id = match traces::current_trace_id() {

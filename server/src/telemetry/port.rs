@@ -21,7 +21,7 @@ pub(crate) enum Refusal {
     Address,
     /// The process has as many descriptors as it may.
     Descriptors,
-    /// It did not say in time that it speaks HTTP/2.
+    /// It did not say in time what it speaks.
     Preface,
 }
 

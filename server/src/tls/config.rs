@@ -14,8 +14,8 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use super::{certificate, pem};
 use crate::trusted_file;
 
-/// gRPC is HTTP/2 and nothing else.
-pub(super) const ALPN: &[u8] = b"h2";
+const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
 /// Between the connection and the end of its handshake.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// Between two looks at the files.
@@ -23,6 +23,32 @@ pub const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 static NEWEST: [&SupportedProtocolVersion; 1] = [&TLS13];
 static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+
+/// The versions of HTTP that are spoken behind TLS, or in clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersions {
+    /// gRPC is HTTP/2 and nothing else.
+    Two,
+    /// Who names none of them speaks what its first bytes say.
+    OneAndTwo,
+}
+
+impl HttpVersions {
+    fn alpn(self) -> Vec<Vec<u8>> {
+        match self {
+            HttpVersions::Two => vec![HTTP2.to_vec()],
+            HttpVersions::OneAndTwo => vec![HTTP2.to_vec(), HTTP1.to_vec()],
+        }
+    }
+
+    /// Whether a connection may go on that has agreed on this.
+    pub(super) fn are_met(self, alpn: Option<&[u8]>) -> bool {
+        match self {
+            HttpVersions::Two => alpn == Some(HTTP2),
+            HttpVersions::OneAndTwo => true,
+        }
+    }
+}
 
 /// The oldest version of TLS that is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -129,12 +155,23 @@ impl Contents {
 /// TLS as the files have it.
 #[derive(Debug, Clone)]
 pub(super) struct Taken {
-    pub(super) config: Arc<ServerConfig>,
+    /// Where HTTP/2 alone is spoken.
+    two: Arc<ServerConfig>,
+    one_and_two: Arc<ServerConfig>,
     /// When the server's certificate, or the first one between it and its authority, expires; since
     /// the beginning of 1970.
     pub(super) expires: Duration,
     /// When the first list of revoked certificates expires, likewise.
     pub(super) revocations_expire: Option<Duration>,
+}
+
+impl Taken {
+    pub(super) fn config(&self, versions: HttpVersions) -> Arc<ServerConfig> {
+        match versions {
+            HttpVersions::Two => self.two.clone(),
+            HttpVersions::OneAndTwo => self.one_and_two.clone(),
+        }
+    }
 }
 
 /// Puts the settings and the files together.
@@ -178,13 +215,18 @@ pub(super) fn build(
         of(&settings.certificate)(description)
     };
     let mut config = config.map_err(fault)?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
     // A session that is resumed is not verified again: whoever is revoked, or has expired, would
     // get in with one from before.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    let speaking = |versions: HttpVersions| {
+        let mut config = config.clone();
+        config.alpn_protocols = versions.alpn();
+        Arc::new(config)
+    };
     Ok(Taken {
-        config: Arc::new(config),
+        two: speaking(HttpVersions::Two),
+        one_and_two: speaking(HttpVersions::OneAndTwo),
         expires: expiries.into_iter().min().unwrap_or_default(),
         revocations_expire: revocations_expire(settings, contents)?,
     })

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate;
-use super::config::{ALPN, Contents, Taken, TlsSettings, build};
+use super::config::{Contents, HttpVersions, Taken, TlsSettings, build};
 use super::failures::{Failure, FailureLines};
 use crate::auth::peer::PeerName;
 use crate::telemetry::tls::TlsMetrics;
@@ -75,10 +75,11 @@ impl Front {
     pub async fn accept(
         &self,
         stream: TcpStream,
+        versions: HttpVersions,
     ) -> Option<(TlsStream<TcpStream>, Arc<[PeerName]>)> {
         let peer = stream.peer_addr().ok();
-        let accepted =
-            tokio::time::timeout(self.settings.handshake_max, self.shake_hands(stream)).await;
+        let shaken = self.shake_hands(stream, versions);
+        let accepted = tokio::time::timeout(self.settings.handshake_max, shaken).await;
         let failure = match accepted {
             Ok(Ok(accepted)) => return Some(accepted),
             Ok(Err(failure)) => failure,
@@ -101,15 +102,16 @@ impl Front {
     async fn shake_hands(
         &self,
         stream: TcpStream,
+        versions: HttpVersions,
     ) -> Result<(TlsStream<TcpStream>, Arc<[PeerName]>), Failure> {
         let config = {
             let taken = self.taken.read().unwrap_or_else(PoisonError::into_inner);
-            taken.config.clone()
+            taken.config(versions)
         };
         let accepted = TlsAcceptor::from(config).accept(stream).await;
         let stream = accepted.map_err(|error: io::Error| Failure::of(&error))?;
         let (_, session) = stream.get_ref();
-        if session.alpn_protocol() != Some(ALPN) {
+        if !versions.are_met(session.alpn_protocol()) {
             return Err(Failure::without_alpn());
         }
         let shown = session.peer_certificates().and_then(<[_]>::first);
