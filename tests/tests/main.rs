@@ -39,6 +39,7 @@ mod grants;
 mod grpcurl;
 mod harness;
 mod health;
+mod http;
 mod identity_key;
 mod in_memory;
 mod known_failures;
