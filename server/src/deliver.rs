@@ -147,7 +147,11 @@ async fn begin(pool: &Pool, asked: &Deliver, name: &Name) -> anyhow::Result<Feed
         .context("the database cannot be reached")?;
     migrate::check_allowing(&mut conn, &asked.schema.allowed()).await?;
     let database = settings::read(&mut conn).await?;
-    let feed = Feed::start(pool.clone(), database.partitions, FeedSettings::default());
+    let feed = Feed::start(
+        pool.clone(),
+        database.partitions.count.get(),
+        FeedSettings::default(),
+    );
     let ends = feed.ends().await?;
     let start = match asked.start {
         Start::Now => Positions::at_end(&ends),

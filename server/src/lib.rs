@@ -53,6 +53,7 @@ mod trusted_file;
 pub mod verify;
 pub mod workers;
 
+use belay_domain::ids::Partitions;
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::BulkSettings;
@@ -90,7 +91,7 @@ pub struct App {
     pub identity_key: [u8; 32],
     pub identity_keys: IdentityKeys,
     /// Partitions of the feed, fixed when the database was made.
-    pub partitions: u16,
+    pub partitions: Partitions,
     pub clock: Clock,
     pub bulk: BulkSettings,
     /// Whether a policy version is activated by another person than its author.

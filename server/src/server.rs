@@ -574,7 +574,11 @@ async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
     tracing::info!(connections, shares = %shares, "the connections to the database are divided");
 
     let stores = StoreCache::new(pools.upkeep.clone());
-    let feed = Feed::start(pools.reads.clone(), database.partitions, settings.feed);
+    let feed = Feed::start(
+        pools.reads.clone(),
+        database.partitions.count.get(),
+        settings.feed,
+    );
     let engine = Engine::start(
         pools.writes.clone(),
         stores.clone(),

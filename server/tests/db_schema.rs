@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use belay_domain::ids::Spread;
 use belay_domain::period;
 use belay_server::db::migrate::{self, MigrateError, SchemaError};
 use belay_server::db::settings;
@@ -127,6 +128,31 @@ async fn a_second_migration_finds_nothing_to_do_and_keeps_the_settings() {
     assert!(!format!("{first:?}").contains("identity"), "it is a secret");
     assert_eq!(migrate::run(&database.url).await.unwrap(), [""; 0]);
     assert_eq!(settings::read(&mut conn).await.unwrap(), first);
+}
+
+/// Their orders are in the partitions that they were put into.
+#[tokio::test]
+async fn a_database_keeps_the_partitions_that_it_was_created_with() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    conn.batch_execute("UPDATE settings SET value = '64' WHERE name = 'partitions'")
+        .await
+        .unwrap();
+    migrate::run(&database.url).await.unwrap();
+    let partitions = settings::read(&mut conn).await.unwrap().partitions;
+    assert_eq!(partitions.spread, Spread::Remainder);
+    assert_eq!(partitions.count, settings::PARTITIONS_DEFAULT.count);
+
+    conn.batch_execute("UPDATE settings SET value = '64 rings' WHERE name = 'partitions'")
+        .await
+        .unwrap();
+    let refused = settings::read(&mut conn).await.unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("setting partitions is malformed"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ pub(crate) fn list_events(
     }
     let (mut events, mut looked_at, mut bytes) = (Vec::new(), 0, 0);
     let mut is_last = true;
-    'partitions: for partition in 0..PARTITIONS {
+    'partitions: for partition in PARTITIONS.all() {
         let behind = positions.of(partition);
         for row in rows_behind(call.world, &asked, (partition, behind)) {
             if looked_at >= PAGE_ROWS || events.len() >= usize::from(size) || bytes >= PAGE_BYTES {
@@ -195,7 +195,7 @@ impl Watch {
     /// What is there: whole rows, as many as fit into a message.
     fn take(&mut self, world: &World) -> Vec<pb::Event> {
         let (mut events, mut bytes) = (Vec::new(), 0);
-        for partition in 0..PARTITIONS {
+        for partition in PARTITIONS.all() {
             let behind = self.positions.of(partition);
             for row in rows_behind(world, &self.asked, (partition, behind)) {
                 if bytes >= MESSAGE_BYTES {

@@ -3,6 +3,7 @@
 //! What a command does is decided by the same code, [`Batch`]; here is only what is kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use belay_domain::actor::Actor;
 use belay_domain::commands::{Command, Work};
 use belay_domain::context::StoreConfig;
 use belay_domain::feed::{Consumer, PartitionEnds};
-use belay_domain::ids::{OrderId, OrderKey, StoreId};
+use belay_domain::ids::{OrderId, OrderKey, Partitions, StoreId};
 use belay_domain::order::Order;
 use belay_domain::records::{KnownRequest, NewDecision, RequestKey};
 use belay_domain::rejection::Rejection;
@@ -32,7 +33,7 @@ use crate::reference::StoreRecords;
 use crate::stock::Stocks;
 
 /// Partitions of the feed, as a database has them where nobody says otherwise.
-pub(crate) const PARTITIONS: u16 = 64;
+pub(crate) const PARTITIONS: Partitions = Partitions::ranges(NonZeroU16::new(64).expect("not 0"));
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -91,7 +92,7 @@ impl LogRow {
 
 impl World {
     pub(crate) fn new(clock: Clock, identity_key: [u8; 32]) -> Self {
-        let log = (0..PARTITIONS).map(|_| Vec::new());
+        let log = PARTITIONS.all().map(|_| Vec::new());
         Self {
             clock,
             identity_key,

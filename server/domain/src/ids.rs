@@ -1,6 +1,8 @@
 //! The names of things. Every id is checked once, at the boundary; past it a type says that it was.
 
 use std::fmt;
+use std::num::NonZeroU16;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -165,9 +167,68 @@ impl OrderKey {
         Self(key)
     }
 
-    /// The partition of the feed, 0 ≤ partition < `partitions`.
-    pub fn partition(self, partitions: u16) -> u16 {
-        u16::from_be_bytes([self.0[0], self.0[1]]) % partitions
+    /// The partition of the feed, 0 ≤ partition < `partitions.count`.
+    pub fn partition(self, partitions: Partitions) -> u16 {
+        let place = u16::from_be_bytes([self.0[0], self.0[1]]);
+        match partitions.spread {
+            Spread::Ranges => {
+                let place = u32::from(place) * u32::from(partitions.count.get());
+                u16::try_from(place >> 16).unwrap_or_else(|_| unreachable!("it is below the count"))
+            }
+            Spread::Remainder => place % partitions.count,
+        }
+    }
+}
+
+/// The partitions of the feed, and which of them an order belongs to. Fixed when a database is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partitions {
+    pub count: NonZeroU16,
+    pub spread: Spread,
+}
+
+/// How orders are spread over partitions, by the first two bytes of their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// Each partition has a range of the keys. A shard has a range of them too, so an order and its partition
+    /// are in one shard wherever the bounds of shards are bounds of partitions.
+    Ranges,
+    /// By the remainder of a division, in databases that were created before there were ranges. A shard has
+    /// orders of every partition.
+    Remainder,
+}
+
+impl Partitions {
+    pub const fn ranges(count: NonZeroU16) -> Self {
+        Self {
+            count,
+            spread: Spread::Ranges,
+        }
+    }
+
+    /// Reads what [`fmt::Display`] writes: `64 ranges`, or `64` for the remainder of a division.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (count, spread) = match text.split_once(' ') {
+            None => (text, Spread::Remainder),
+            Some((count, "ranges")) => (count, Spread::Ranges),
+            Some(_) => return None,
+        };
+        let count = count.parse().ok()?;
+        Some(Self { count, spread })
+    }
+
+    /// All of them, in their order.
+    pub fn all(self) -> Range<u16> {
+        0..self.count.get()
+    }
+}
+
+impl fmt::Display for Partitions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.spread {
+            Spread::Ranges => write!(f, "{} ranges", self.count),
+            Spread::Remainder => write!(f, "{}", self.count),
+        }
     }
 }
 
@@ -227,6 +288,39 @@ mod tests {
         let (a, b) = (StoreId::parse("a").unwrap(), StoreId::parse("b").unwrap());
         let order = OrderId::parse("1").unwrap();
         assert_ne!(OrderKey::of(&a, &order), OrderKey::of(&b, &order));
-        assert!(OrderKey::of(&a, &order).partition(64) < 64);
+    }
+
+    #[test]
+    fn a_partition_of_ranges_has_neighbouring_keys_and_one_of_remainders_has_not() {
+        let key = |place: u16| {
+            let mut key = [0; 16];
+            key[..2].copy_from_slice(&place.to_be_bytes());
+            OrderKey(key)
+        };
+        for (text, expected) in [
+            ("64 ranges", [0, 0, 1, 31, 32, 63]),
+            ("64", [0, 63, 0, 63, 0, 63]),
+            ("3 ranges", [0, 0, 0, 1, 1, 2]),
+            ("65535 ranges", [0, 1022, 1023, 32_766, 32_767, 65_534]),
+            ("1 ranges", [0; 6]),
+        ] {
+            let partitions = Partitions::parse(text).unwrap();
+            assert_eq!(partitions.to_string(), text);
+            let places = [0, 1023, 1024, 0x7fff, 0x8000, 0xffff];
+            let found = places.map(|place| key(place).partition(partitions));
+            assert_eq!(found, expected, "{text}");
+        }
+        for odd in [
+            "",
+            "0",
+            "0 ranges",
+            "64 rings",
+            "65536",
+            "64 ranges ",
+            " 64",
+            "-1",
+        ] {
+            assert_eq!(Partitions::parse(odd), None, "{odd:?}");
+        }
     }
 }

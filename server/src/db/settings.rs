@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU16;
 
+use belay_domain::ids::Partitions;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Unsigned};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -12,8 +13,8 @@ use super::error::DbError;
 use super::schema::{partition_heads, partition_tails, settings};
 use super::statement::KEYS_MAX;
 
-/// How many partitions a new database gets.
-pub const PARTITIONS_DEFAULT: u16 = 64;
+/// The partitions that a new database gets.
+pub const PARTITIONS_DEFAULT: Partitions = Partitions::ranges(NonZeroU16::new(64).expect("not 0"));
 
 const PARTITIONS: &str = "partitions";
 /// Empty where the key is kept outside.
@@ -23,8 +24,8 @@ const IDENTITY_KEY_CHECK: &str = "identity_key_check";
 /// The settings of a database: what it was created with, and what its server allows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// How many partitions the feed has; at least 1.
-    pub partitions: u16,
+    /// The partitions of the feed.
+    pub partitions: Partitions,
     pub identity: StoredIdentity,
     /// Most bytes of one statement.
     pub max_allowed_packet: usize,
@@ -77,14 +78,12 @@ pub async fn read(conn: &mut Conn) -> Result<Settings, DbError> {
         Ok(hash) => Ok(Some(hash.into())),
         Err(_) => Err(malformed(name)),
     };
-    let partitions: NonZeroU16 = value(PARTITIONS)?
-        .parse()
-        .map_err(|_| malformed(PARTITIONS))?;
+    let partitions = Partitions::parse(value(PARTITIONS)?).ok_or_else(|| malformed(PARTITIONS))?;
     let key = bytes(IDENTITY_KEY, value(IDENTITY_KEY)?)?;
     let check = value(IDENTITY_KEY_CHECK).unwrap_or_default();
     let check = bytes(IDENTITY_KEY_CHECK, check)?;
     Ok(Settings {
-        partitions: partitions.get(),
+        partitions,
         identity: StoredIdentity { key, check },
         max_allowed_packet: usize::try_from(server.max_allowed_packet).unwrap_or(usize::MAX),
     })
@@ -115,7 +114,7 @@ pub(super) async fn seed(conn: &mut Conn, check: Option<[u8; 32]>) -> Result<(),
         "INSERT IGNORE INTO settings (name, value) VALUES ('{PARTITIONS}', '{PARTITIONS_DEFAULT}'){key}"
     );
     conn.batch_execute(&insert).await?;
-    let partitions: Vec<u16> = (0..read(conn).await?.partitions).collect();
+    let partitions: Vec<u16> = read(conn).await?.partitions.all().collect();
     for partitions in partitions.chunks(KEYS_MAX) {
         let head = |partition: &u16| {
             (

@@ -26,7 +26,7 @@ const TOLD_MAX: usize = 10;
 
 /// Deadlines and projections that are behind.
 pub(super) async fn lags(conn: &mut Conn, now: Timestamp) -> Result<Vec<Finding>, DbError> {
-    let partitions = settings::read(conn).await?.partitions;
+    let partitions = settings::read(conn).await?.partitions.count.get();
     let (orders, first) = figures::due(conn, partitions, now).await?;
     let late = first.map_or(SignedDuration::ZERO, |first| now.duration_since(first));
     let mut findings = vec![of_due(orders, late)];

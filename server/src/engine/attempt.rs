@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use belay_domain::chain::ChainKey;
 use belay_domain::context::StoreConfig;
-use belay_domain::ids::StoreId;
+use belay_domain::ids::{Partitions, StoreId};
 use belay_domain::store::ACTIVATION_LEAD;
 use opentelemetry::trace::Status;
 use opentelemetry_semantic_conventions::attribute;
@@ -54,7 +54,7 @@ pub(super) struct Attempts {
     pub(super) database_wait_max: Duration,
     stores: StoreCache,
     feed: Feed,
-    partitions: u16,
+    partitions: Partitions,
     clock: Clock,
     chain_key: ChainKey,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use belay_domain::chain::ChainKey;
 use belay_domain::context::StoreConfig;
-use belay_domain::ids::{OrderKey, StoreId};
+use belay_domain::ids::{OrderKey, Partitions, StoreId};
 use belay_domain::records::RequestKey;
 use belay_wire::batch::{Batch, Change, Reply, Submitted};
 use diesel_async::AsyncMysqlConnection;
@@ -39,7 +39,7 @@ pub(super) type Outcome = Result<Reply, EngineError>;
 pub(super) struct BatchContext<'a> {
     /// Of every store that has a command in the batch.
     pub(super) configs: &'a HashMap<StoreId, Arc<StoreConfig>>,
-    pub(super) partitions: u16,
+    pub(super) partitions: Partitions,
     pub(super) clock: Clock,
     pub(super) chain_key: ChainKey,
     pub(super) ask_requests: AskRequests,

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use belay_domain::chain::ChainKey;
+use belay_domain::ids::{OrderKey, Partitions};
 use belay_wire::batch::Reply;
 use tokio_util::task::TaskTracker;
 
@@ -77,7 +78,7 @@ pub struct EngineSettings {
     /// Each has one batch in flight. Two were best on two cores; more pay when commits are slow.
     pub lanes: u16,
     /// Partitions of the database; each belongs to one lane.
-    pub partitions: u16,
+    pub partitions: Partitions,
     pub clock: Clock,
     /// Of the chains of the feed.
     pub chain_key: ChainKey,
@@ -93,7 +94,7 @@ pub struct Engine(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     lanes: Vec<Lane>,
-    partitions: u16,
+    partitions: Partitions,
     tasks: TaskTracker,
     telemetry: Telemetry,
     /// Callers that wait for an answer.
@@ -136,7 +137,7 @@ impl Engine {
         let queue = submission.priority.queue();
         let (job, mut reply) = job(submission)?;
         let is_unknown = job.is_unknown.clone();
-        let lane = usize::from(job.key.partition(self.0.partitions)) % self.0.lanes.len();
+        let lane = self.lane(job.key);
         if self.0.lanes[lane].push(job) == Room::Made {
             self.0.telemetry.metrics.shed(queue);
         }
@@ -147,6 +148,13 @@ impl Engine {
             Err(_) if is_unknown.load(Ordering::Relaxed) => Err(EngineError::OutcomeUnknown),
             Err(_) => Err(EngineError::DeadlineExceeded),
         }
+    }
+
+    /// Neighbouring partitions share a lane: where each shard of a database has as many lanes, a batch is in
+    /// one shard.
+    fn lane(&self, order: OrderKey) -> usize {
+        let (lanes, partitions) = (self.0.lanes.len(), self.0.partitions);
+        usize::from(order.partition(partitions)) * lanes / usize::from(partitions.count.get())
     }
 
     /// How many callers wait for an answer at this moment.

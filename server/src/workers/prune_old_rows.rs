@@ -151,7 +151,7 @@ struct Batch {
 /// Takes events out of the feed. Says of which time the oldest is that stays.
 async fn prune_events(app: &App, times: Times) -> Result<Option<Timestamp>, DbError> {
     let mut oldest: Option<Timestamp> = None;
-    for partition in 0..app.partitions {
+    for partition in app.partitions.all() {
         loop {
             let began = Instant::now();
             let mut conn = app.pools.background.checkout().await?;

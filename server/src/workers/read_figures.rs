@@ -48,7 +48,10 @@ async fn read(app: &App) -> Result<Figures, DbError> {
     let mut conn = app.pools.upkeep.checkout().await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;
-        Ok((now, db::due(&mut conn, app.partitions, now).await?))
+        Ok((
+            now,
+            db::due(&mut conn, app.partitions.count.get(), now).await?,
+        ))
     };
     let read = read.await;
     let (now, (due, first)) = conn.finish_with(read)?;

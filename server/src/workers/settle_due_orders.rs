@@ -136,7 +136,7 @@ impl Worker {
     async fn due(&self, after: Option<&DueOrder>) -> Result<(Vec<DueOrder>, Timestamp), DbError> {
         let mut connection = self.app.pools.upkeep.checkout().await?;
         let now = self.app.clock.now(&mut connection).await?;
-        let due = orders::due(&mut connection, 0..self.app.partitions, now, after, PAGE).await?;
+        let due = orders::due(&mut connection, self.app.partitions.all(), now, after, PAGE).await?;
         connection.finish();
         Ok((due, now))
     }

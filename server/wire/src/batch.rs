@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 
 use belay_domain::commands::{self, Answer, Command, CreateOrder, Decision, Work};
 use belay_domain::context::{Context, StoreConfig};
-use belay_domain::ids::OrderKey;
+use belay_domain::ids::{OrderKey, Partitions};
 use belay_domain::order::Order;
 use belay_domain::records::{KnownRequest, NewDecision, NewEvents, NewRequest, RequestKey};
 use belay_domain::rejection::Rejection;
@@ -82,7 +82,7 @@ pub struct Batch {
     /// Answers that were given before: by an earlier batch or earlier in this one.
     known: HashMap<RequestKey, KnownRequest>,
     now: Timestamp,
-    partitions: u16,
+    partitions: Partitions,
     pub new_requests: Vec<NewRequest>,
     pub new_decisions: Vec<NewDecision>,
     pub new_events: Vec<NewEvents>,
@@ -102,7 +102,7 @@ impl Batch {
         loaded: HashMap<OrderKey, Order>,
         known: HashMap<RequestKey, KnownRequest>,
         now: Timestamp,
-        partitions: u16,
+        partitions: Partitions,
     ) -> Self {
         let change = |order: Order| Change {
             before: Some(order.clone()),

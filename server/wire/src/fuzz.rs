@@ -1,9 +1,12 @@
 //! The entries of the fuzz targets (`fuzz/`): what reads bytes of others, each as one function of
 //! bytes. They panic where a promise is broken; what is none of ours is refused.
 
+use std::num::NonZeroU16;
+
 use belay_domain::actor::{Actor, Role};
 use belay_domain::commands::BoundQuote;
 use belay_domain::feed::Positions;
+use belay_domain::ids::Partitions;
 use belay_domain::policy;
 use belay_domain::scope::Caller;
 use belay_proto::rpc::{Rpc, StreamRpc};
@@ -21,7 +24,7 @@ use crate::resume::{FilterHash, ResumeTokens};
 use crate::status::CallError;
 
 const KEY: &[u8; 32] = &[7; 32];
-const PARTITIONS: u16 = 4;
+const PARTITIONS: Partitions = Partitions::ranges(NonZeroU16::new(4).expect("not 0"));
 
 /// Reads a request of one RPC.
 type Parser = fn(&[u8]);
@@ -166,7 +169,7 @@ pub fn resume_tokens(data: &[u8]) {
             .fold(0, |all, byte| all << 8 | u64::from(*byte))
     };
     let positions: Vec<u64> = data.chunks(8).map(position).collect();
-    if positions.len() == usize::from(PARTITIONS) {
+    if positions.len() == usize::from(PARTITIONS.count.get()) {
         let positions = Positions::new(positions);
         let token = tokens.seal(FilterHash::default(), &positions);
         let point = tokens.open(&token).map(|point| point.positions);

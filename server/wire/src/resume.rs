@@ -2,7 +2,7 @@
 //! was given out for, and only who has the database's key can make one.
 
 use belay_domain::feed::Positions;
-use belay_domain::ids::OrderKey;
+use belay_domain::ids::{OrderKey, Partitions};
 use belay_proto::v1 as pb;
 use prost::Message;
 use prost::encoding::{decode_varint, encode_varint};
@@ -36,11 +36,11 @@ pub struct ResumePoint {
 #[derive(Debug, Clone)]
 pub struct ResumeTokens {
     seal: Seal,
-    partitions: u16,
+    partitions: Partitions,
 }
 
 impl ResumeTokens {
-    pub fn new(identity_key: &[u8; 32], partitions: u16) -> Self {
+    pub fn new(identity_key: &[u8; 32], partitions: Partitions) -> Self {
         Self {
             seal: Seal::new("belay 2026 resume tokens", identity_key),
             partitions,
@@ -70,11 +70,11 @@ impl ResumeTokens {
             return None;
         }
         let (filter, mut rest) = point.split_first_chunk()?;
-        let mut positions = Vec::with_capacity(self.partitions.into());
+        let mut positions = Vec::with_capacity(self.partitions.count.get().into());
         while !rest.is_empty() {
             positions.push(decode_varint(&mut rest).ok()?);
         }
-        (positions.len() == usize::from(self.partitions)).then(|| ResumePoint {
+        (positions.len() == usize::from(self.partitions.count.get())).then(|| ResumePoint {
             filter: *filter,
             positions: Positions::new(positions),
         })
@@ -96,8 +96,12 @@ pub fn partition_positions(positions: &Positions) -> Vec<pb::PartitionPosition> 
 mod tests {
     use super::*;
 
+    fn of(count: u16) -> Partitions {
+        Partitions::parse(&format!("{count} ranges")).unwrap()
+    }
+
     fn tokens() -> ResumeTokens {
-        ResumeTokens::new(&[1; 32], 3)
+        ResumeTokens::new(&[1; 32], of(3))
     }
 
     #[test]
@@ -112,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_longest_token_is_taken() {
-        let tokens = ResumeTokens::new(&[1; 32], 64);
+        let tokens = ResumeTokens::new(&[1; 32], of(64));
         let token = tokens.seal([0; 16], &Positions::new(vec![u64::MAX; 64]));
         assert!(token.len() <= RESUME_TOKEN_CHARS_MAX);
         assert!(tokens.open(&token).is_some());
@@ -124,8 +128,8 @@ mod tests {
         let (begin, end) = token.split_at(token.len() - 1);
         let touched = format!("{begin}{}", if end == "0" { "1" } else { "0" });
         let other_key =
-            ResumeTokens::new(&[2; 32], 3).seal([0; 16], &Positions::new(vec![1, 2, 3]));
-        let fewer = ResumeTokens::new(&[1; 32], 2).seal([0; 16], &Positions::new(vec![1, 2]));
+            ResumeTokens::new(&[2; 32], of(3)).seal([0; 16], &Positions::new(vec![1, 2, 3]));
+        let fewer = ResumeTokens::new(&[1; 32], of(2)).seal([0; 16], &Positions::new(vec![1, 2]));
         let long = "0".repeat(RESUME_TOKEN_CHARS_MAX + 2);
         for odd in [
             "", "x", "00", "é1", begin, &touched, &other_key, &fewer, &long,

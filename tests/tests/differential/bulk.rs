@@ -116,6 +116,29 @@ impl Run<'_> {
         }
     }
 
+    /// A job, where chance has begun none.
+    pub(crate) async fn begin_a_job(&mut self) {
+        let Some(order) = self.orders.last().filter(|_| self.jobs.is_empty()) else {
+            return;
+        };
+        let (store_id, order_ids) = (order.store_id.clone(), vec![order.order_id.clone()]);
+        let store = self.stores.iter().find(|store| store.id == store_id);
+        let reason = store.and_then(|store| store.reasons.first());
+        let request_id = "123e4567-e89b-42d3-a456-426614174000".to_owned();
+        let request = pb::StartBulkCancellationRequest {
+            store_id: store_id.clone(),
+            request_id: request_id.clone(),
+            selection: Some(Selection::Orders(pb::BulkOrders { order_ids })),
+            dry_run: true,
+            reason: reason.map(|reason| reason.0.clone()).unwrap_or_default(),
+            ..Default::default()
+        };
+        let begun = self.pair.ask(&Caller::operator(), request).await;
+        begun.expect("it is begun");
+        self.pair.ended(&store_id, &request_id).await;
+        self.jobs.push((store_id, request_id));
+    }
+
     /// Every job, as the operator sees it.
     pub(crate) async fn every_job(&mut self) {
         let ops = Caller::operator();

@@ -11,7 +11,7 @@ const PAGES_MAX: usize = 10;
 
 impl Run<'_> {
     /// Someone who begins to keep how far it has read.
-    pub(crate) async fn begin_to_read(&mut self) {
+    pub(crate) async fn begin_to_read(&mut self, consumer_id: &str) {
         let caller = Caller::new("storefront", "mailer");
         let listed = self
             .pair
@@ -19,12 +19,23 @@ impl Run<'_> {
             .await;
         let resume_token = listed.expect("the feed can be read").resume_token;
         let commit = pb::CommitPositionRequest {
-            consumer_id: "mail".to_owned(),
+            consumer_id: consumer_id.to_owned(),
             store_id: String::new(),
             resume_token,
         };
         let committed = self.pair.ask(&caller, commit).await;
         committed.expect("its position can be kept");
+    }
+
+    /// How far that one is.
+    pub(crate) async fn read_position(&mut self, consumer_id: &str) {
+        let read = pb::GetConsumerRequest {
+            consumer_id: consumer_id.to_owned(),
+            store_id: String::new(),
+        };
+        let caller = Caller::new("storefront", "mailer");
+        let read = self.pair.ask(&caller, read).await;
+        read.expect("its position is kept");
     }
 
     pub(crate) async fn feed_step(&mut self) {
@@ -83,7 +94,7 @@ impl Run<'_> {
                 (caller, filter) = (by, of);
             }
         } else if self.random.chance(15) {
-            let partition = i32::from(PARTITIONS) - 1;
+            let partition = i32::from(PARTITIONS.count.get()) - 1;
             let positions =
                 self.random
                     .pick(&[(0, 1), (3, 0), (partition, 99_999), (partition + 1, 0)]);

@@ -2,9 +2,10 @@
 //! ids are taken from what they answered.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 
 use belay_domain::actor::Role;
-use belay_domain::ids::{OrderId, OrderKey, StoreId};
+use belay_domain::ids::{OrderId, OrderKey, Partitions, StoreId};
 use belay_domain::policy;
 use belay_proto::rpc::Rpc;
 use belay_proto::v1 as pb;
@@ -14,7 +15,7 @@ use super::pair::{Answered, Asked, Caller, Pair};
 use crate::replay::random::Random;
 
 /// Partitions of the feed.
-pub(crate) const PARTITIONS: u16 = 64;
+pub(crate) const PARTITIONS: Partitions = Partitions::ranges(NonZeroU16::new(64).expect("not 0"));
 /// Orders while time passes. Each has a partition of its own: what comes due of two orders at one
 /// instant comes in no order that anybody promises.
 const ORDERS_MAX: usize = 56;

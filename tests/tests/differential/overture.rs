@@ -69,7 +69,7 @@ impl Run<'_> {
         self.annotations(&order).await;
         self.parcels().await;
         self.administration().await;
-        self.begin_to_read().await;
+        self.begin_to_read("mail").await;
         // A few that wait.
         self.asked(store, false, false).await;
         self.asked("of-seller-center", true, false).await;

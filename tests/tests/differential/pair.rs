@@ -167,6 +167,14 @@ impl<'t> Pair<'t> {
         }
     }
 
+    pub(crate) fn every_rpc_succeeded(&self) {
+        let rpcs = pb::RPCS.iter().map(|rpc| rpc.path);
+        let missed: Vec<&str> = rpcs
+            .filter(|path| !self.succeeded.contains_key(path))
+            .collect();
+        assert!(missed.is_empty(), "these never succeeded: {missed:?}");
+    }
+
     /// Remembers an id that a request brings: it is compared wherever it comes back.
     pub(crate) fn brings(&mut self, request_id: &str) {
         self.request_ids.insert(request_id.to_owned());

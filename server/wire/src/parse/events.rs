@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use belay_domain::event::EventType;
 use belay_domain::feed::{PartitionEnds, PositionError, Positions};
 use belay_domain::ids::{
-    CarrierId, ConsumerId, IdError, OrderId, OrderKey, SellerId, StoreId, WarehouseId,
+    CarrierId, ConsumerId, IdError, OrderId, OrderKey, Partitions, SellerId, StoreId, WarehouseId,
 };
 use belay_proto::v1 as pb;
 use belay_proto::v1::{list_events_request, watch_events_request};
@@ -66,7 +66,7 @@ const OLDEST: Begin = Begin::BehindSome(Vec::new());
 pub fn watch_events(
     request: pb::WatchEventsRequest,
     reader: &Reader<'_>,
-    partitions: u16,
+    partitions: Partitions,
 ) -> Parsed<EventsRequest> {
     use watch_events_request::Begin as Asked;
 
@@ -96,7 +96,7 @@ pub fn watch_events(
 pub fn list_events(
     request: pb::ListEventsRequest,
     reader: &Reader<'_>,
-    partitions: u16,
+    partitions: Partitions,
 ) -> Parsed<(EventsRequest, u16)> {
     use list_events_request::Begin as Asked;
 
@@ -225,8 +225,13 @@ fn ids<T>(
     given.dedup();
 }
 
-fn named(v: &mut Violations, given: &pb::FeedPositions, partitions: u16) -> Option<AskedBegin> {
+fn named(
+    v: &mut Violations,
+    given: &pb::FeedPositions,
+    partitions: Partitions,
+) -> Option<AskedBegin> {
     let entries = given.partitions.len();
+    let partitions = partitions.count.get();
     at_most(v, "positions.partitions", entries, partitions.into())?;
     let mut seen = HashSet::new();
     let mut named = Vec::new();
@@ -265,7 +270,7 @@ pub struct NamedConsumer {
 pub fn commit_position(
     request: pb::CommitPositionRequest,
     reader: &Reader<'_>,
-    partitions: u16,
+    partitions: Partitions,
 ) -> Parsed<(NamedConsumer, ResumePoint)> {
     let named = parse(|v| {
         let named = consumer(v, request.store_id, request.consumer_id);

@@ -1,10 +1,11 @@
 //! What is kept of the answer to a command, and what a repetition gets.
 
 use std::collections::HashMap;
+use std::num::NonZeroU16;
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::commands::{Command, RecordPayment, Work};
-use belay_domain::ids::ExternalId;
+use belay_domain::ids::{ExternalId, Partitions};
 use belay_domain::order::Order;
 use belay_domain::payment::PaymentFact;
 use belay_domain::records::{KnownRequest, NewRequest};
@@ -47,7 +48,8 @@ fn decide(case: &Case, order: &Order, work: &Work, known: &[&NewRequest]) -> (Re
         (request.key.clone(), known)
     });
     let loaded = HashMap::from([(order.key(), order.clone())]);
-    let mut batch = Batch::new(loaded, known.collect(), case.now, 128);
+    let partitions = Partitions::ranges(NonZeroU16::MAX);
+    let mut batch = Batch::new(loaded, known.collect(), case.now, partitions);
     let submitted = Submitted {
         key: order.key(),
         store: &case.store,

@@ -12,6 +12,7 @@ mod template;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use belay_domain::ids::Partitions;
 use jiff::civil::DateTime;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Params, Row, Statement, Value};
@@ -64,7 +65,7 @@ pub(crate) struct Templates {
     shipment_change: Rows,
     cancel: Vec<(&'static str, Rows)>,
     cancel_events: Rows,
-    partitions: u16,
+    partitions: Partitions,
     /// The database's time and ours, once.
     clock: (DateTime, Instant),
 }
@@ -76,10 +77,11 @@ impl Templates {
         placed: OrderNumber,
         cancelled: OrderNumber,
     ) -> anyhow::Result<Self> {
-        let partitions: u16 = conn
-            .query_first("SELECT COUNT(*) FROM partition_heads")
+        let partitions: String = conn
+            .query_first("SELECT value FROM settings WHERE name = 'partitions'")
             .await?
             .context("no partitions")?;
+        let partitions = Partitions::parse(&partitions).context("malformed partitions")?;
         let now: Value = conn
             .exec_first("SELECT SYSDATE(6)", ())
             .await?
