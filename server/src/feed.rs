@@ -251,7 +251,7 @@ impl Feed {
         let read = async {
             // First: what is committed meanwhile lies behind it.
             let ends = feed::ends(&mut conn).await?;
-            let rows = events::history(&mut conn, key, position, limit).await?;
+            let rows = events::history(&mut conn, key, (partition, position), limit).await?;
             Ok((ends, rows))
         }
         .await;

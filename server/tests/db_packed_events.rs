@@ -71,7 +71,7 @@ async fn rows_of_one_event_become_packed_rows() {
         ["0060", "0061", "0062"]
     );
 
-    let rows = events::history(&mut conn, KEY, 0, 100).await.unwrap();
+    let rows = events::history(&mut conn, KEY, (3, 0), 100).await.unwrap();
     assert_eq!(rows.len(), written.len());
     for ((position, row), event) in (1_i64..).zip(rows).zip(written) {
         let read = wire::read(&row.payload, row.partition, row.last_position, row.count).unwrap();

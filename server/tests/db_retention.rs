@@ -194,10 +194,12 @@ async fn a_history_stays_whole_while_its_rows_move() {
         .await;
     }
     let mine = OrderKey([1; 16]);
-    let whole = events::history(&mut conn, mine, 0, 100).await.unwrap();
+    let whole = events::history(&mut conn, mine, (3, 0), 100).await.unwrap();
     let lasts: Vec<u64> = whole.iter().map(|row| row.last_position).collect();
     assert_eq!(lasts, [3, 9, 15, 21, 27]);
-    let from_third = events::history(&mut conn, mine, 13, 100).await.unwrap();
+    let from_third = events::history(&mut conn, mine, (3, 13), 100)
+        .await
+        .unwrap();
 
     let mut begin = 0;
     for to in [3, 6, 21, 30] {
@@ -209,13 +211,17 @@ async fn a_history_stays_whole_while_its_rows_move() {
                 transaction::commit(&mut mover).await.unwrap();
             }
             assert_eq!(
-                events::history(&mut conn, mine, 0, 100).await.unwrap(),
+                events::history(&mut conn, mine, (3, 0), 100).await.unwrap(),
                 whole
             );
-            let page = events::history(&mut conn, mine, 13, 100).await.unwrap();
+            let page = events::history(&mut conn, mine, (3, 13), 100)
+                .await
+                .unwrap();
             assert_eq!(page, from_third);
             for limit in 1..=5 {
-                let page = events::history(&mut conn, mine, 3, limit).await.unwrap();
+                let page = events::history(&mut conn, mine, (3, 3), limit)
+                    .await
+                    .unwrap();
                 let expected = &whole[1..whole.len().min(1 + usize::from(limit))];
                 assert_eq!(page, expected, "moved to {to}, limit {limit}");
             }
@@ -493,6 +499,7 @@ async fn a_history_is_two_ranges_of_an_order() {
     fill(&mut conn).await;
     let history = events::History {
         key: OrderKey([1; 16]),
+        partition: 3,
         after: 7,
         limit: 51,
     };

@@ -150,7 +150,7 @@ async fn positions_of_a_partition_have_no_gaps() {
     assert_eq!(no_partition.kind(), ErrorKind::Corrupt);
 
     let mut rows_after = async |position: u64| -> Vec<(u64, u32, Vec<u8>)> {
-        let history = events::history(&mut conn, OrderKey([1; 16]), position, 2)
+        let history = events::history(&mut conn, OrderKey([1; 16]), (5, position), 2)
             .await
             .unwrap();
         assert!(history.iter().all(|row| row.partition == 5));
@@ -192,7 +192,7 @@ async fn concurrent_appends_get_positions_of_their_own() {
     let mut conn = database.connect().await;
     let mut positions = Vec::new();
     for writer in 0..4 {
-        let history = events::history(&mut conn, OrderKey([writer; 16]), 0, 100)
+        let history = events::history(&mut conn, OrderKey([writer; 16]), (1, 0), 100)
             .await
             .unwrap();
         positions.extend(

@@ -173,11 +173,16 @@ pub async fn delete(
 pub async fn history(
     conn: &mut Conn,
     key: OrderKey,
-    after: u64,
+    (partition, after): (u16, u64),
     limit: u16,
 ) -> Result<Vec<StoredEvents>, DbError> {
     // One statement, and so one moment: a row that is moved meanwhile is in one of the two.
-    let query = History { key, after, limit };
+    let query = History {
+        key,
+        partition,
+        after,
+        limit,
+    };
     let rows: Vec<(u16, u64, u32, Vec<u8>)> = query.load(conn).await?;
     let stored = |(partition, last_position, count, payload)| StoredEvents {
         partition,
@@ -195,6 +200,8 @@ pub async fn history(
 #[derive(Debug, Clone, Copy)]
 pub struct History {
     pub key: OrderKey,
+    /// Of the order. Rows of the feed are asked for by it too: it is what they are sharded by.
+    pub partition: u16,
     pub after: u64,
     pub limit: u16,
 }
@@ -218,19 +225,24 @@ impl QueryFragment<Mysql> for History {
         const COLUMNS: &str =
             "(SELECT `shard_partition`, `position`, `event_count`, `payload` FROM ";
         let halves = [
-            ("`order_history` FORCE INDEX (PRIMARY)", "`position`"),
+            ("`order_history` FORCE INDEX (PRIMARY)", None, "`position`"),
             (
                 "`events` FORCE INDEX (events_by_order)",
+                Some(&self.partition),
                 "`shard_partition`, `position`",
             ),
         ];
         let mut separator = "";
-        for (table, order) in halves {
+        for (table, partition, order) in halves {
             out.push_sql(separator);
             out.push_sql(COLUMNS);
             out.push_sql(table);
             out.push_sql(" WHERE `order_key` = ");
             out.push_bind_param::<Binary, _>(&self.key.0)?;
+            if let Some(partition) = partition {
+                out.push_sql(" AND `shard_partition` = ");
+                out.push_bind_param::<Unsigned<SmallInt>, _>(partition)?;
+            }
             out.push_sql(" AND `position` > ");
             out.push_bind_param::<Unsigned<BigInt>, _>(&self.after)?;
             out.push_sql(" ORDER BY ");

@@ -36,11 +36,12 @@ async fn history(
     limit: u16,
 ) -> Result<Option<Vec<pb::Event>>, CallError> {
     let selector = Selector::of_caller(&pb::EventFilter::default(), &call.caller);
+    let partition = key.partition(app.partitions);
     let mut behind = after.unwrap_or(0);
     let mut events = Vec::new();
     loop {
         let mut conn = Snapshot::begin(&app.pools.reads).await?;
-        let read = events::history(&mut conn, key, behind, limit).await;
+        let read = events::history(&mut conn, key, (partition, behind), limit).await;
         let rows = conn.end(read).await?;
         if rows.is_empty() && behind == 0 {
             return Ok(None);
