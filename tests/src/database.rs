@@ -63,6 +63,16 @@ impl Snapshot {
     }
 }
 
+/// Of the MySQL that all tests share.
+fn root() -> String {
+    std::env::var(URL_VARIABLE).unwrap_or_else(|_| {
+        panic!(
+            "{URL_VARIABLE} is not set. These tests need a MySQL: run `server/dev/mysql.sh start DIR -- \
+             --max-connections=1000` and set {URL_VARIABLE} to the URL that it prints, or run `make test`, which does both"
+        )
+    })
+}
+
 /// The URL for another account, which has no password.
 fn url_as(url: &str, account: &str) -> String {
     let (scheme, rest) = url.split_once("://").expect("a URL");
@@ -73,7 +83,12 @@ fn url_as(url: &str, account: &str) -> String {
 impl Database {
     /// Creates and migrates it.
     pub(crate) async fn create() -> Self {
-        let database = Self::empty().await;
+        Self::create_at(&root()).await
+    }
+
+    /// The same, at a MySQL of the caller's, by the URL of who may create databases there.
+    pub(crate) async fn create_at(root: &str) -> Self {
+        let database = Self::empty_at(root).await;
         migrate::run(&database.url())
             .await
             .expect("the database can be migrated");
@@ -82,21 +97,19 @@ impl Database {
 
     /// Creates it. To be removed by who has it.
     pub async fn empty() -> Self {
-        let Ok(root) = std::env::var(URL_VARIABLE) else {
-            panic!(
-                "{URL_VARIABLE} is not set. These tests need a MySQL: run `server/dev/mysql.sh start DIR -- \
-                 --max-connections=1000` and set {URL_VARIABLE} to the URL that it prints, or run `make test`, which does both"
-            )
-        };
+        Self::empty_at(&root()).await
+    }
+
+    async fn empty_at(root: &str) -> Self {
         let name = format!(
             "belay_test_{}",
             RequestId::mint().to_string().replace('-', "")
         );
         let options =
-            Opts::from_url(&root).unwrap_or_else(|error| panic!("{URL_VARIABLE}: {error}"));
-        let mut connection = Conn::new(options)
-            .await
-            .unwrap_or_else(|error| panic!("MySQL at {URL_VARIABLE} does not answer: {error}"));
+            Opts::from_url(root).unwrap_or_else(|error| panic!("the URL of MySQL: {error}"));
+        let mut connection = Conn::new(options).await.unwrap_or_else(|error| {
+            panic!("MySQL, at {URL_VARIABLE} or of its own, does not answer: {error}")
+        });
         connection
             .query_drop(format!("CREATE DATABASE {name}"))
             .await

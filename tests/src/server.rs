@@ -16,10 +16,12 @@ use belay_server::server::{Server, ServerSettings};
 use belay_server::workers::evaluate_sellers;
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
 use crate::HANG;
 use crate::database::Database;
+use crate::instance::Instance;
 use crate::invariants;
 use crate::raw::Raw;
 
@@ -69,7 +71,8 @@ pub fn run(test: impl AsyncFnOnce(&TestServer)) {
 pub fn run_over_http(test: impl AsyncFnOnce(&TestServer)) {
     block_on(async {
         let (interval, http) = (evaluate_sellers::LOOK_INTERVAL, Some(anywhere()));
-        let started = TestServer::start_as(None, interval, http).await;
+        let database = Database::create().await;
+        let started = TestServer::start_on(database, None, interval, http).await;
         started.finish_after(test).await;
     });
 }
@@ -91,6 +94,18 @@ pub fn run_at_without_looks(now: &str, test: impl AsyncFnOnce(&TestServer)) {
     });
 }
 
+/// The same, on a mysqld of its own that is started with these arguments.
+pub fn run_at_on_own_mysqld(arguments: &[&str], now: &str, test: impl AsyncFnOnce(&TestServer)) {
+    let now: Timestamp = now.parse().expect("an instant");
+    let arguments = arguments.iter().map(ToString::to_string).collect();
+    block_on(async {
+        let mysqld = Instance::bare(arguments).await;
+        let database = Database::create_at(mysqld.root_url().expose_secret()).await;
+        let started = TestServer::start_on(database, Some(now), NEVER, None).await;
+        started.finish_after(test).await;
+    });
+}
+
 /// On a runtime with several threads: migrations block one of them.
 fn block_on(work: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -106,15 +121,16 @@ impl TestServer {
     }
 
     async fn start_looking(now: Option<Timestamp>, sellers_interval: Duration) -> Self {
-        Self::start_as(now, sellers_interval, None).await
+        let database = Database::create().await;
+        Self::start_on(database, now, sellers_interval, None).await
     }
 
-    async fn start_as(
+    async fn start_on(
+        database: Database,
         now: Option<Timestamp>,
         sellers_interval: Duration,
         http: Option<HttpSettings>,
     ) -> Self {
-        let database = Database::create().await;
         if let Some(now) = now {
             set_clock(&database, now).await;
         }

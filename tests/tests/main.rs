@@ -76,6 +76,7 @@ mod s004_seller_center;
 mod s005_invented;
 mod searches;
 mod seeds;
+mod sharding;
 mod simulation;
 mod site;
 mod stock;
