@@ -52,7 +52,12 @@ impl<T> FairQueue<T> {
     }
 
     pub(crate) fn push(&mut self, caller: &Actor, item: T) -> Pushed<T> {
-        if self.waiting < self.waiting_max {
+        self.push_within(caller, item, usize::MAX)
+    }
+
+    /// As if the queue had room for so many at most.
+    pub(crate) fn push_within(&mut self, caller: &Actor, item: T, waiting_max: usize) -> Pushed<T> {
+        if self.waiting < self.waiting_max.min(waiting_max) {
             self.append(caller, item);
             return Pushed::Taken;
         }
@@ -144,12 +149,17 @@ impl<T> Inbox<T> {
 
     /// A closed one is full.
     pub(crate) fn push(&self, caller: &Actor, item: T) -> Pushed<T> {
+        self.push_within(caller, item, usize::MAX)
+    }
+
+    /// As if it had room for so many at most.
+    pub(crate) fn push_within(&self, caller: &Actor, item: T, waiting_max: usize) -> Pushed<T> {
         let pushed = {
             let mut state = self.state();
             if state.is_closed {
                 return Pushed::Full(item);
             }
-            state.queue.push(caller, item)
+            state.queue.push_within(caller, item, waiting_max)
         };
         self.arrived.notify_one();
         pushed

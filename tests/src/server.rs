@@ -145,6 +145,7 @@ impl TestServer {
         settings.http = http;
         (settings.port.bounds.body_max, settings.port.stall_max) = (HANG, HANG);
         (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
+        settings.engine.wait_max = HANG;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let server = Server::start(settings, listener)
             .await

@@ -382,6 +382,35 @@ fn a_batch_and_a_queue_are_as_large_as_they_are_told() {
 }
 
 #[test]
+fn a_lane_that_is_slow_lets_no_more_wait_than_it_can_take_in_time() {
+    run(async |t| {
+        const WAIT: Duration = Duration::from_millis(10);
+        // Each batch is full, and each that is held up takes longer than a command may wait.
+        let service = Service::start(t.database.serve_url().await, |settings| {
+            one_patient_lane(settings);
+            settings.engine.batch_commands = 1;
+            settings.engine.wait_max = WAIT;
+        })
+        .await;
+        let shop = storefront(&literal(service.address()));
+        let held = HeldLanes::hold(&t.database.url()).await;
+        let slow = async {
+            HeldLanes::until_held(&t.database, 1).await;
+            tokio::time::sleep(WAIT).await;
+            held.release().await;
+        };
+        let (first, ()) = join!(new_order(&shop, "SLOW").send(), slow);
+        first.expect("nothing was known of the lane");
+
+        // Two batches may wait whatever the pace, the rest hears when to come back.
+        assert_eq!(place_together(t, &service, 8).await, (2, 6));
+        // Nobody is kept out for good.
+        assert_eq!(place_together(t, &service, 2).await, (2, 0));
+        service.stop().await;
+    });
+}
+
+#[test]
 fn a_command_past_its_deadline_is_never_begun() {
     run(async |t| {
         let service = Service::start(t.database.serve_url().await, one_patient_lane).await;

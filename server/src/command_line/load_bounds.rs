@@ -26,6 +26,9 @@ pub const BATCH_KIB_MOST: u16 = 16_384;
 pub const QUEUE_LEAST: u32 = 16;
 pub const QUEUE_MOST: u32 = 65_536;
 pub const LOCKED_ORDERS_MOST: u16 = 4_096;
+pub const LANE_WAIT_LEAST: Duration = Duration::from_millis(10);
+/// Longer than a caller waits for anything, so that the number alone bounds the queue.
+pub const LANE_WAIT_MOST: Duration = Duration::from_secs(60);
 pub const PAGES_WAITING_MOST: u16 = 4_096;
 pub const PAGE_WAIT_LEAST: Duration = Duration::from_millis(10);
 /// Longer than a caller waits for anything.
@@ -56,6 +59,12 @@ pub struct LoadBounds {
     #[arg(long, env = "BELAY_LANE_QUEUE", default_value_t = wide(LANE_QUEUE_MAX), value_name = "COMMANDS",
         value_parser = clap::value_parser!(u32).range(i64::from(QUEUE_LEAST)..=i64::from(QUEUE_MOST)))]
     lane_queue: u32,
+    /// How long a command may have to wait in its lane, judged by how long the full batches before it took: such as
+    /// 200ms or 1s, from 10ms to 60s. One that would wait longer is OVERLOADED at once, or the last of the caller that
+    /// has the most there; two batches may always wait. Less keeps answers quick when too many come, more takes in
+    /// longer rushes.
+    #[arg(long, env = "BELAY_LANE_WAIT", default_value = "200ms", value_parser = lane_wait, value_name = "DURATION")]
+    lane_wait: Duration,
     /// Orders that another transaction has locked and that are waited for off their lane: 1 to 4096. A command on one
     /// more is CONTENTION.
     #[arg(long, env = "BELAY_LOCKED_ORDERS", default_value_t = default(PARKED_ORDERS_MAX), value_name = "ORDERS",
@@ -109,6 +118,11 @@ fn size(of: u32) -> usize {
     usize::try_from(of).unwrap_or(usize::MAX)
 }
 
+fn lane_wait(text: &str) -> Result<Duration, String> {
+    within(text, LANE_WAIT_LEAST, LANE_WAIT_MOST)
+        .ok_or_else(|| "must be a duration such as 200ms or 1s, from 10ms to 60s".to_owned())
+}
+
 fn page_wait(text: &str) -> Result<Duration, String> {
     within(text, PAGE_WAIT_LEAST, PAGE_WAIT_MOST)
         .ok_or_else(|| "must be a duration such as 2s or 500ms, from 10ms to 60s".to_owned())
@@ -131,6 +145,7 @@ impl LoadBounds {
             batch_commands: self.batch_commands.into(),
             batch_bytes: usize::from(self.batch_kib) * KIB,
             queue: size(self.lane_queue),
+            wait_max: self.lane_wait,
             parked_orders: self.locked_orders.into(),
         };
         settings.read_queue = size(self.read_queue);
@@ -151,6 +166,7 @@ mod tests {
 
     use super::*;
     use crate::auth::Authentication;
+    use crate::engine::LANE_WAIT_MAX;
     use crate::feed::POLL;
     use crate::page_gate::PAGE_WAIT_MAX;
 
@@ -196,6 +212,7 @@ mod tests {
         let url = SecretString::from("mysql://belay@127.0.0.1/belay");
         let own = ServerSettings::new(url, Authentication::Dev);
         assert_eq!(bounds(&settings(&[]).unwrap()), bounds(&own));
+        assert_eq!(lane_wait("200ms"), Ok(LANE_WAIT_MAX));
         assert_eq!(feed_poll("50ms"), Ok(POLL));
         assert_eq!(page_wait("2s"), Ok(PAGE_WAIT_MAX));
     }
@@ -206,6 +223,7 @@ mod tests {
             ("--batch-commands", ["1", "512"], ["0", "513"]),
             ("--batch-kib", ["64", "16384"], ["63", "16385"]),
             ("--lane-queue", ["16", "65536"], ["15", "65537"]),
+            ("--lane-wait", ["10ms", "60s"], ["9ms", "60s 1ms"]),
             ("--locked-orders", ["1", "4096"], ["0", "4097"]),
             ("--read-queue", ["16", "65536"], ["15", "65537"]),
             ("--pages-waiting", ["1", "4096"], ["0", "4097"]),

@@ -1,7 +1,10 @@
 //! A lane: two bounded queues and one batch in flight.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -13,12 +16,52 @@ use crate::fair_queue::{Inbox, Pushed};
 #[derive(Debug)]
 pub(super) struct Lane {
     queues: Arc<Queues>,
+    bounds: EngineBounds,
 }
 
 #[derive(Debug)]
 struct Queues {
     interactive: Inbox<Job>,
     background: Inbox<Job>,
+    pace: Pace,
+}
+
+/// How long the lane takes over a full batch, by those that it has had: a moving average.
+///
+/// By it the queue is bounded in time and not only in number. A caller who would wait for longer than that is told
+/// at once to come back, instead of last and perhaps too late; those who are before it are served as fast as ever.
+/// A lane that never had a full batch has nothing to tell: it was never at its limit.
+#[derive(Debug, Default)]
+struct Pace {
+    full_batch_us: AtomicU64,
+}
+
+impl Pace {
+    /// Batches that may wait however long one takes, so that the next one is full too.
+    const BATCHES_LEAST: usize = 2;
+
+    /// A full batch took so long. One that stood still says no more than one that took all of the time that a
+    /// command may wait.
+    fn took(&self, time: Duration, wait_max: Duration) {
+        let time = u64::try_from(time.min(wait_max).as_micros()).unwrap_or(u64::MAX);
+        let average = match self.full_batch_us.load(Ordering::Relaxed) {
+            0 => time,
+            before => before.saturating_mul(3).saturating_add(time) / 4,
+        };
+        self.full_batch_us.store(average.max(1), Ordering::Relaxed);
+    }
+
+    /// How many commands may wait so that the last of them is taken within this time.
+    fn commands_within(&self, wait_max: Duration, batch_commands: usize) -> usize {
+        let full_batch_us = self.full_batch_us.load(Ordering::Relaxed);
+        let Some(batches) = wait_max.as_micros().checked_div(full_batch_us.into()) else {
+            return usize::MAX;
+        };
+        let batches = usize::try_from(batches).unwrap_or(usize::MAX);
+        batches
+            .max(Self::BATCHES_LEAST)
+            .saturating_mul(batch_commands)
+    }
 }
 
 /// Whether a queue had room, or a command was shed.
@@ -33,6 +76,7 @@ impl Lane {
         let queues = Arc::new(Queues {
             interactive: Inbox::new(bounds.queue),
             background: Inbox::new(bounds.queue),
+            pace: Pace::default(),
         });
         let batches = Batches {
             queues: queues.clone(),
@@ -40,18 +84,29 @@ impl Lane {
             held_back: None,
         };
         tasks.spawn(run(batches, runner, tasks.clone()));
-        Self { queues }
+        Self { queues, bounds }
     }
 
     /// Where the queue is full, one command is shed: this one, or another caller's that has more of
     /// them there.
     pub(super) fn push(&self, job: Job) -> Room {
-        let queue = match job.submission.priority {
-            Priority::Interactive => &self.queues.interactive,
-            Priority::Background => &self.queues.background,
-        };
         let caller = job.submission.caller.actor.clone();
-        match queue.push(&caller, job) {
+        let pushed = match job.submission.priority {
+            Priority::Interactive => {
+                let EngineBounds {
+                    wait_max,
+                    batch_commands,
+                    ..
+                } = self.bounds;
+                let waiting_max = self.queues.pace.commands_within(wait_max, batch_commands);
+                self.queues
+                    .interactive
+                    .push_within(&caller, job, waiting_max)
+            }
+            // Nobody waits for it, and who sent it knows how much it may send.
+            Priority::Background => self.queues.background.push(&caller, job),
+        };
+        match pushed {
             Pushed::Taken => Room::Found,
             Pushed::InPlaceOf(shed) | Pushed::Full(shed) => {
                 shed.answer(Err(EngineError::Overloaded));
@@ -76,11 +131,17 @@ async fn run(mut batches: Batches, runner: Arc<Runner>, tasks: TaskTracker) {
     while let Some(mut batch) = batches.next().await {
         let span = runner.begin_batch("lane", &batch);
         runner.leave_queue(&mut batch);
+        let begun = Instant::now();
+        let is_full = batches.is_full(&batch);
         // In a task of its own: a bug in there must not end the lane.
         let run = runner.clone().run(batch, tasks.clone());
         let in_flight = tasks.spawn(run.instrument(span));
         if let Err(error) = in_flight.await {
             tracing::error!(%error, "the task of a batch died");
+        }
+        if is_full {
+            let wait_max = batches.bounds.wait_max;
+            batches.queues.pace.took(begun.elapsed(), wait_max);
         }
     }
 }
@@ -120,6 +181,11 @@ impl Batches {
         Some(batch.jobs)
     }
 
+    /// Whether this batch, the last that was taken, left something behind or could not have taken more.
+    fn is_full(&self, batch: &[Job]) -> bool {
+        batch.len() >= self.bounds.batch_commands || self.held_back.is_some()
+    }
+
     fn fill(
         &mut self,
         batch: &mut Batch,
@@ -143,4 +209,43 @@ impl Batches {
 struct Batch {
     jobs: Vec<Job>,
     bytes: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_millis(200);
+
+    #[test]
+    fn as_many_may_wait_as_are_taken_in_time() {
+        let pace = Pace::default();
+        let waiting = || pace.commands_within(WAIT, 128);
+        assert_eq!(waiting(), usize::MAX, "nothing is known");
+        pace.took(Duration::from_millis(50), WAIT);
+        assert_eq!(waiting(), 4 * 128);
+        // One that is slow counts for a quarter.
+        pace.took(Duration::from_millis(70), WAIT);
+        assert_eq!(waiting(), 3 * 128, "55 ms each");
+        // One that stood still is soon forgotten.
+        pace.took(Duration::from_secs(15), WAIT);
+        assert_eq!(waiting(), 2 * 128);
+        for _ in 0..8 {
+            pace.took(Duration::from_millis(50), WAIT);
+        }
+        assert_eq!(waiting(), 3 * 128);
+    }
+
+    #[test]
+    fn the_next_batch_is_full_however_slow_the_lane_is() {
+        let pace = Pace::default();
+        for _ in 0..16 {
+            pace.took(Duration::from_secs(60), WAIT);
+        }
+        assert_eq!(pace.commands_within(WAIT, 128), 2 * 128);
+        assert_eq!(pace.commands_within(Duration::ZERO, 1), 2);
+        let pace = Pace::default();
+        pace.took(Duration::ZERO, WAIT);
+        assert_eq!(pace.commands_within(WAIT, 128), 200_000 * 128);
+    }
 }

@@ -33,13 +33,16 @@ pub use job::{EngineError, Priority, Submission};
 use lane::{Lane, Room};
 use runner::Runner;
 
-/// Commands in one transaction, unless [`EngineBounds`] say otherwise; so with the next three.
+/// Commands in one transaction, unless [`EngineBounds`] say otherwise; so with the next four.
 pub const BATCH_COMMANDS_MAX: usize = 128;
 /// Bytes of the commands in one transaction, encoded; a single longer one goes alone.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Commands that wait in one lane, of each kind; one more is shed with `OVERLOADED`, or the last of
 /// the caller that has the most there.
 pub const LANE_QUEUE_MAX: usize = 4096;
+/// How long a command waits in the queue of a lane, as far as its pace lets it be foreseen; one that would wait longer
+/// is shed like one that finds the queue full.
+pub const LANE_WAIT_MAX: Duration = Duration::from_millis(200);
 /// Attempts of one batch before its callers are told to come back.
 pub const ATTEMPTS_MAX: u32 = 3;
 /// How long the database may take over one transaction up to its COMMIT, and as long again over the
@@ -57,6 +60,8 @@ pub struct EngineBounds {
     pub batch_bytes: usize,
     /// See [`LANE_QUEUE_MAX`].
     pub queue: usize,
+    /// See [`LANE_WAIT_MAX`].
+    pub wait_max: Duration,
     /// See [`PARKED_ORDERS_MAX`].
     pub parked_orders: usize,
 }
@@ -67,6 +72,7 @@ impl Default for EngineBounds {
             batch_commands: BATCH_COMMANDS_MAX,
             batch_bytes: BATCH_BYTES_MAX,
             queue: LANE_QUEUE_MAX,
+            wait_max: LANE_WAIT_MAX,
             parked_orders: PARKED_ORDERS_MAX,
         }
     }
