@@ -9,7 +9,7 @@ use std::process::Command;
 
 use belay_server::demo;
 use belay_tests::process::built;
-use belay_tests::{run, run_over_http};
+use belay_tests::run_over_http;
 
 use crate::readme::{self, Session, Shown, commands};
 use crate::tidy::read_to_string;
