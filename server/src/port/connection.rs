@@ -97,19 +97,23 @@ impl Served {
         }
     }
 
+    fn hear<S>(&self, stream: S, bytes: Arc<AtomicUsize>) -> Heard<S> {
+        Heard {
+            stream,
+            bytes,
+            stall_max: (self.versions == HttpVersions::OneAndTwo).then_some(self.stall_max),
+            stalled: None,
+            metrics: self.metrics.clone(),
+        }
+    }
+
     /// Serves what is connected, plain or not, until one side ends it.
     async fn http<S>(self, stream: S, peer: Peer, place: Place)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let heard = Arc::<AtomicUsize>::default();
-        let stream = Heard {
-            stream,
-            bytes: heard.clone(),
-            stall_max: (self.versions == HttpVersions::OneAndTwo).then_some(self.stall_max),
-            stalled: None,
-            metrics: self.metrics.clone(),
-        };
+        let stream = self.hear(stream, heard.clone());
         let (closing, cutting) = (self.drain.closing(), self.drain.cutting());
         let preface_max = self.preface_max;
         let (age_max, age_grace) = (age(self.age_max, peer.address), self.age_grace);

@@ -311,18 +311,23 @@ fn a_start_that_would_take_secrets_in_clear_is_refused() {
     });
 }
 
+/// A server that pages of two origins may call.
+async fn for_pages(t: &TestServer) -> Service {
+    Service::start(t.database.serve_url().await, |settings| {
+        let mut http = anywhere();
+        http.origins = vec![
+            "https://shop.example.com".parse().unwrap(),
+            "http://localhost:5173".parse().unwrap(),
+        ];
+        settings.http = Some(http);
+    })
+    .await
+}
+
 #[test]
 fn browsers_are_told_which_pages_may_call() {
     run_over_http(async |t| {
-        let service = Service::start(t.database.serve_url().await, |settings| {
-            let mut http = anywhere();
-            http.origins = vec![
-                "https://shop.example.com".parse().unwrap(),
-                "http://localhost:5173".parse().unwrap(),
-            ];
-            settings.http = Some(http);
-        })
-        .await;
+        let service = for_pages(t).await;
         let nobody = HttpCaller::to(service.http_address().unwrap());
         let preflight = async |origin: &str| {
             let asked = [
@@ -379,6 +384,15 @@ fn browsers_are_told_which_pages_may_call() {
             assert_eq!(refused.status(), 403, "{odd}");
             assert!(refused.text().contains("--http-allow-origin"));
         }
+        service.stop().await;
+    });
+}
+
+#[test]
+fn a_page_of_an_allowed_origin_calls_and_where_none_is_named_none_may() {
+    run_over_http(async |t| {
+        let service = for_pages(t).await;
+        let nobody = HttpCaller::to(service.http_address().unwrap());
         let headers = [
             ("content-type", JSON),
             ("origin", "https://shop.example.com"),
@@ -398,7 +412,6 @@ fn browsers_are_told_which_pages_may_call() {
         );
         assert!(told.header("vary").contains("origin"));
         service.stop().await;
-        // Where none is named, none may.
         let headers = [
             ("content-type", JSON),
             ("origin", "https://shop.example.com"),

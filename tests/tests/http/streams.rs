@@ -39,6 +39,8 @@ fn what_happens_is_told_to_who_watches_over_http() {
             .await;
         assert_eq!(stream.head.status, 200);
         assert_eq!(stream.head.headers["content-type"], STREAM_JSON);
+        // Who has been told something once misses nothing from there on.
+        stream.message().await;
         t.place("A-1").await;
         assert_eq!(
             until_told(&mut stream, "A-1").await,
