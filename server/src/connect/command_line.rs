@@ -26,7 +26,7 @@ pub struct HttpArguments {
     /// its gRPC is not at its own.
     #[arg(long, env = "BELAY_HTTP_ADDRESS", value_name = "ADDRESS", value_parser = address)]
     http_address: Option<SocketAddr>,
-    /// An origin whose pages may call over HTTP, as browsers write it: such as https://shop.example.com.
+    /// An origin whose pages may call over HTTP, as browsers write it: such as `https://shop.example.com`.
     /// Given several times, or with commas in between; at most 32. Without any, pages may not call.
     #[arg(
         long,
