@@ -364,25 +364,37 @@ fn what_is_no_call_is_told_what_would_be_one() {
         let watch = send("POST", "/belay.v1.EventService/WatchEvents", &[json]).await;
         assert_eq!(watch.status(), 415);
         assert!(watch.header("accept-post").contains(STREAM_JSON));
+    });
+}
+
+#[test]
+fn a_header_that_cannot_be_read_is_refused_and_those_of_grpc_mean_nothing() {
+    run_over_http(async |t| {
+        let web = caller(t, "storefront");
+        let json = ("content-type", JSON);
+        let body = order("A-1").to_string();
+        let send = async |headers: &[(&str, &str)]| {
+            let get = "/belay.v1.OrderService/GetOrder";
+            web.send("POST", get, headers, body.as_bytes()).await
+        };
         for (name, odd) in [
             ("connect-protocol-version", "2"),
             ("connect-timeout-ms", "soon"),
             ("connect-timeout-ms", "12345678901"),
         ] {
-            let refused = send("POST", get, &[json, (name, odd)]).await;
+            let refused = send(&[json, (name, odd)]).await;
             assert_eq!(
                 refused.error().what(),
                 ("invalid_argument", "INVALID_FIELD"),
                 "{name}"
             );
         }
-        let snappy = send("POST", get, &[json, ("content-encoding", "snappy")]).await;
+        let snappy = send(&[json, ("content-encoding", "snappy")]).await;
         assert_eq!(
             snappy.error().what(),
             ("unimplemented", "ENCODING_UNSUPPORTED")
         );
         assert_eq!(snappy.header("accept-encoding"), "identity, gzip");
-        // Headers of gRPC mean nothing here.
         t.place("A-1").await;
         let grpc = [
             json,
@@ -390,7 +402,7 @@ fn what_is_no_call_is_told_what_would_be_one() {
             ("grpc-encoding", "snappy"),
             ("te", "gzip"),
         ];
-        send("POST", get, &grpc).await.good();
+        send(&grpc).await.good();
     });
 }
 
