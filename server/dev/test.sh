@@ -32,6 +32,8 @@ RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
 
 step "database"
 GRPCURL=$("$here/tools.sh" grpcurl)
+# Calls without gRPC, by the name that the manual has for it.
+PATH=$PATH:$(dirname "$("$here/tools.sh" curl)")
 # The proxies that Belay is tried behind.
 NGINX=$("$here/tools.sh" nginx)
 HAPROXY=$("$here/tools.sh" haproxy)

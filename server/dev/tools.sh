@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
   cat <<'USAGE'
-usage: tools.sh buf | grpcurl | cargo-deny | cargo-cyclonedx | cargo-about | mdbook | envoy | nginx | haproxy | promtool | python-grpc | python-deploy | node |
+usage: tools.sh buf | grpcurl | curl | cargo-deny | cargo-cyclonedx | cargo-about | mdbook | envoy | nginx | haproxy | promtool | python-grpc | python-deploy | node |
        node-packages | console-packages | chromium
 
 Prints the path of the program, or of the folder node_modules: one on PATH if its version fits, else a private copy in the cache folder
@@ -39,6 +39,8 @@ grpcurl_fits() {
 envoy_fits() { "$1" --version >/dev/null 2>&1; }
 nginx_fits() { "$1" -V 2>&1 | grep -q http_v2_module; }
 haproxy_fits() { "$1" -v >/dev/null 2>&1; }
+# Any that speaks HTTP: the manual's lines are to work with every one.
+curl_fits() { "$1" --version >/dev/null 2>&1; }
 # Any that tests rules.
 promtool_fits() { "$1" test rules --help >/dev/null 2>&1; }
 # Any that starts: the pages of the console ask nothing new of a browser.
@@ -343,7 +345,7 @@ case $tool in
     ensure fetch_node_packages "$cache/$tool-${lock:0:12}/node_modules"
     exit
     ;;
-  nginx | haproxy | promtool)
+  nginx | haproxy | promtool | curl)
     suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
     package=$tool
     [[ $tool != promtool ]] || package=prometheus
