@@ -15,8 +15,8 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http_body::{Frame, SizeHint};
 use prost::Message as _;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use super::head::{Codec, Compression};
 use super::methods::Method;
@@ -185,6 +185,12 @@ impl Intake {
     }
 }
 
+/// Whether the caller's end is to blame: hyper could not read on. Streams that are given up have a code of their own.
+fn broke_off(error: &Status) -> bool {
+    let source = std::error::Error::source(error);
+    error.code() == Code::Unknown && source.is_some_and(<dyn std::error::Error>::is::<hyper::Error>)
+}
+
 impl http_body::Body for Intake {
     type Data = Bytes;
     type Error = Status;
@@ -204,6 +210,10 @@ impl http_body::Body for Intake {
         loop {
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
+                Some(Err(error)) if broke_off(&error) => {
+                    let told = "the body breaks off before its end, or is no body of HTTP";
+                    return self.fail(CallError::undecodable(told));
+                }
                 Some(Err(error)) => {
                     self.is_over = true;
                     return Poll::Ready(Some(Err(error)));

@@ -15,6 +15,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use rustls::version::TLS13;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -307,6 +308,33 @@ fn a_start_that_would_take_secrets_in_clear_is_refused() {
                 !output.status.success() && told.contains(expected),
                 "{arguments:?}: {told}"
             );
+        }
+    });
+}
+
+/// Nothing of it is a defect of the server, which a test like this would have in its log otherwise.
+#[test]
+fn a_body_that_breaks_off_or_is_none_is_its_callers_mistake() {
+    run_over_http(async |t| {
+        let head = "POST /belay.v1.OrderService/CreateOrder HTTP/1.1\r\nhost: belay\r\nbelay-role: storefront\r\n\
+            content-type: application/json\r\n";
+        for body in [
+            "content-length: 20\r\n\r\n{",
+            "transfer-encoding: chunked\r\n\r\n2\r\n{}",
+            "transfer-encoding: chunked\r\n\r\nmany\r\n{}",
+        ] {
+            let mut stream = TcpStream::connect(t.http_address()).await.expect("a port");
+            let sent = [head, body].concat();
+            stream
+                .write_all(sent.as_bytes())
+                .await
+                .expect("it is taken");
+            stream.shutdown().await.expect("the other half stays");
+            let mut answer = String::new();
+            let read = stream.read_to_string(&mut answer);
+            timeout(HANG, read).await.expect("an end").expect("text");
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{body:?}: {answer}");
+            assert!(answer.contains("\"reason\":\"INVALID_FIELD\""), "{answer}");
         }
     });
 }
