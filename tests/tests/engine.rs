@@ -396,7 +396,12 @@ fn a_lane_that_is_slow_lets_no_more_wait_than_it_can_take_in_time() {
         let held = HeldLanes::hold(&t.database.url()).await;
         let slow = async {
             HeldLanes::until_held(&t.database, 1).await;
-            tokio::time::sleep(WAIT).await;
+            let held_since = Instant::now();
+            until(
+                "the batch takes longer than a command may wait",
+                async || (held_since.elapsed() >= WAIT).then_some(()),
+            )
+            .await;
             held.release().await;
         };
         let (first, ()) = join!(new_order(&shop, "SLOW").send(), slow);
