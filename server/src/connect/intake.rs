@@ -4,6 +4,7 @@
 //! read is bounded, counts for its connection, and comes in the time that gRPC's messages have, which
 //! the edge looks at.
 
+use std::error::Error;
 use std::io::Read as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http_body::{Frame, SizeHint};
 use prost::Message as _;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
 
 use super::head::{Codec, Compression};
 use super::methods::Method;
@@ -185,10 +186,12 @@ impl Intake {
     }
 }
 
-/// Whether the caller's end is to blame: hyper could not read on. Streams that are given up have a code of their own.
+/// Whether the caller's end is to blame: hyper says of a body that ends too soon, and of chunks that are none, that
+/// they could not be read. A stream of HTTP/2 that is given up has another cause, and a status that says so.
 fn broke_off(error: &Status) -> bool {
-    let source = std::error::Error::source(error);
-    error.code() == Code::Unknown && source.is_some_and(<dyn std::error::Error>::is::<hyper::Error>)
+    let of_hyper = error.source().filter(|source| source.is::<hyper::Error>());
+    let cause = of_hyper.and_then(Error::source);
+    cause.is_some_and(<dyn Error>::is::<std::io::Error>)
 }
 
 impl http_body::Body for Intake {
