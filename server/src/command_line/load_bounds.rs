@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::waits::within;
 use crate::engine::{
     BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, EngineBounds, LANE_QUEUE_MAX, PARKED_ORDERS_MAX,
 };
@@ -131,12 +132,6 @@ fn page_wait(text: &str) -> Result<Duration, String> {
 fn feed_poll(text: &str) -> Result<Duration, String> {
     within(text, FEED_POLL_LEAST, FEED_POLL_MOST)
         .ok_or_else(|| "must be a duration such as 50ms, from 10ms to 1s".to_owned())
-}
-
-fn within(text: &str, least: Duration, most: Duration) -> Option<Duration> {
-    let parsed: jiff::SignedDuration = text.parse().ok()?;
-    let duration = Duration::try_from(parsed).ok()?;
-    (least..=most).contains(&duration).then_some(duration)
 }
 
 impl LoadBounds {

@@ -68,10 +68,11 @@ fn database_wait(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "must be a duration such as 15s, from 3s to 120s".to_owned())
 }
 
-fn within(text: &str, least: Duration, most: Duration) -> Option<Duration> {
+/// A duration as people write it, if it lies between these, both included.
+pub(super) fn within(text: &str, least: Duration, most: Duration) -> Option<Duration> {
     let parsed: jiff::SignedDuration = text.parse().ok()?;
-    let wait = Duration::try_from(parsed).ok()?;
-    (least..=most).contains(&wait).then_some(wait)
+    let duration = Duration::try_from(parsed).ok()?;
+    (least..=most).contains(&duration).then_some(duration)
 }
 
 #[cfg(test)]
