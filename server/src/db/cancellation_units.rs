@@ -3,7 +3,6 @@
 
 use belay_domain::ids::OrderKey;
 use belay_domain::units::{UnitRange, UnitSet};
-use diesel::Column as _;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -13,8 +12,8 @@ use super::Conn;
 use super::columns::{self, Bytes};
 use super::error::DbError;
 use super::schema::cancellation_units;
-use super::shipment_units::changed_ranges;
-use super::statement::{self, Upsert, rows_of_orders};
+use super::shipment_units::{UnitRows, changed_ranges, write_unit_rows};
+use super::statement::{self, rows_of_orders};
 use super::writes::Writes;
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
@@ -74,14 +73,9 @@ pub(super) async fn read(
     ))
 }
 
-/// A range may have been there before and have a row of count 0, so it is not known whether it is new.
-pub(super) fn write(writes: &mut Writes, rows: &[CancellationUnitsRow]) -> Result<(), DbError> {
-    for rows in statement::chunks(rows) {
-        let upsert = Upsert {
-            insert: diesel::insert_into(cancellation_units::table).values(rows),
-            columns: &[cancellation_units::unit_count::NAME],
-        };
-        writes.upsert("cancellation_units", &upsert)?;
-    }
-    Ok(())
+pub(super) fn write(
+    writes: &mut Writes,
+    rows: &UnitRows<CancellationUnitsRow>,
+) -> Result<(), DbError> {
+    write_unit_rows!(writes, cancellation_units, rows)
 }

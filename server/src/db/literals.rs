@@ -14,9 +14,6 @@ use diesel_async::SimpleAsyncConnection;
 use super::Conn;
 use super::error::DbError;
 
-/// As it stands in a statement.
-const NULL: &str = "NULL";
-
 /// Executes it as text.
 pub(crate) async fn execute<Q>(conn: &mut Conn, statement: &Q) -> Result<(), DbError>
 where
@@ -42,51 +39,103 @@ where
     Q: QueryFragment<Mysql> + ?Sized,
 {
     let marked = marked(statement)?;
-    let values = values(statement)?;
-    let bytes: usize = values.iter().map(String::len).sum();
-    let mut text = String::with_capacity(marked.len() + bytes);
-    let mut pieces = marked.split('?');
-    text.push_str(pieces.next().unwrap_or_default());
-    let mut count = 0;
-    for (piece, value) in pieces.zip(&values) {
-        text.push_str(value);
-        text.push_str(piece);
-        count += 1;
-    }
-    if count == values.len() && count == marked.matches('?').count() {
-        Ok(text)
-    } else {
-        Err(DbError::Corrupt(format!(
-            "a statement has {} values and {} marks",
+    let values = Values::of(statement)?;
+    let marks = marked.matches('?').count();
+    if values.len() != marks {
+        return Err(DbError::Corrupt(format!(
+            "a statement has {} values and {marks} marks",
             values.len(),
-            marked.matches('?').count()
-        )))
+        )));
     }
+    let mut text = String::with_capacity(marked.len() + values.length_max());
+    for (at, piece) in marked.split('?').enumerate() {
+        if let Some(before) = at.checked_sub(1) {
+            values.push(before, &mut text)?;
+        }
+        text.push_str(piece);
+    }
+    Ok(text)
 }
 
-/// Rows of a table, cell by cell, as they would stand in the text of a statement.
+/// Rows of a table, cell by cell.
 #[derive(Debug)]
 pub(crate) struct Cells {
     columns: Vec<String>,
-    cells: Vec<String>,
+    values: Values,
 }
 
 impl Cells {
     pub(crate) fn rows(&self) -> usize {
-        self.cells.len() / self.columns.len()
+        self.values.len() / self.columns.len()
     }
 
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column == name)
     }
 
-    /// One column of these rows.
-    pub(crate) fn of(&self, rows: &[usize], column: usize) -> Vec<&str> {
-        rows.iter().map(|row| self.cell(*row, column)).collect()
+    /// One column of these rows, as it would stand in the text of a statement.
+    pub(crate) fn of(&self, rows: &[usize], column: usize) -> Result<Vec<String>, DbError> {
+        let literal = |row: &usize| {
+            let mut text = String::new();
+            self.values.push(self.at(*row, column), &mut text)?;
+            Ok(text)
+        };
+        rows.iter().map(literal).collect()
     }
 
-    pub(crate) fn cell(&self, row: usize, column: usize) -> &str {
-        &self.cells[row * self.columns.len() + column]
+    /// None is NULL.
+    pub(crate) fn cell(&self, row: usize, column: usize) -> Option<&[u8]> {
+        self.values.get(self.at(row, column))
+    }
+
+    fn at(&self, row: usize, column: usize) -> usize {
+        row * self.columns.len() + column
+    }
+}
+
+/// The values of a statement in the order of their marks, as diesel serialized them for the wire.
+#[derive(Debug)]
+struct Values {
+    bytes: Vec<Option<Vec<u8>>>,
+    kinds: Vec<MysqlType>,
+}
+
+impl Values {
+    fn of<Q>(statement: &Q) -> Result<Self, DbError>
+    where
+        Q: QueryFragment<Mysql> + ?Sized,
+    {
+        let mut bound = RawBytesBindCollector::<Mysql>::new();
+        statement.collect_binds(&mut bound, &mut (), &Mysql)?;
+        Ok(Self {
+            bytes: bound.binds,
+            kinds: bound.metadata,
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn get(&self, at: usize) -> Option<&[u8]> {
+        self.bytes.get(at)?.as_deref()
+    }
+
+    /// Bytes that their text has at most, or a few more for short ones.
+    fn length_max(&self) -> usize {
+        let lengths = self.bytes.iter().flatten().map(Vec::len);
+        2 * lengths.sum::<usize>() + 16 * self.len()
+    }
+
+    /// Writes a value as it stands in a statement.
+    fn push(&self, at: usize, text: &mut String) -> Result<(), DbError> {
+        match (self.bytes.get(at), self.kinds.get(at)) {
+            (Some(Some(value)), Some(kind)) => push(text, value, *kind),
+            _ => {
+                text.push_str("NULL");
+                Ok(())
+            }
+        }
     }
 }
 
@@ -99,10 +148,9 @@ where
 {
     let cells = cells(insert)?;
     let named: Vec<usize> = (0..cells.columns.len())
-        .filter(|column| (0..cells.rows()).any(|row| cells.cell(row, *column) != NULL))
+        .filter(|column| (0..cells.rows()).any(|row| cells.cell(row, *column).is_some()))
         .collect();
-    let bytes: usize = cells.cells.iter().map(|cell| cell.len() + 2).sum();
-    let mut text = String::with_capacity(bytes + 32 * named.len() + 64);
+    let mut text = String::with_capacity(cells.values.length_max() + 32 * named.len() + 64);
     text.push_str(&format!("INSERT INTO `{table}` ("));
     for (at, column) in named.iter().enumerate() {
         text.push_str(if at == 0 { "`" } else { ", `" });
@@ -116,7 +164,7 @@ where
             if at > 0 {
                 text.push_str(", ");
             }
-            text.push_str(cells.cell(row, *column));
+            cells.values.push(cells.at(row, *column), &mut text)?;
         }
         text.push(')');
     }
@@ -137,13 +185,13 @@ where
         .split(", ")
         .map(|name| name.trim_matches('`').to_owned())
         .collect();
-    let cells = values(insert)?;
-    if cells.len().is_multiple_of(columns.len()) {
-        Ok(Cells { columns, cells })
+    let values = Values::of(insert)?;
+    if values.len().is_multiple_of(columns.len()) {
+        Ok(Cells { columns, values })
     } else {
         Err(DbError::Corrupt(format!(
             "{} values are no rows of {names}",
-            cells.len()
+            values.len()
         )))
     }
 }
@@ -158,48 +206,28 @@ where
     Ok(builder.finish())
 }
 
-/// The values of a statement, in the order of their marks.
-fn values<Q>(statement: &Q) -> Result<Vec<String>, DbError>
-where
-    Q: QueryFragment<Mysql> + ?Sized,
-{
-    let mut bound = RawBytesBindCollector::<Mysql>::new();
-    statement.collect_binds(&mut bound, &mut (), &Mysql)?;
-    let bound = bound.binds.iter().zip(&bound.metadata);
-    bound
-        .map(|(value, kind)| literal(value.as_deref(), *kind))
-        .collect()
-}
-
-fn literal(value: Option<&[u8]>, kind: MysqlType) -> Result<String, DbError> {
-    let Some(value) = value else {
-        return Ok(NULL.to_owned());
-    };
-    let mut text = String::with_capacity(2 * value.len() + 16);
-    push(&mut text, value, kind)?;
-    Ok(text)
-}
-
 /// A value as diesel serialized it for the wire.
 fn push(text: &mut String, value: &[u8], kind: MysqlType) -> Result<(), DbError> {
     let wrong = || DbError::Corrupt(format!("a {kind:?} of {} bytes", value.len()));
     match kind {
         MysqlType::Tiny | MysqlType::Short | MysqlType::Long | MysqlType::LongLong => {
-            text.push_str(&signed(value).ok_or_else(wrong)?.to_string());
+            push_number(text, signed(value).ok_or_else(wrong)?);
         }
         MysqlType::UnsignedTiny
         | MysqlType::UnsignedShort
         | MysqlType::UnsignedLong
         | MysqlType::UnsignedLongLong => {
-            text.push_str(&unsigned(value).ok_or_else(wrong)?.to_string());
+            push_number(text, unsigned(value).ok_or_else(wrong)?);
         }
         MysqlType::DateTime => push_time(text, value).ok_or_else(wrong)?,
-        MysqlType::String if value.iter().all(|byte| is_plain(*byte)) => {
-            text.push('\'');
-            text.extend(value.iter().map(|byte| char::from(*byte)));
-            text.push('\'');
-        }
-        MysqlType::String => push_hex(text, "_utf8mb4 x'", value),
+        MysqlType::String => match plain(value) {
+            Some(plain) => {
+                text.push('\'');
+                text.push_str(plain);
+                text.push('\'');
+            }
+            None => push_hex(text, "_utf8mb4 x'", value),
+        },
         MysqlType::Blob => push_hex(text, "x'", value),
         // No column of ours is one.
         MysqlType::Float
@@ -238,18 +266,20 @@ fn unsigned(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// Means itself between quotes, in every mode of a session.
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'\'' && byte != b'\\'
+/// What means itself between quotes, in every mode of a session.
+fn plain(value: &[u8]) -> Option<&str> {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\'' && *byte != b'\\';
+    let plain = value.iter().all(is_plain).then_some(value)?;
+    std::str::from_utf8(plain).ok()
+}
+
+fn push_number(text: &mut String, number: impl itoa::Integer) {
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
 fn push_hex(text: &mut String, begin: &str, value: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     text.push_str(begin);
-    for byte in value {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
+    data_encoding::HEXLOWER.encode_append(value, text);
     text.push('\'');
 }
 

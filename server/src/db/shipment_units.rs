@@ -5,7 +5,6 @@
 
 use belay_domain::ids::OrderKey;
 use belay_domain::units::{UnitRange, UnitSet};
-use diesel::Column as _;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -15,7 +14,7 @@ use super::Conn;
 use super::columns::{self, Bytes};
 use super::error::DbError;
 use super::schema::shipment_units;
-use super::statement::{self, Upsert, rows_of_orders};
+use super::statement::{self, rows_of_orders};
 use super::writes::Writes;
 
 #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
@@ -98,16 +97,56 @@ pub(super) async fn read(
     ))
 }
 
-/// A range may have been there before and have a row of count 0, so it is not known whether it is new.
-pub(super) fn write(writes: &mut Writes, rows: &[ShipmentUnitsRow]) -> Result<(), DbError> {
-    for rows in statement::chunks(rows) {
-        let upsert = Upsert {
-            insert: diesel::insert_into(shipment_units::table).values(rows),
-            columns: &[shipment_units::unit_count::NAME],
-        };
-        writes.upsert("shipment_units", &upsert)?;
+/// Rows of ranges, by what is known of them.
+#[derive(Debug)]
+pub(super) struct UnitRows<R> {
+    /// Of a shipment or a part that is new, and so are they.
+    pub(super) of_new: Vec<R>,
+    /// Of one that was there: a range may have been there before and have a row of count 0.
+    pub(super) of_known: Vec<R>,
+}
+
+impl<R> Default for UnitRows<R> {
+    fn default() -> Self {
+        Self {
+            of_new: Vec::new(),
+            of_known: Vec::new(),
+        }
     }
-    Ok(())
+}
+
+impl<R> UnitRows<R> {
+    pub(super) fn extend(&mut self, holder_is_new: bool, rows: impl Iterator<Item = R>) {
+        let known = if holder_is_new {
+            &mut self.of_new
+        } else {
+            &mut self.of_known
+        };
+        known.extend(rows);
+    }
+}
+
+macro_rules! write_unit_rows {
+    ($writes:expr, $table:ident, $rows:expr) => {{
+        const TABLE: &str = stringify!($table);
+        for rows in $crate::db::statement::chunks(&$rows.of_new) {
+            $writes.insert(TABLE, &diesel::insert_into($table::table).values(rows))?;
+        }
+        for rows in $crate::db::statement::chunks(&$rows.of_known) {
+            let upsert = $crate::db::statement::Upsert {
+                insert: diesel::insert_into($table::table).values(rows),
+                columns: &[<$table::unit_count as diesel::Column>::NAME],
+            };
+            $writes.upsert(TABLE, &upsert)?;
+        }
+        Ok(())
+    }};
+}
+
+pub(super) use write_unit_rows;
+
+pub(super) fn write(writes: &mut Writes, rows: &UnitRows<ShipmentUnitsRow>) -> Result<(), DbError> {
+    write_unit_rows!(writes, shipment_units, rows)
 }
 
 #[cfg(test)]

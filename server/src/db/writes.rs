@@ -17,8 +17,10 @@ use super::literals::{self, Cells};
 use super::statement::Row;
 use super::writable::{self, FAIL};
 
-/// Most rows of one UPDATE: the server walks the list of values for each row.
-pub(crate) const CHANGES_MAX: usize = 64;
+/// Most rows of one UPDATE.
+pub(crate) const CHANGES_MAX: usize = 128;
+/// The column by which all rows of an order are found, and first in their keys.
+const ORDER_KEY: &str = "order_key";
 /// Most bytes of statements that go in one message, unless one of them is longer; half of the smallest
 /// default of `max_allowed_packet`, which is MariaDB's 16 MiB.
 const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -192,27 +194,29 @@ fn update_text(
     if rows.is_empty() {
         return Ok(None);
     }
-    let (before, after) = (|at| before.of(&rows, at), |at| after.of(&rows, at));
+    let is_as_before = |at: usize| {
+        let mut rows = rows.iter();
+        rows.all(|row| before.cell(*row, at) == after.cell(*row, at))
+    };
     let mut keys = Vec::with_capacity(columns.key.len());
     for name in columns.key {
         let at = column(name)?;
-        let values = after(at);
-        if values != before(at) {
+        if !is_as_before(at) {
             return Err(DbError::Corrupt(format!("{name} of {table} has changed")));
         }
-        keys.push((*name, values));
+        keys.push((*name, after.of(&rows, at)?));
     }
-    let matches = Matches::of(keys);
+    let matches = Matches::of(&keys);
     let mut sets = Vec::new();
     for (name, at) in columns.changing.iter().zip(changing) {
-        let values = after(at);
-        if values != before(at) {
+        if !is_as_before(at) {
+            let values = after.of(&rows, at)?;
             sets.push(format!("`{name}` = {}", matches.chosen(&values)));
         }
     }
     let mut found = matches.all();
     for guard in columns.guard {
-        let values = before(column(guard)?);
+        let values = before.of(&rows, column(guard)?)?;
         found.push_str(&format!(" AND `{guard}` = {}", matches.chosen(&values)));
     }
     // The index is forced: on a small table the optimizer would rather scan it all, and so meet the
@@ -229,20 +233,24 @@ struct Matches<'a> {
     /// What all have in common.
     common: Vec<String>,
     /// The columns in which they differ, with the value of each row.
-    apart: Vec<(&'static str, Vec<&'a str>)>,
+    apart: Vec<(&'static str, &'a [String])>,
 }
 
 impl<'a> Matches<'a> {
-    fn of(keys: Vec<(&'static str, Vec<&'a str>)>) -> Self {
-        let is_common = |(_, values): &(&str, Vec<&str>)| values.windows(2).all(|w| w[0] == w[1]);
-        let (common, apart): (Vec<_>, Vec<_>) = keys.into_iter().partition(is_common);
+    fn of(keys: &'a [(&'static str, Vec<String>)]) -> Self {
+        let is_common =
+            |(_, values): &&(&str, Vec<String>)| values.windows(2).all(|w| w[0] == w[1]);
+        let (common, apart): (Vec<_>, Vec<_>) = keys.iter().partition(is_common);
         let common = common.into_iter().filter_map(|(name, values)| {
-            let value = values.into_iter().next()?;
+            let value = values.first()?;
             Some(format!("`{name}` = {value}"))
         });
+        let apart = apart
+            .into_iter()
+            .map(|(name, values)| (*name, values.as_slice()));
         Self {
             common: common.collect(),
-            apart,
+            apart: apart.collect(),
         }
     }
 
@@ -252,47 +260,125 @@ impl<'a> Matches<'a> {
         match self.apart.as_slice() {
             [] => {}
             [(name, values)] => conditions.push(format!("`{name}` IN ({})", values.join(", "))),
+            // All that belongs to an order is locked with it, so its other rows may be looked at.
+            [(ORDER_KEY, keys), ..] => {
+                let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                keys.sort_unstable();
+                keys.dedup();
+                conditions.push(format!("`{ORDER_KEY}` IN ({})", keys.join(", ")));
+                let rows: Vec<usize> = (0..self.rows()).collect();
+                conditions.push(self.chosen_of(0, &rows, &|rows| self.any_of(1, rows)));
+            }
             // No list of tuples: MariaDB makes no ranges of one.
-            [(_, values), ..] => {
-                let rows: Vec<String> = (0..values.len())
-                    .map(|row| format!("({})", self.one(row)))
-                    .collect();
-                conditions.push(format!("({})", rows.join(" OR ")));
+            _ => {
+                let rows: Vec<usize> = (0..self.rows()).collect();
+                conditions.push(self.any_of(0, &rows));
             }
         }
         conditions.join(" AND ")
     }
 
-    /// The condition that one row alone meets of all.
-    fn one(&self, row: usize) -> String {
-        let conditions: Vec<String> = self
-            .apart
-            .iter()
-            .map(|(name, values)| format!("`{name}` = {}", values[row]))
-            .collect();
-        conditions.join(" AND ")
+    fn rows(&self) -> usize {
+        self.apart.first().map_or(1, |(_, values)| values.len())
+    }
+
+    /// The condition that these rows meet and no other of those that are alike in the columns before this one.
+    fn any_of(&self, column: usize, rows: &[usize]) -> String {
+        if let [(name, values)] = &self.apart[column..] {
+            let values: Vec<&str> = rows.iter().map(|row| values[*row].as_str()).collect();
+            return match values.as_slice() {
+                [value] => format!("`{name}` = {value}"),
+                values => format!("`{name}` IN ({})", values.join(", ")),
+            };
+        }
+        let one = |row: &usize| {
+            let columns = self.apart[column..].iter();
+            let equal = columns.map(|(name, values)| format!("`{name}` = {}", values[*row]));
+            format!("({})", equal.collect::<Vec<_>>().join(" AND "))
+        };
+        let rows: Vec<String> = rows.iter().map(one).collect();
+        format!("({})", rows.join(" OR "))
     }
 
     /// The expression that is each row's own of these values.
-    fn chosen(&self, values: &[&str]) -> String {
-        let common = most_common(values);
-        let others = || (0..values.len()).filter(|row| values[*row] != common);
-        if others().next().is_none() {
-            return common.to_owned();
+    fn chosen(&self, values: &[String]) -> String {
+        let rows: Vec<usize> = (0..values.len()).collect();
+        self.chosen_from(0, &rows, values)
+    }
+
+    fn chosen_from(&self, column: usize, rows: &[usize], values: &[String]) -> String {
+        let first = rows.first().map_or("NULL", |row| values[*row].as_str());
+        if rows.iter().all(|row| values[*row] == first) {
+            return first.to_owned();
         }
-        let mut text = "CASE".to_owned();
-        if let [(name, keys)] = self.apart.as_slice() {
-            text.push_str(&format!(" `{name}`"));
-            for row in others() {
-                text.push_str(&format!(" WHEN {} THEN {}", keys[row], values[row]));
+        self.chosen_of(column, rows, &|rows| {
+            self.chosen_from(column + 1, rows, values)
+        })
+    }
+
+    /// The expression that is, for each value of a column, what `of_rows` says of the rows that have it.
+    fn chosen_of(
+        &self,
+        column: usize,
+        rows: &[usize],
+        of_rows: &dyn Fn(&[usize]) -> String,
+    ) -> String {
+        let (name, keys) = self.apart[column];
+        let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
+        let mut sorted = rows.to_vec();
+        sorted.sort_by_key(|row| keys[*row].as_str());
+        for row in sorted {
+            match groups.last_mut() {
+                Some((key, rows)) if *key == keys[row] => rows.push(row),
+                _ => groups.push((keys[row].as_str(), vec![row])),
             }
+        }
+        let choices = groups.iter().map(|(key, rows)| (*key, of_rows(rows)));
+        let mut choices: Vec<(&str, String)> = choices.collect();
+        if is_in_order(&choices) {
+            // Neighbours with one value need not be told apart.
+            choices.dedup_by(|next, before| next.1 == before.1);
+            halved(name, &choices)
         } else {
-            for row in others() {
-                text.push_str(&format!(" WHEN {} THEN {}", self.one(row), values[row]));
-            }
+            listed(name, &choices)
         }
-        text.push_str(&format!(" ELSE {common} END"));
-        text
+    }
+}
+
+/// Whether the text of these keys has the order of their values, so that the database sorts them alike: binary
+/// ones of one length.
+fn is_in_order(choices: &[(&str, String)]) -> bool {
+    let mut keys = choices.iter().map(|(key, _)| key);
+    let length = choices.first().map_or(0, |(key, _)| key.len());
+    keys.all(|key| key.starts_with("x'") && key.len() == length)
+}
+
+/// A choice by halves: of n keys a row is compared with log₂ n of them, where a CASE compares it with half.
+fn halved(name: &str, choices: &[(&str, String)]) -> String {
+    if let [(_, value)] = choices {
+        return value.clone();
+    }
+    let (less, more) = choices.split_at(choices.len() / 2);
+    let Some((key, _)) = more.first() else {
+        return "NULL".to_owned();
+    };
+    let (less, more) = (halved(name, less), halved(name, more));
+    format!("IF(`{name}` < {key}, {less}, {more})")
+}
+
+/// A choice by one key after the other.
+fn listed(name: &str, choices: &[(&str, String)]) -> String {
+    let values: Vec<&str> = choices.iter().map(|(_, value)| value.as_str()).collect();
+    let common = most_common(&values);
+    let others: String = choices
+        .iter()
+        .filter(|(_, value)| value != common)
+        .map(|(key, value)| format!(" WHEN {key} THEN {value}"))
+        .collect();
+    if others.is_empty() {
+        common.to_owned()
+    } else {
+        format!("CASE `{name}`{others} ELSE {common} END")
     }
 }
 
@@ -379,7 +465,7 @@ mod tests {
     const BEGIN: &str = "/* UPDATE shipments */ UPDATE `shipments` FORCE INDEX (PRIMARY) SET";
 
     fn end(count: usize) -> String {
-        format!("; DO IF(ROW_COUNT() = {count}, 0, (SELECT 1 UNION SELECT 2))")
+        format!("; DO IF(ROW_COUNT() = {count}, 0, EXP(1000))")
     }
 
     #[test]
@@ -400,9 +486,9 @@ mod tests {
                 (4, 1, [3, 4], ["PACKED", "CANCELLED"]),
             ]),
             format!(
-                "{BEGIN} `fence` = CASE `order_key` WHEN x'04' THEN 4 ELSE 2 END, `stage` = 'CANCELLED' \
+                "{BEGIN} `fence` = IF(`order_key` < x'04', 2, 4), `stage` = 'CANCELLED' \
                  WHERE `number` = 1 AND `order_key` IN (x'01', x'03', x'04') \
-                 AND `fence` = CASE `order_key` WHEN x'04' THEN 3 ELSE 1 END{}",
+                 AND `fence` = IF(`order_key` < x'04', 1, 3){}",
                 end(3)
             )
         );
@@ -413,9 +499,9 @@ mod tests {
                 (2, 1, [1, 1], ["PLANNED", "CANCELLED"]),
             ]),
             format!(
-                "{BEGIN} `stage` = CASE WHEN `order_key` = x'01' AND `number` = 1 THEN 'PACKED' ELSE 'CANCELLED' END \
-                 WHERE ((`order_key` = x'01' AND `number` = 1) OR (`order_key` = x'01' AND `number` = 2) \
-                 OR (`order_key` = x'02' AND `number` = 1)) AND `fence` = 1{}",
+                "{BEGIN} `stage` = IF(`order_key` < x'02', CASE `number` WHEN 2 THEN 'CANCELLED' ELSE 'PACKED' END, 'CANCELLED') \
+                 WHERE `order_key` IN (x'01', x'02') AND IF(`order_key` < x'02', `number` IN (1, 2), `number` = 1) \
+                 AND `fence` = 1{}",
                 end(3)
             )
         );

@@ -14,7 +14,7 @@ use crate::db::incidents::{self, IncidentRow};
 use crate::db::order_lines::{self, LineRow};
 use crate::db::payments::{self, PaymentRow};
 use crate::db::refunds::{self, RefundRow};
-use crate::db::shipment_units::{self, ShipmentUnitsRow};
+use crate::db::shipment_units::{self, ShipmentUnitsRow, UnitRows};
 use crate::db::shipments::{self, ShipmentRow};
 use crate::db::writes::{Changed, Writes};
 
@@ -24,10 +24,10 @@ pub(super) struct Changes {
     pub(super) lines: Changed<LineRow>,
     pub(super) payments: Changed<PaymentRow>,
     pub(super) shipments: Changed<ShipmentRow>,
-    pub(super) shipment_units: Vec<ShipmentUnitsRow>,
+    pub(super) shipment_units: UnitRows<ShipmentUnitsRow>,
     pub(super) cancellations: Changed<CancellationRow>,
     pub(super) parts: Changed<PartRow>,
-    pub(super) cancellation_units: Vec<CancellationUnitsRow>,
+    pub(super) cancellation_units: UnitRows<CancellationUnitsRow>,
     pub(super) gates: Changed<GateRow>,
     pub(super) refunds: Changed<RefundRow>,
     pub(super) incidents: Changed<IncidentRow>,
@@ -72,7 +72,7 @@ impl Changes {
             self.shipments.push(row, ShipmentRow::of(key, after, new));
             let units = old.map_or(&nothing, |old| &old.units);
             let units = ShipmentUnitsRow::changes(key, new.number, units, &new.units);
-            self.shipment_units.extend(units);
+            self.shipment_units.extend(old.is_none(), units);
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ impl Changes {
             let units = old.map_or(&nothing, |(_, part)| &part.units);
             let id = (after.1.number, number);
             let units = CancellationUnitsRow::changes(key, id, units, &new.units);
-            self.cancellation_units.extend(units);
+            self.cancellation_units.extend(old.is_none(), units);
             let gate_row = |parcel, at, gate: &Gate| GateRow::of(key, parcel, number, at, gate);
             let gates = (1_u32..).zip(&new.gates);
             let old_gates = old.map(|(_, part)| &part.gates);
