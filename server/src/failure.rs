@@ -49,6 +49,7 @@ impl From<DbError> for CallError {
 pub(crate) fn of_engine(error: EngineError, request_id: Uuid) -> CallError {
     match error {
         EngineError::Overloaded => CallError::Overloaded,
+        EngineError::Shed { retry } => CallError::Shed { retry },
         EngineError::DeadlineExceeded => CallError::DeadlineExceeded,
         EngineError::DatabaseUnavailable => CallError::DatabaseUnavailable,
         EngineError::Contention => CallError::Contention,
@@ -99,10 +100,15 @@ mod tests {
 
     #[test]
     fn waiting_is_advised_where_the_engine_may_do_better_later() {
+        use std::time::Duration;
+
         use tonic_types::StatusExt as _;
 
         for error in [
             EngineError::Overloaded,
+            EngineError::Shed {
+                retry: Duration::from_secs(1),
+            },
             EngineError::Contention,
             EngineError::DatabaseUnavailable,
             EngineError::OutcomeUnknown,

@@ -129,6 +129,7 @@ impl From<EngineError> for Unasked {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Overloaded
+            | EngineError::Shed { .. }
             | EngineError::DeadlineExceeded
             | EngineError::DatabaseUnavailable
             | EngineError::OutcomeUnknown => Unasked::Unavailable,

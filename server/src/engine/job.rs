@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use belay_domain::commands::{Fingerprint, Work};
 use belay_domain::context::StoreConfig;
@@ -54,6 +55,11 @@ impl Priority {
 pub enum EngineError {
     #[error("too many commands wait")]
     Overloaded,
+    #[error("too many commands wait")]
+    Shed {
+        /// When the caller may come back.
+        retry: Duration,
+    },
     #[error("the deadline passed before the command was decided")]
     DeadlineExceeded,
     #[error("the database cannot be reached")]

@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 
 use super::EngineBounds;
 use super::job::{EngineError, Job, Priority};
+use super::pressure::Pressure;
 use super::runner::Runner;
 use crate::fair_queue::{Inbox, Pushed};
 
@@ -17,6 +18,8 @@ use crate::fair_queue::{Inbox, Pushed};
 pub(super) struct Lane {
     queues: Arc<Queues>,
     bounds: EngineBounds,
+    /// Of all lanes: who comes back asks for any order.
+    pressure: Arc<Pressure>,
 }
 
 #[derive(Debug)]
@@ -72,7 +75,12 @@ pub(super) enum Room {
 }
 
 impl Lane {
-    pub(super) fn start(runner: Arc<Runner>, bounds: EngineBounds, tasks: &TaskTracker) -> Self {
+    pub(super) fn start(
+        runner: Arc<Runner>,
+        bounds: EngineBounds,
+        pressure: Arc<Pressure>,
+        tasks: &TaskTracker,
+    ) -> Self {
         let queues = Arc::new(Queues {
             interactive: Inbox::new(bounds.queue),
             background: Inbox::new(bounds.queue),
@@ -81,10 +89,15 @@ impl Lane {
         let batches = Batches {
             queues: queues.clone(),
             bounds,
+            pressure: pressure.clone(),
             held_back: None,
         };
         tasks.spawn(run(batches, runner, tasks.clone()));
-        Self { queues, bounds }
+        Self {
+            queues,
+            bounds,
+            pressure,
+        }
     }
 
     /// Where the queue is full, one command is shed: this one, or another caller's that has more of
@@ -109,7 +122,8 @@ impl Lane {
         match pushed {
             Pushed::Taken => Room::Found,
             Pushed::InPlaceOf(shed) | Pushed::Full(shed) => {
-                shed.answer(Err(EngineError::Overloaded));
+                let retry = self.pressure.shed(Instant::now());
+                shed.answer(Err(EngineError::Shed { retry }));
                 Room::Made
             }
         }
@@ -129,6 +143,7 @@ impl Lane {
 /// One batch after the other, until the lane is closed and its queues are empty.
 async fn run(mut batches: Batches, runner: Arc<Runner>, tasks: TaskTracker) {
     while let Some(mut batch) = batches.next().await {
+        batches.pressure.taken(batch.len());
         let span = runner.begin_batch("lane", &batch);
         runner.leave_queue(&mut batch);
         let begun = Instant::now();
@@ -150,6 +165,7 @@ async fn run(mut batches: Batches, runner: Arc<Runner>, tasks: TaskTracker) {
 struct Batches {
     queues: Arc<Queues>,
     bounds: EngineBounds,
+    pressure: Arc<Pressure>,
     /// Would have made the last batch too large.
     held_back: Option<Job>,
 }

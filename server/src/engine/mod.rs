@@ -12,6 +12,7 @@ mod attempt;
 mod batch;
 mod job;
 mod lane;
+mod pressure;
 mod runner;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use belay_domain::chain::ChainKey;
 use belay_domain::ids::{OrderKey, Partitions};
 use belay_wire::batch::Reply;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::db::clock::Clock;
@@ -31,6 +33,8 @@ use crate::telemetry::{Telemetry, calls};
 use job::job;
 pub use job::{EngineError, Priority, Submission};
 use lane::{Lane, Room};
+use pressure::Pressure;
+pub use pressure::{OVERLOADED_RETRY_MAX, OVERLOADED_RETRY_MIN};
 use runner::Runner;
 
 /// Commands in one transaction, unless [`EngineBounds`] say otherwise; so with the next four.
@@ -118,8 +122,9 @@ impl Engine {
     ) -> Self {
         let tasks = TaskTracker::new();
         let runner = Arc::new(Runner::new(pool, stores, feed, settings, telemetry.clone()));
+        let pressure = Arc::new(Pressure::new(Instant::now()));
         let lanes = (0..settings.lanes.max(1))
-            .map(|_| Lane::start(runner.clone(), settings.bounds, &tasks))
+            .map(|_| Lane::start(runner.clone(), settings.bounds, pressure.clone(), &tasks))
             .collect();
         Self(Arc::new(Inner {
             lanes,

@@ -214,6 +214,7 @@ impl From<EngineError> for Unsettled {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Overloaded
+            | EngineError::Shed { .. }
             | EngineError::DeadlineExceeded
             | EngineError::DatabaseUnavailable
             | EngineError::OutcomeUnknown => Unsettled::Unavailable(error.to_string()),

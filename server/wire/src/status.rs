@@ -137,6 +137,9 @@ pub enum CallError {
     RoleUnknown { role: String },
     #[error("the server has more work than it takes in; nothing was done")]
     Overloaded,
+    /// As [`CallError::Overloaded`], where it is known how long the caller should wait.
+    #[error("the server has more work than it takes in; nothing was done")]
+    Shed { retry: Duration },
     #[error("there is no store {store}")]
     StoreNotFound { store: String },
     #[error("there is no warehouse {warehouse}")]
@@ -282,7 +285,7 @@ impl CallError {
             CallError::RoleNotAllowed { .. } | CallError::RoleUnknown { .. } => {
                 ErrorReason::RoleNotAllowed
             }
-            CallError::Overloaded => ErrorReason::Overloaded,
+            CallError::Overloaded | CallError::Shed { .. } => ErrorReason::Overloaded,
             CallError::StoreNotFound { .. } => ErrorReason::StoreNotFound,
             CallError::WarehouseNotFound { .. } => ErrorReason::WarehouseNotFound,
             CallError::RequestIdReused { .. } => ErrorReason::RequestIdReused,
@@ -307,6 +310,10 @@ impl CallError {
     pub fn into_status(self, log: impl FnOnce(&str) -> String) -> Status {
         let (reason, message) = (self.reason(), self.to_string());
         let one = |key: &'static str, value: String| vec![(key, value)];
+        let retry = match self {
+            CallError::Shed { retry } => Some(retry),
+            _ => None,
+        };
         let metadata = match self {
             CallError::InvalidFields {
                 violations,
@@ -314,7 +321,7 @@ impl CallError {
             } => return invalid_fields(&violations, left_out),
             CallError::PolicyInvalid { field, errors } => return policy_invalid(field, &errors),
             CallError::Rejected { rejection, named } => {
-                return status_of(&proto_rejections(&rejection, &named));
+                return status_of(&proto_rejections(&rejection, &named), retry);
             }
             CallError::Internal(cause) => return internal(log(&cause)),
             CallError::CurrencyMismatch { expected, field } => {
@@ -393,6 +400,7 @@ impl CallError {
             | CallError::CallerUnknown
             | CallError::SessionEnded
             | CallError::Overloaded
+            | CallError::Shed { .. }
             | CallError::OutOfScope
             | CallError::DatabaseUnavailable
             | CallError::Contention => Vec::new(),
@@ -401,12 +409,13 @@ impl CallError {
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
-        status_of(&[ProtoRejection {
+        let rejection = ProtoRejection {
             reason,
             subject: String::new(),
             message,
             metadata,
-        }])
+        };
+        status_of(&[rejection], retry)
     }
 }
 
@@ -415,8 +424,9 @@ pub fn may_be_repeated(status: &Status) -> bool {
     status.code() == Code::Unavailable
 }
 
-/// The status of a call with these rejections, the decisive one first.
-fn status_of(rejections: &[ProtoRejection]) -> Status {
+/// The status of a call with these rejections, the decisive one first. A delay that is given stands in place of the
+/// reason's own.
+fn status_of(rejections: &[ProtoRejection], retry: Option<Duration>) -> Status {
     let [first, ..] = rejections else {
         panic!("a call was refused without a reason")
     };
@@ -443,7 +453,7 @@ fn status_of(rejections: &[ProtoRejection]) -> Status {
         metadata: first.metadata.clone(),
         violations,
         retry_delay: match with {
-            With::RetryDelay(delay) => Some(delay),
+            With::RetryDelay(delay) => Some(retry.unwrap_or(delay)),
             With::Nothing | With::Field(_) => None,
         },
     }

@@ -156,8 +156,15 @@ fn given_by(reason: ErrorReason, any: &BTreeSet<ErrorReason>, all: &[Rpc]) -> St
     parts.join(", ")
 }
 
-fn delay(delay: Option<Duration>) -> String {
-    delay.map_or_else(String::new, |delay| format!(" ({} ms)", delay.as_millis()))
+/// The delay of a reason. How long who is shed waits follows from the load, and this is where it begins.
+fn delay(reason: ErrorReason, delay: Option<Duration>) -> String {
+    let at_first = match reason {
+        ErrorReason::Overloaded => " at first",
+        _ => "",
+    };
+    delay.map_or_else(String::new, |delay| {
+        format!(" ({} ms{at_first})", delay.as_millis())
+    })
 }
 
 pub(crate) fn write(pages: &mut Pages) {
@@ -196,7 +203,7 @@ pub(crate) fn write(pages: &mut Pages) {
             escaped(&blocks(&without_code(&comment)).join("\n\n")),
             code_name(code),
             again(code, &comment),
-            delay(retry),
+            delay(*reason, retry),
             metadata(&comment).replace('|', "\\|"),
             given_by(*reason, &any, &rpcs),
         );
