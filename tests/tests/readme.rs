@@ -18,8 +18,8 @@ const ADDRESS: &str = "127.0.0.1:50051";
 /// Where they call it without gRPC.
 const HTTP_ADDRESS: &str = "127.0.0.1:50080";
 
-/// Where they find the one that they start for TLS.
-const SECOND_ADDRESS: &str = "127.0.0.1:50052";
+/// Where they find those that they start themselves: for TLS, and for the tokens of an issuer.
+const OWN_ADDRESSES: [&str; 2] = ["127.0.0.1:50052", "127.0.0.1:50053"];
 
 /// Commands that no test can run, by their exact text, and why.
 const NOT_RUN: &[(&str, &str)] = &[
@@ -231,7 +231,7 @@ pub(crate) struct Session<'a> {
     t: &'a TestServer,
     grpcurl: String,
     folder: PathBuf,
-    second_address: String,
+    own_addresses: [String; 2],
     /// Servers that commands start, which others ask. They end with the session.
     servers: Vec<Running>,
 }
@@ -248,7 +248,7 @@ impl<'a> Session<'a> {
             t,
             grpcurl,
             folder: tempfile(),
-            second_address: free_address(),
+            own_addresses: [free_address(), free_address()],
             servers: Vec::new(),
         }
     }
@@ -261,10 +261,12 @@ impl<'a> Session<'a> {
             shown.command
         );
         let address = self.t.address();
-        let command = in_a_shell(shown, &self.grpcurl)
+        let mut command = in_a_shell(shown, &self.grpcurl)
             .replace(ADDRESS, &address.to_string())
-            .replace(HTTP_ADDRESS, &self.t.http_address().to_string())
-            .replace(SECOND_ADDRESS, &self.second_address);
+            .replace(HTTP_ADDRESS, &self.t.http_address().to_string());
+        for (written, own) in OWN_ADDRESSES.iter().zip(&self.own_addresses) {
+            command = command.replace(written, own);
+        }
         let mut shell = Command::new("sh");
         shell
             .args(["-c", &command])
