@@ -6371,7 +6371,8 @@ pub enum ErrorReason {
     /// settings do not let it. Metadata: role.
     RoleNotAllowed = 50,
     /// RESOURCE_EXHAUSTED with RetryInfo. The server has more work than it takes in, or too many logins from the caller's
-    /// address have failed; nothing was done. Wait and repeat.
+    /// address have failed; nothing was done. Wait as long as RetryInfo says, which is a quarter of a second at first and up
+    /// to 5 seconds where many more calls come than can be served, and repeat.
     Overloaded = 60,
     /// ABORTED. The caller takes the messages of a stream more slowly than they come, and took nothing for 30 seconds.
     /// Begin again: a watch with the resume_token of the last message, a simulation from its start.
