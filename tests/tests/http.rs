@@ -353,6 +353,10 @@ fn what_is_no_call_is_told_what_would_be_one() {
             "application/grpc",
             "application/connect+json",
             "application/json+x",
+            "application/json; charset=utf-16",
+            "application/json;charset=\"iso-8859-1\"",
+            "application/json; charset",
+            "application/json; charset=utf-8; charset=utf-16",
         ] {
             let refused = send("POST", get, &[("content-type", odd)]).await;
             assert_eq!(refused.status(), 415, "{odd}");
@@ -360,6 +364,19 @@ fn what_is_no_call_is_told_what_would_be_one() {
                 refused.header("accept-post"),
                 "application/json, application/proto"
             );
+        }
+        // Refused for its charset, and for nothing else.
+        let utf_16 = [("content-type", "application/json; charset=utf-16")];
+        let utf_16 = send("POST", get, &utf_16).await.error();
+        let told = &utf_16.readable["google.rpc.BadRequest"]["fieldViolations"][0]["description"];
+        assert_eq!(told, "the charset of a message is utf-8, or not named");
+        t.place("A-1").await;
+        for known in [
+            "application/json;charset=UTF-8",
+            "application/json; charset=\"utf-8\"; q=1",
+            "Application/JSON ; a=b",
+        ] {
+            send("POST", get, &[("content-type", known)]).await.good();
         }
         let watch = send("POST", "/belay.v1.EventService/WatchEvents", &[json]).await;
         assert_eq!(watch.status(), 415);

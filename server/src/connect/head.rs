@@ -73,30 +73,41 @@ pub(super) fn codec(method: &Method, headers: &HeaderMap) -> Result<Codec, Refus
     let named = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    let essence = named.unwrap_or_default().split(';').next();
-    let essence = essence.unwrap_or_default().trim();
+    let mut parts = named.unwrap_or_default().split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
     let codecs = [Codec::Json, Codec::Proto];
     let known = codecs.into_iter().find(|codec| {
         let content_type = codec.content_type(method.streams);
         content_type.eq_ignore_ascii_case(essence)
     });
-    known.ok_or_else(|| {
-        let (told, accepted) = if method.streams {
-            (
-                "the answer of this method is a stream: content-type is application/connect+json or \
-                 application/connect+proto",
-                "application/connect+json, application/connect+proto",
-            )
-        } else {
-            (
-                "content-type is application/json or application/proto",
-                "application/json, application/proto",
-            )
-        };
+    let (unknown, accepted) = if method.streams {
+        (
+            "the answer of this method is a stream: content-type is application/connect+json or \
+             application/connect+proto",
+            "application/connect+json, application/connect+proto",
+        )
+    } else {
+        (
+            "content-type is application/json or application/proto",
+            "application/json, application/proto",
+        )
+    };
+    let refuse = |told| {
         Refused::from(CallError::undecodable(told))
             .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
             .with_header(ACCEPT_POST, accepted)
-    })
+    };
+    if !parts.all(is_read) {
+        return Err(refuse("the charset of a message is utf-8, or not named"));
+    }
+    known.ok_or_else(|| refuse(unknown))
+}
+
+/// Whether what a parameter of the content type says goes for what is read, which is UTF-8.
+fn is_read(parameter: &str) -> bool {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    let value = value.trim_matches('"');
+    !name.eq_ignore_ascii_case("charset") || value.eq_ignore_ascii_case("utf-8")
 }
 
 /// Makes the head of a gRPC call of it.
