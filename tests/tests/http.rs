@@ -278,6 +278,12 @@ fn what_cannot_be_read_is_refused_with_its_path_and_nothing_is_done() {
                 "lines[0].goods.cents",
             ),
             (with(|order| order["buyer"] = json!([])), "buyer"),
+            (
+                new_order("A-1")
+                    .to_string()
+                    .replacen('{', "{\"order_id\":\"A-2\",", 1),
+                "orderId",
+            ),
             (String::new(), ""),
             ("{".to_owned(), ""),
             ("[]".to_owned(), ""),

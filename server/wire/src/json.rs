@@ -1,11 +1,16 @@
 //! Messages as JSON, by their descriptors: what callers send who have no protobuf, and what they are
 //! answered. It knows no message by name, so a field that the protos gain is there by itself.
 
+use std::collections::HashSet;
+use std::fmt;
+
 use belay_domain::rejection::FieldViolation;
 use prost_reflect::{
     DescriptorPool, DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor,
     SerializeOptions,
 };
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment, Track};
 
@@ -23,14 +28,30 @@ pub fn read(of: &MessageDescriptor, text: &[u8]) -> Result<DynamicMessage, CallE
     let options = DeserializeOptions::new().deny_unknown_fields(true);
     let read = DynamicMessage::deserialize_with_options(of.clone(), tracked, &options)
         .and_then(|message| json.end().map(|()| message));
-    read.map_err(|error| {
+    let message = read.map_err(|error| {
         let path = track.path();
         let field = unknown_field(of, text, &path).unwrap_or_else(|| spelled(&path));
-        CallError::invalid_fields(vec![FieldViolation {
-            field,
-            description: format!("the JSON cannot be read: {error}"),
-        }])
-    })
+        unreadable(field, &error)
+    })?;
+    check_repeats(of, text)?;
+    Ok(message)
+}
+
+fn unreadable(field: String, error: &serde_json::Error) -> CallError {
+    CallError::invalid_fields(vec![FieldViolation {
+        field,
+        description: format!("the JSON cannot be read: {error}"),
+    }])
+}
+
+/// The reader takes the last of several values of a field, where the sender may have meant the first.
+fn check_repeats(of: &MessageDescriptor, text: &[u8]) -> Result<(), CallError> {
+    let mut track = Track::new();
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let place = Some(Place::Message(of.clone()));
+    let checked = Once { place }.deserialize(tracked);
+    checked.map_err(|error| unreadable(spelled(&track.path()), &error))
 }
 
 /// Writes a message as JSON, with the fields that have their default value: who reads it without
@@ -67,18 +88,137 @@ fn spelled(path: &Path) -> String {
 }
 
 /// A place in a message: in one, or in the values of a field.
+#[derive(Clone)]
 enum Place {
     Message(MessageDescriptor),
     Field(FieldDescriptor),
 }
 
 impl Place {
-    /// The place of the entries of a list or a map, or of a single value.
+    /// The place of what a field has: its list or its map, or its single value.
+    fn of(field: FieldDescriptor) -> Option<Self> {
+        if field.is_list() || field.is_map() {
+            Some(Place::Field(field))
+        } else {
+            Place::inside(&field)
+        }
+    }
+
+    /// The place of the entries of a list, or of a single value.
     fn inside(field: &FieldDescriptor) -> Option<Self> {
         let Kind::Message(message) = field.kind() else {
             return None;
         };
         Some(Place::Message(message))
+    }
+
+    /// The place of the values of a map.
+    fn of_values(map: &FieldDescriptor) -> Option<Self> {
+        let Kind::Message(entry) = map.kind() else {
+            return None;
+        };
+        Place::inside(&entry.get_field_by_name("value")?)
+    }
+}
+
+/// A value in which no object has a field, or a key, twice. Of one that is no message any key counts.
+struct Once {
+    place: Option<Place>,
+}
+
+impl Once {
+    /// What a key stands for, as any of its names says it, and the place of its value.
+    fn named(&self, key: String) -> (Named, Option<Place>) {
+        match &self.place {
+            Some(Place::Message(message)) => match field_of(message, &key) {
+                Some(field) => (Named::Field(field.number()), Place::of(field)),
+                None => (Named::Key(key), None),
+            },
+            Some(Place::Field(map)) => (Named::Key(key), Place::of_values(map)),
+            None => (Named::Key(key), None),
+        }
+    }
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Named {
+    Field(u32),
+    Key(String),
+}
+
+impl<'de> DeserializeSeed<'de> for Once {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Once {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(key) = object.next_key()? {
+            let (named, place) = self.named(key);
+            if seen.insert(named) {
+                object.next_value_seed(Once { place })?;
+            } else {
+                object.next_value_seed(Repeated)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let place = match &self.place {
+            Some(Place::Field(field)) => Place::inside(field),
+            Some(Place::Message(_)) | None => None,
+        };
+        let entry = || Once {
+            place: place.clone(),
+        };
+        while list.next_element_seed(entry())?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// The value of what was there already: it fails where it begins, so that its path is told.
+struct Repeated;
+
+impl<'de> DeserializeSeed<'de> for Repeated {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
+        Err(D::Error::custom("it is there twice"))
     }
 }
 
@@ -97,22 +237,13 @@ fn unknown_field(of: &MessageDescriptor, text: &[u8], path: &Path) -> Option<Str
         (value, place) = match (segment, place) {
             (Segment::Map { key }, Place::Message(message)) => {
                 let field = field_of(&message, key)?;
-                let next = if field.is_list() || field.is_map() {
-                    Place::Field(field)
-                } else {
-                    Place::inside(&field)?
-                };
-                (value.get(key)?, next)
+                (value.get(key)?, Place::of(field)?)
             }
             (Segment::Seq { index }, Place::Field(field)) => {
                 (value.get(index)?, Place::inside(&field)?)
             }
             (Segment::Map { key }, Place::Field(field)) => {
-                let Kind::Message(entry) = field.kind() else {
-                    return None;
-                };
-                let value_field = entry.get_field_by_name("value")?;
-                (value.get(key)?, Place::inside(&value_field)?)
+                (value.get(key)?, Place::of_values(&field)?)
             }
             _ => return None,
         };
@@ -193,6 +324,28 @@ mod tests {
             assert_eq!(field, path, "{text}: {description}");
             assert!(description.contains(told), "{text}: {description}");
         }
+    }
+
+    #[test]
+    fn a_field_or_a_key_that_is_there_twice_is_named_by_its_path() {
+        for (text, path) in [
+            (r#"{"storeId":"demo","storeId":"demo"}"#, "storeId"),
+            (r#"{"storeId":"demo","store_id":"other"}"#, "store_id"),
+            (r#"{"storeId":null,"storeId":"demo"}"#, "storeId"),
+            (r#"{"metadata":{"a":"1","b":"2","a":"3"}}"#, "metadata.a"),
+            (
+                r#"{"lines":[{"sku":"a"},{"goods":{"minorUnits":1,"currencyCode":"EUR","minor_units":2}}]}"#,
+                "lines[1].goods.minor_units",
+            ),
+        ] {
+            let (field, description) = wrong(text);
+            assert_eq!(field, path, "{text}: {description}");
+            assert!(description.contains("twice"), "{text}: {description}");
+        }
+        // A key may have the name of a field, and entries are one another's equals.
+        let text = r#"{"storeId":"demo","metadata":{"storeId":"1","store_id":"2"},
+            "lines":[{"sku":"a","quantity":1},{"sku":"a","quantity":1}]}"#;
+        assert!(read(&message("CreateOrderRequest"), text.as_bytes()).is_ok());
     }
 
     #[test]
