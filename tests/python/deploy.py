@@ -34,6 +34,7 @@ MOST = {
     "tls": {"existingSecret": "belay-tls", "clientCaKey": "ca.crt"},
     "behindProxy": True,
     "console": {"enabled": True},
+    "http": {"enabled": True, "allowedOrigins": ["https://shop.example.com", "http://127.0.0.1:3000"]},
     "autoscaling": {"enabled": True},
     "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
     "extraArgs": ["--lanes=4"],
@@ -50,6 +51,8 @@ REFUSED = [
     ({**LEAST, "callers": {}}, "Belay serves nobody unknown"),
     ({**LEAST, "behindProxy": False}, "do not travel in clear"),
     ({**MOST, "behindProxy": False}, "console.enabled needs behindProxy"),
+    ({**LEAST, "http": {"allowedOrigins": ["https://shop.example.com"]}}, "http.allowedOrigins needs http.enabled"),
+    ({**LEAST, "http": {"enabled": True, "allowedOrigins": ["https://shop.example.com/"]}}, "/http/allowedOrigins/0"),
     ({**LEAST, "replicas": 0}, "/replicas"),
     ({**LEAST, "replica": 3}, "replica"),
     ({**LEAST, "extraArgs": ["lanes=4"]}, "/extraArgs/0"),
@@ -85,6 +88,20 @@ def container(manifest):
     return container["args"]
 
 
+def ports(charts):
+    """The ports that are open, each of which the service leads to and the policy lets callers or scrapers reach."""
+    [container] = charts["Deployment"]["spec"]["template"]["spec"]["containers"]
+    opened = {port["name"]: port["containerPort"] for port in container["ports"]}
+    listened = dict(argument.split("=", 1) for argument in container["args"] if "=" in argument)
+    address = {"grpc": "--grpc-address", "admin": "--admin-listen", "http": "--http-address"}
+    assert opened == {name: int(listened[flag].split(":")[1]) for name, flag in address.items() if flag in listened}, opened
+    led = charts["Service"]["spec"]["ports"]
+    assert opened == {port["targetPort"]: port["port"] for port in led}, led
+    reached = [port["port"] for rule in charts["NetworkPolicy"]["spec"]["ingress"] for port in rule["ports"]]
+    assert sorted(reached) == sorted(opened), reached
+    return set(opened)
+
+
 def chart():
     least, most = of_chart(LEAST), of_chart(MOST)
     always = {"Deployment", "Job", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy"}
@@ -99,6 +116,7 @@ def chart():
     assert any(labels.get(name) != value for name, value in selector.items())
     shows = ["--console" in charts["Deployment"]["spec"]["template"]["spec"]["containers"][0]["args"] for charts in (least, most)]
     assert shows == [False, True], shows
+    assert [ports(charts) for charts in (least, most)] == [{"grpc", "admin"}, {"grpc", "admin", "http"}]
     rules = yaml.safe_load((deploy / "prometheus/alerts.yml").read_text())
     assert most["PrometheusRule"]["spec"] == rules, "the chart's rules are a copy of those beside it"
     for values, error in REFUSED:
