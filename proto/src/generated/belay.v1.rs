@@ -13400,7 +13400,8 @@ pub mod policy_service_client {
         /// what let the caller in expires, is withdrawn or shows less. A deadline ends it as well.
         ///
         /// Fails with POLICY_NOT_FOUND; with POLICY_INVALID, listing every error with its path in the document, as
-        /// CreatePolicy does; and with OVERLOADED where the server runs as many simulations as it takes, which is 4.
+        /// CreatePolicy does; and with OVERLOADED where the server runs as many simulations as it takes (--simulations, 4
+        /// where nothing else is set).
         pub async fn simulate_policy(
             &mut self,
             request: impl tonic::IntoRequest<super::SimulatePolicyRequest>,
@@ -13544,7 +13545,8 @@ pub mod policy_service_server {
         /// what let the caller in expires, is withdrawn or shows less. A deadline ends it as well.
         ///
         /// Fails with POLICY_NOT_FOUND; with POLICY_INVALID, listing every error with its path in the document, as
-        /// CreatePolicy does; and with OVERLOADED where the server runs as many simulations as it takes, which is 4.
+        /// CreatePolicy does; and with OVERLOADED where the server runs as many simulations as it takes (--simulations, 4
+        /// where nothing else is set).
         async fn simulate_policy(
             &self,
             request: tonic::Request<super::SimulatePolicyRequest>,
