@@ -24,6 +24,7 @@ pub mod deliver;
 pub mod demo;
 pub mod doctor;
 pub mod drain;
+pub mod durations;
 pub mod engine;
 pub mod erase;
 mod failure;

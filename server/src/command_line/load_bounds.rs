@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::waits::within;
+use crate::durations::within;
 use crate::engine::{
     BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, EngineBounds, LANE_QUEUE_MAX, PARKED_ORDERS_MAX,
 };
@@ -120,17 +120,17 @@ fn size(of: u32) -> usize {
 }
 
 fn lane_wait(text: &str) -> Result<Duration, String> {
-    within(text, LANE_WAIT_LEAST, LANE_WAIT_MOST)
+    within(text, LANE_WAIT_LEAST..=LANE_WAIT_MOST)
         .ok_or_else(|| "must be a duration such as 200ms or 1s, from 10ms to 60s".to_owned())
 }
 
 fn page_wait(text: &str) -> Result<Duration, String> {
-    within(text, PAGE_WAIT_LEAST, PAGE_WAIT_MOST)
+    within(text, PAGE_WAIT_LEAST..=PAGE_WAIT_MOST)
         .ok_or_else(|| "must be a duration such as 2s or 500ms, from 10ms to 60s".to_owned())
 }
 
 fn feed_poll(text: &str) -> Result<Duration, String> {
-    within(text, FEED_POLL_LEAST, FEED_POLL_MOST)
+    within(text, FEED_POLL_LEAST..=FEED_POLL_MOST)
         .ok_or_else(|| "must be a duration such as 50ms, from 10ms to 1s".to_owned())
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::db::pool::CONNECTION_WAIT_DEFAULT;
+use crate::durations::within;
 use crate::engine::DATABASE_WAIT_MAX;
 use crate::server::{DRAIN_MAX, ServerSettings};
 
@@ -54,25 +55,18 @@ impl WaitArguments {
 }
 
 fn drain_time(text: &str) -> Result<Duration, String> {
-    within(text, Duration::ZERO, DRAIN_TIME_MAX)
+    within(text, Duration::ZERO..=DRAIN_TIME_MAX)
         .ok_or_else(|| "must be a duration such as 10s or 500ms, from 0s to 10m".to_owned())
 }
 
 fn connection_wait(text: &str) -> Result<Duration, String> {
-    within(text, CONNECTION_WAIT_MIN, CONNECTION_WAIT_MAX)
+    within(text, CONNECTION_WAIT_MIN..=CONNECTION_WAIT_MAX)
         .ok_or_else(|| "must be a duration such as 2s or 500ms, from 10ms to 60s".to_owned())
 }
 
 fn database_wait(text: &str) -> Result<Duration, String> {
-    within(text, DATABASE_WAIT_LEAST, DATABASE_WAIT_MOST)
+    within(text, DATABASE_WAIT_LEAST..=DATABASE_WAIT_MOST)
         .ok_or_else(|| "must be a duration such as 15s, from 3s to 120s".to_owned())
-}
-
-/// A duration as people write it, if it lies between these, both included.
-pub(super) fn within(text: &str, least: Duration, most: Duration) -> Option<Duration> {
-    let parsed: jiff::SignedDuration = text.parse().ok()?;
-    let duration = Duration::try_from(parsed).ok()?;
-    (least..=most).contains(&duration).then_some(duration)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::command_line::database::DatabaseArguments;
 use crate::command_line::schema::SchemaArguments;
 use crate::db::held_events::EventPlace;
 use crate::db::{Conn, migrate, pool};
+use crate::durations;
 
 const LEASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
@@ -278,10 +279,7 @@ fn within(
     move |text| {
         let (least, most) = (bounds.start(), bounds.end());
         let refused = || format!("must be a duration such as 3s or 500ms, {least:?} to {most:?}");
-        let parsed: jiff::SignedDuration = text.parse().map_err(|_| refused())?;
-        let duration = Duration::try_from(parsed).map_err(|_| refused())?;
-        let is_within = bounds.contains(&duration);
-        is_within.then_some(duration).ok_or_else(refused)
+        durations::within(text, bounds.clone()).ok_or_else(refused)
     }
 }
 

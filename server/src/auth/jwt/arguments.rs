@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use jiff::SignedDuration;
 
 use super::{
     Algorithms, CLAIMS_PREFIX_DEFAULT, Jwt, JwtSettings, KeySource, LEEWAY_MAX, REFRESH_MAX,
     REFRESH_MIN,
 };
+use crate::durations::within;
 
 /// How callers are known by the JSON web tokens of an issuer.
 #[derive(Debug, Args)]
@@ -88,16 +88,10 @@ impl JwtArguments {
 
 fn jwt_leeway(text: &str) -> Result<Duration, String> {
     let malformed = "must be a duration such as 30s, at most 5m";
-    within(text, Duration::ZERO, LEEWAY_MAX).ok_or_else(|| malformed.to_owned())
+    within(text, Duration::ZERO..=LEEWAY_MAX).ok_or_else(|| malformed.to_owned())
 }
 
 fn jwt_refresh(text: &str) -> Result<Duration, String> {
     let malformed = "must be a duration such as 10m, from 1m to 24h";
-    within(text, REFRESH_MIN, REFRESH_MAX).ok_or_else(|| malformed.to_owned())
-}
-
-fn within(text: &str, min: Duration, max: Duration) -> Option<Duration> {
-    let parsed: SignedDuration = text.parse().ok()?;
-    let duration = Duration::try_from(parsed).ok()?;
-    (min..=max).contains(&duration).then_some(duration)
+    within(text, REFRESH_MIN..=REFRESH_MAX).ok_or_else(|| malformed.to_owned())
 }
