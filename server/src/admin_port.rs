@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ use tower::ServiceExt as _;
 
 use crate::auth::peer::Peer;
 use crate::profiles::{self, ProfileError, Profiles, Profiling};
+use crate::small_port::{self, Taken};
 use crate::telemetry::metrics::Metrics;
 
 /// Connections at once that ask of the server, or have not said what they ask; more wait.
@@ -42,8 +43,6 @@ const REQUEST_MAX: Duration = Duration::from_secs(10);
 /// One request to the console, from its head to the end of the answer. A page makes several calls,
 /// each of which has a deadline.
 const CONSOLE_REQUEST_MAX: Duration = Duration::from_secs(30);
-/// After a connection that could not be accepted: the process has as many as it may.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The path of the console, and the beginning of all of its paths.
 pub const CONSOLE_PATH: &str = "/console";
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -86,7 +85,16 @@ impl AdminPort {
             console_places: Arc::new(Semaphore::new(CONSOLE_REQUESTS_MAX)),
             profiles: (profiling == Profiling::On).then(Profiles::new),
         });
-        tasks.spawn(accept(listener, admin.clone(), stop.clone(), tasks.clone()));
+        let (served, until) = (admin.clone(), stop.clone());
+        let serve = move |taken| serve(taken, served.clone(), until.clone());
+        let accept = small_port::accept(
+            listener,
+            CONNECTIONS_MAX,
+            stop.clone(),
+            tasks.clone(),
+            serve,
+        );
+        tasks.spawn(accept);
         Ok(Self {
             address,
             admin,
@@ -145,7 +153,7 @@ impl Patience {
 /// A connection: the place that it has, and its time.
 #[derive(Debug)]
 struct Connection {
-    place: Mutex<Option<OwnedSemaphorePermit>>,
+    place: Mutex<OwnedSemaphorePermit>,
     patience: Patience,
     peer: SocketAddr,
 }
@@ -154,65 +162,32 @@ impl Connection {
     /// Gives the place that it had to the next.
     fn move_to(&self, place: OwnedSemaphorePermit) {
         let mut held = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = Some(place);
+        *held = place;
     }
 }
 
-/// Takes connections until it is told to stop.
-async fn accept(
-    listener: TcpListener,
-    admin: Arc<Admin>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let next = async || {
-        // The places are never closed.
-        let place = places.clone().acquire_owned().await;
-        (place, listener.accept().await)
+/// One request, until its time is over. What goes wrong with a connection is its client's to know.
+async fn serve(taken: Taken, admin: Arc<Admin>, stop: CancellationToken) {
+    let connection = Connection {
+        place: Mutex::new(taken.place),
+        patience: Patience::new(REQUEST_MAX),
+        peer: taken.peer,
     };
-    loop {
-        let (place, accepted) = tokio::select! {
-            next = next() => next,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let (admin, stop) = (admin.clone(), stop.clone());
-                let connection = Arc::new(Connection {
-                    place: Mutex::new(place.ok()),
-                    patience: Patience::new(REQUEST_MAX),
-                    peer,
-                });
-                tasks.spawn(async move {
-                    tokio::select! {
-                        () = serve(stream, admin, connection.clone()) => {}
-                        () = connection.patience.over() => {}
-                        () = stop.cancelled() => {}
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the admin port could not take a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// One request. What goes wrong with a connection is its client's to know.
-async fn serve(stream: TcpStream, admin: Arc<Admin>, connection: Arc<Connection>) {
     let answer = service_fn(|request: Request<Incoming>| {
-        let (admin, connection) = (admin.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(admin.answer(request, &connection).await) }
+        let (admin, connection) = (&admin, &connection);
+        async move { Ok::<_, Infallible>(admin.answer(request, connection).await) }
     });
-    let _ = http1::Builder::new()
+    let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), answer)
-        .await;
+        .serve_connection(TokioIo::new(taken.stream), answer);
+    tokio::select! {
+        _ = served => {}
+        () = connection.patience.over() => {}
+        () = stop.cancelled() => {}
+    }
 }
 
 #[derive(Debug)]

@@ -5,7 +5,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,8 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
@@ -25,13 +23,12 @@ use tonic::service::Routes;
 use tower::{ServiceExt as _, service_fn};
 
 use crate::server::{reflection, serving_everywhere};
+use crate::small_port::{self, Taken};
 
 /// Connections at once; more wait.
 const CONNECTIONS_MAX: usize = 64;
 /// How long open calls may take once it is told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
-/// After a connection that could not be accepted: the process has as many as it may.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A port that is open.
 #[derive(Debug)]
@@ -55,7 +52,16 @@ impl InMemory {
         let server = Server::start().await;
         let routes = routes(&server).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(accept(listener, routes, stop.clone(), tasks.clone()));
+        let until = stop.clone();
+        let serve = move |taken| serve(taken, routes.clone(), until.clone());
+        let accept = small_port::accept(
+            listener,
+            CONNECTIONS_MAX,
+            stop.clone(),
+            tasks.clone(),
+            serve,
+        );
+        tasks.spawn(accept);
         Ok(Self {
             address,
             server,
@@ -103,46 +109,8 @@ async fn routes(server: &Server) -> anyhow::Result<Routes> {
     Ok(Routes::from(router).prepare())
 }
 
-/// Takes connections until it is told to stop.
-async fn accept(
-    listener: TcpListener,
-    routes: Routes,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let next = async || {
-        // The places are never closed.
-        let place = places.clone().acquire_owned().await;
-        (place, listener.accept().await)
-    };
-    loop {
-        let (place, accepted) = tokio::select! {
-            next = next() => next,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let serve = serve(stream, routes.clone(), stop.clone());
-                tasks.spawn(async move {
-                    serve.await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
 /// One connection. What goes wrong with it is its client's to know.
-fn serve(
-    stream: TcpStream,
-    routes: Routes,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + Send {
+fn serve(taken: Taken, routes: Routes, stop: CancellationToken) -> impl Future<Output = ()> + Send {
     let service = service_fn(move |request: Request<Incoming>| {
         let routes = routes.clone();
         async move {
@@ -152,6 +120,11 @@ fn serve(
         }
     });
     async move {
+        let Taken {
+            stream,
+            place: _place,
+            ..
+        } = taken;
         // Small answers wait for nothing.
         let _ = stream.set_nodelay(true);
         let connection = http2::Builder::new(TokioExecutor::new())

@@ -47,6 +47,7 @@ pub mod retention;
 pub mod rpc;
 pub mod server;
 pub mod simulation;
+mod small_port;
 pub mod store_cache;
 pub mod telemetry;
 pub mod tls;
