@@ -127,7 +127,7 @@ pub fn routes(app: Arc<App>, authentication: &Authentication, callers: CallerSet
     match app.clock {
         Clock::Manual => routes.add_service(guarded!(
             ClockServiceServer,
-            clock::Clock { app: app.clone() }
+            clock::ManualClock { app: app.clone() }
         )),
         Clock::Database => routes,
     }

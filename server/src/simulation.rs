@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use belay_domain::commands::DecisionLog;
+use belay_domain::decision::DecisionLog;
 use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::order::Line;
 use belay_domain::policy::Policy;

@@ -1,6 +1,6 @@
 //! Simulations of a policy: replayed at once, for all decisions are in memory.
 
-use belay_domain::commands::DecisionLog;
+use belay_domain::decision::DecisionLog;
 use belay_domain::order::Order;
 use belay_domain::records::NewDecision;
 use belay_domain::simulation::{NotReplayed, RecordedDecision, Simulation, Summary};

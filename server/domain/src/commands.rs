@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actor::Actor;
 use crate::context::Context;
+use crate::decision::{Answer, Decision};
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::reach::Reach;
@@ -39,7 +40,6 @@ mod update_metadata;
 mod withdraw_cancellation;
 mod work;
 
-pub use crate::decision::{Answer, AskedQuestion, Decision, DecisionLog, Occasion};
 pub use add_note::AddNote;
 pub use answer_intercept::{AnswerIntercept, InterceptAnswer};
 pub use answer_stop::{AnswerStop, StopAnswer};

@@ -178,13 +178,13 @@ named_enum! {
 /// `at_least ≤ time since the clock's start < less_than`: windows are half-open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgeBound {
-    pub clock: Clock,
+    pub clock: AgeClock,
     pub at_least: Option<SignedDuration>,
     pub less_than: Option<SignedDuration>,
 }
 
 named_enum! {
-    pub enum Clock {
+    pub enum AgeClock {
         Placed = "PLACED",
         Paid = "PAID",
         Delivered = "DELIVERED",

@@ -14,12 +14,12 @@ use crate::admin::write_failure;
 use crate::db::clock;
 
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct ManualClock {
     pub(super) app: Arc<App>,
 }
 
 #[tonic::async_trait]
-impl ClockService for Clock {
+impl ClockService for ManualClock {
     async fn get_time(
         &self,
         request: Request<pb::GetTimeRequest>,

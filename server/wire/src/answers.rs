@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use belay_domain::bulk::OrderResult;
-use belay_domain::commands::{Answer, Command, UpdateMetadata, Work};
+use belay_domain::commands::{Command, UpdateMetadata, Work};
+use belay_domain::decision::Answer;
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::ChildKind;
 use belay_domain::order::Order;

@@ -5,8 +5,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use belay_domain::commands::{self, Answer, Command, CreateOrder, Decision, Work};
+use belay_domain::commands::{self, Command, CreateOrder, Work};
 use belay_domain::context::{Context, StoreConfig};
+use belay_domain::decision::{Answer, Decision};
 use belay_domain::ids::{OrderKey, Partitions};
 use belay_domain::order::Order;
 use belay_domain::records::{KnownRequest, NewDecision, NewEvents, NewRequest, RequestKey};

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Role;
-use crate::policy::Clock;
+use crate::policy::AgeClock;
 use crate::shipment::Stage;
 use crate::terms::Path;
 
@@ -50,11 +50,11 @@ impl Question {
         }
     }
 
-    pub fn since(&self, clock: Clock) -> Option<SignedDuration> {
+    pub fn since(&self, clock: AgeClock) -> Option<SignedDuration> {
         match clock {
-            Clock::Placed => Some(self.since_placed),
-            Clock::Paid => self.since_paid,
-            Clock::Delivered => self.since_delivered,
+            AgeClock::Placed => Some(self.since_placed),
+            AgeClock::Paid => self.since_paid,
+            AgeClock::Delivered => self.since_delivered,
         }
     }
 }

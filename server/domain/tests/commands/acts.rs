@@ -4,10 +4,11 @@ use belay_domain::actor::Role;
 use belay_domain::annotations::{NoteSubject, NoteVisibility};
 use belay_domain::cancellation::GateState;
 use belay_domain::commands::{
-    AddNote, Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, HoldShipment,
+    AddNote, AnswerIntercept, AnswerStop, ApproveCancellation, Command, HoldShipment,
     InterceptAnswer, ReceiveParcel, RejectCancellation, ReleaseHold, ResolveIncident,
     SplitShipment, StopAnswer, WithdrawCancellation,
 };
+use belay_domain::decision::Answer;
 use belay_domain::ids::ExternalId;
 use belay_domain::incident::Resolution;
 use belay_domain::policy::Policy;

@@ -121,7 +121,7 @@ fn stands(case: &Case) -> String {
 fn cell(kind: GateKind, time: Phase, stage: Stage, fact: Fact) -> String {
     let mut case = waiting(kind, time, stage);
     let answer = match fact {
-        Fact::Silence => Ok(belay_domain::commands::Answer::Nothing),
+        Fact::Silence => Ok(belay_domain::decision::Answer::Nothing),
         Fact::Received => case.receive(1, GoodsCondition::Opened),
         Fact::Confirmed => case.confirm_intercept(1),
         Fact::Scanned(fact) => case.scan(1, fact),

@@ -11,11 +11,12 @@ use belay_domain::annotations::Annotations;
 use belay_domain::calendar::Calendar;
 use belay_domain::cancellation::{Cancellation, Part, PartState};
 use belay_domain::commands::{
-    self, Answer, Command, CreateOrder, Decision, DispatchShipment, Identity, IneligibleUnits,
-    LeaseRefunds, MarkReady, Matching, NewLine, NewShipment, RecordPayment, RecordRefundResult,
-    RecordTracking, RefundResult, RequestCancellation, Selection, StartPreparation,
+    self, Command, CreateOrder, DispatchShipment, Identity, IneligibleUnits, LeaseRefunds,
+    MarkReady, Matching, NewLine, NewShipment, RecordPayment, RecordRefundResult, RecordTracking,
+    RefundResult, RequestCancellation, Selection, StartPreparation,
 };
 use belay_domain::context::{Carrier, Context, StoreConfig, Warehouse};
+use belay_domain::decision::{Answer, Decision};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::{Event, EventType};
 use belay_domain::ids::{

@@ -6,10 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use belay_domain::actor::{Actor, Role};
 use belay_domain::cancellation::{GateState, PartState};
-use belay_domain::commands::{
-    self, AskedQuestion, Command, Matching, RequestCancellation, Selection, preview,
-};
+use belay_domain::commands::{self, Command, Matching, RequestCancellation, Selection, preview};
 use belay_domain::context::Context;
+use belay_domain::decision::AskedQuestion;
 use belay_domain::decision::LoggedEvaluation;
 use belay_domain::event::EventType;
 use belay_domain::incident::{IncidentKind, Resolution};

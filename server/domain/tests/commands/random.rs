@@ -37,8 +37,9 @@ use belay_domain::order::{Buyer, Destination, Order};
 use belay_domain::payment::PaymentFact;
 use belay_domain::period::Period;
 use belay_domain::policy::{
-    AgeBound, Allow, Clock, Condition, Consequence, Customs, Deny, Notification, Policies, Policy,
-    Reason, RefundDue, Refunds, ReturnRate, Returns, Rule, ShippingRefund, Unpaid, Verification,
+    AgeBound, AgeClock, Allow, Condition, Consequence, Customs, Deny, Notification, Policies,
+    Policy, Reason, RefundDue, Refunds, ReturnRate, Returns, Rule, ShippingRefund, Unpaid,
+    Verification,
 };
 use belay_domain::shipment::{Shipment, Stage, TrackingFact};
 use belay_domain::terms::{
@@ -253,7 +254,7 @@ fn returns(random: &mut Random) -> Returns {
 fn rule(random: &mut Random, index: usize) -> Rule {
     let stages = if random.chance(60) { INSIDE } else { OUTSIDE };
     let age = |random: &mut Random| AgeBound {
-        clock: random.pick(Clock::ALL),
+        clock: random.pick(AgeClock::ALL),
         at_least: random.maybe(30, |_| hours(1)),
         less_than: Some(random.pick(&[hours(12), hours(48)])),
     };

@@ -6,13 +6,14 @@ use belay_domain::actor::{Actor, Role};
 use belay_domain::annotations::{AnnotationsChange, NoteSubject, NoteVisibility};
 use belay_domain::calendar::Calendar;
 use belay_domain::commands::{
-    AddNote, Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder,
+    AddNote, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder,
     DispatchShipment, HOLD_MAX, HoldShipment, InterceptAnswer, LeaseRefunds, MarkReady,
     ReceiveParcel, RecordPayment, RecordRefundResult, RecordTracking, RefundResult,
     RejectCancellation, ReleaseHold, ResolveIncident, SplitShipment, StartPreparation, StopAnswer,
     UpdateMetadata, WithdrawCancellation, create, create_again, decide, preview,
 };
 use belay_domain::context::{Context, Warehouse};
+use belay_domain::decision::Answer;
 use belay_domain::ids::{CarrierId, ExternalId, SellerId, StoreId, WarehouseId, WorkerId};
 use belay_domain::incident::Resolution;
 use belay_domain::payment::PaymentFact;

@@ -25,7 +25,7 @@ fn waiting(gate: &str) -> Case {
 /// STAGE_MISMATCH, `?` GATE_NOT_OPEN, `0` QUANTITY_UNAVAILABLE.
 #[test]
 fn every_stage_takes_every_command_as_the_table_says() {
-    type Step = fn(&mut Case) -> Result<belay_domain::commands::Answer, Rejection>;
+    type Step = fn(&mut Case) -> Result<belay_domain::decision::Answer, Rejection>;
     let table: [(&str, Step, &str); 9] = [
         // UNRELEASED PLANNED PREPARING READY IN_TRANSIT DELIVERED CANCELLED LOST RETURNING RETURNED
         // SPLIT

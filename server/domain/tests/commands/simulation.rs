@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use belay_domain::commands::{DecisionLog, Occasion};
+use belay_domain::decision::{DecisionLog, Occasion};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::policy::Policy;
 use belay_domain::shipment::Stage;

@@ -2,7 +2,7 @@
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::PartState;
-use belay_domain::commands::Answer;
+use belay_domain::decision::Answer;
 use belay_domain::rejection::Rejection;
 use belay_domain::shipment::{Stage, TrackingFact};
 use belay_domain::terms::{GateKind, GoodsCondition, Path};

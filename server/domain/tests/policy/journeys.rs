@@ -15,12 +15,13 @@ use belay_domain::annotations::Annotations;
 use belay_domain::calendar::{Calendar, Weekday};
 use belay_domain::cancellation::Part;
 use belay_domain::commands::{
-    self, Answer, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder,
-    DispatchShipment, IneligibleUnits, InterceptAnswer, MarkReady, NewLine, ReceiveParcel,
-    RecordPayment, RecordTracking, RejectCancellation, RequestCancellation, Selection,
-    SplitShipment, StartPreparation, StopAnswer,
+    self, AnswerIntercept, AnswerStop, ApproveCancellation, Command, CreateOrder, DispatchShipment,
+    IneligibleUnits, InterceptAnswer, MarkReady, NewLine, ReceiveParcel, RecordPayment,
+    RecordTracking, RejectCancellation, RequestCancellation, Selection, SplitShipment,
+    StartPreparation, StopAnswer,
 };
 use belay_domain::context::{Carrier, Context, ReturnLabel, StoreConfig, Warehouse};
+use belay_domain::decision::Answer;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId,

@@ -9,7 +9,7 @@ use belay_domain::actor::Role;
 use belay_domain::calendar::Weekday;
 use belay_domain::order::OrderState;
 use belay_domain::policy::{
-    Clock, Notification, QualityDenominator, QualityNumerator, ShippingRefund, parse,
+    AgeClock, Notification, QualityDenominator, QualityNumerator, ShippingRefund, parse,
 };
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{
@@ -429,7 +429,7 @@ fn the_schema_and_the_parser_know_the_same_names() {
         ("/refundShare", names(RefundShare::ALL)),
         ("/payer", names(Payer::ALL)),
         ("/weekday", names(Weekday::ALL)),
-        ("/age/properties/clock", names(Clock::ALL)),
+        ("/age/properties/clock", names(AgeClock::ALL)),
         ("/gate/properties/on_timeout", names(OnTimeout::ALL)),
         ("/gate/properties/on_dispatch", names(OnDispatch::ALL)),
         ("/gate/properties/on_lost", names(OnLost::ALL)),

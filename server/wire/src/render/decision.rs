@@ -1,8 +1,8 @@
 //! Decisions as they are on record, with what their policies say of them.
 
 use belay_domain::actor::Role;
-use belay_domain::commands::{AskedQuestion, DecisionLog};
 use belay_domain::decision::LoggedEvaluation;
+use belay_domain::decision::{AskedQuestion, DecisionLog};
 use belay_domain::ids::{ChildKind, OrderId, StoreId};
 use belay_domain::order::Line;
 use belay_domain::policy::{PassedOver, Policies, Policy, Unmet};

@@ -1,6 +1,6 @@
 //! What one command tells at most: a row of the feed is delivered whole.
 
-use belay_domain::commands::Decision;
+use belay_domain::decision::Decision;
 use belay_domain::ids::{CarrierId, OrderId, SellerId, Sku, StoreId, WarehouseId};
 use belay_domain::order::{CONTENTS_MAX, LINES_MAX, Order, SHIPMENTS_MAX};
 use belay_wire::events;

@@ -4,7 +4,7 @@ use super::limits::{CONDITION_ENTRIES_MAX, RULES_MAX};
 use super::{Declared, REQUESTERS, gates, next_actions, reach};
 use crate::document::{Errors, Node, Object, distinct};
 use crate::policy::evaluate::VERIFICATION_RULE;
-use crate::policy::{AgeBound, Allow, Clock, Condition, Consequence, Deny, Rule};
+use crate::policy::{AgeBound, AgeClock, Allow, Condition, Consequence, Deny, Rule};
 use crate::shipment::Stage;
 use crate::terms::{DenyCode, NextAction, Path, Payer, RefundPlan, RefundShare};
 
@@ -158,7 +158,7 @@ fn age(node: &Node<'_>, errors: &mut Errors) -> Option<AgeBound> {
     let object = node.object(&["clock", "at_least", "less_than"], errors)?;
     let clock = object
         .require("clock", errors)
-        .and_then(|node| node.name(Clock::ALL, errors));
+        .and_then(|node| node.name(AgeClock::ALL, errors));
     let (at_least, less_than) = window(&object, errors, Node::duration);
     Some(AgeBound {
         clock: clock?,
