@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::call::{Answer, Call};
-use crate::orders::has_sku;
+use crate::filters::has_sku;
 use crate::server::Shared;
 use crate::world::{Asked, World, new_id};
 

@@ -56,6 +56,7 @@ mod clock;
 mod decisions;
 mod events;
 mod faults;
+mod filters;
 mod methods;
 mod orders;
 mod quality;

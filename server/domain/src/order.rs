@@ -1,22 +1,25 @@
 //! The order: the aggregate that every order command is decided from, whole.
 
+mod line;
+mod parts;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Role;
 use crate::annotations::{Annotations, Note};
-use crate::cancellation::{
-    Cancellation, Gate, GateState, LabelState, Part, PartId, PartState, Receipt,
-};
-use crate::ids::{BuyerId, OrderId, OrderKey, SellerId, Sku, StoreId};
+use crate::cancellation::{Cancellation, GateState, LabelState, Part, PartState, Receipt};
+use crate::ids::{BuyerId, OrderId, OrderKey, SellerId, StoreId};
 use crate::incident::{Incident, IncidentKind, IncidentState};
-use crate::money::{Amounts, Currency, Money, share_of_units, split_by_weight};
+use crate::money::{Amounts, Currency, Money, split_by_weight};
 use crate::names::named_enum;
 use crate::payment::Payment;
 use crate::refund::Refund;
 use crate::shipment::{Shipment, Stage, Whereabouts};
-use crate::terms::{GateKind, GoodsCondition, Path};
+use crate::terms::{GoodsCondition, Path};
 use crate::units::{UnitRange, UnitSet};
+
+pub use self::line::{Line, percentage_of};
 
 pub const LINES_MAX: usize = 200;
 pub const LINE_QUANTITY_MAX: u32 = 1_000_000;
@@ -77,114 +80,6 @@ pub struct Destination {
     pub country_code: String,
     pub region: String,
     pub city: String,
-}
-
-/// So much of a hundred of what these units of an order with these lines carry.
-pub fn percentage_of(lines: &[Line], units: &UnitSet, percent: u32) -> Amounts {
-    let of_range = |range: &UnitRange| {
-        let line = lines.iter().find(|line| line.number == range.line)?;
-        Some(line.percentage(*range, percent))
-    };
-    units.ranges().iter().filter_map(of_range).sum()
-}
-
-/// One entry of what was bought. Amounts are for the whole line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    pub number: u32,
-    pub sku: Sku,
-    pub title: String,
-    pub quantity: u32,
-    /// Before discount and tax.
-    pub goods: i64,
-    pub discount: i64,
-    pub tax: i64,
-}
-
-impl Line {
-    /// What units of this line carry of its goods and discount, and of its tax.
-    fn carried(&self, first: u32, count: u32) -> Amounts {
-        self.amounts(UnitRange {
-            line: self.number,
-            first,
-            count,
-        })
-    }
-
-    /// So much of a hundred of what these units carry.
-    ///
-    /// The percentage is taken of the line, goods and tax together, and shared over its units: one
-    /// running total goes over the units in turn, goods before tax, and each is worth what the
-    /// rounded total grows by. So any split of the line, in any order, adds up to the percentage of
-    /// the whole, and nothing is worth more than it carries.
-    fn percentage(&self, range: UnitRange, percent: u32) -> Amounts {
-        let percent = i128::from(percent);
-        let before = self.carried(0, range.first);
-        let mut total = i128::from(before.goods) + i128::from(before.tax);
-        let mut grow = |by: i64| {
-            let rounded = total * percent / 100;
-            total += i128::from(by);
-            // Never more than `by`, which fits.
-            i64::try_from(total * percent / 100 - rounded).unwrap_or(by)
-        };
-        let mut sum = Amounts::ZERO;
-        let mut unit = range.first;
-        let end = range.first + range.count;
-        while unit < end {
-            let alike = self.alike(unit).min(end - unit);
-            let carried = self.carried(unit, 1);
-            // A hundred units that carry the same come to a whole number, so the hundreds after the
-            // first repeat it.
-            let hundreds = alike / 100;
-            let mut of = |count: u32| {
-                let one = |_| Amounts {
-                    goods: grow(carried.goods),
-                    tax: grow(carried.tax),
-                    ..Amounts::ZERO
-                };
-                (0..count).map(one).sum::<Amounts>()
-            };
-            if hundreds > 0 {
-                let hundred = of(100);
-                let times = |amount: i64| amount * i64::from(hundreds);
-                sum = sum
-                    + Amounts {
-                        goods: times(hundred.goods),
-                        tax: times(hundred.tax),
-                        ..Amounts::ZERO
-                    };
-            }
-            sum = sum + of(alike % 100);
-            unit += alike;
-        }
-        sum
-    }
-
-    /// How many units from this one on carry the same.
-    fn alike(&self, unit: u32) -> u32 {
-        let remainder = |total: i64| u32::try_from(total % i64::from(self.quantity)).unwrap_or(0);
-        let changes = [
-            remainder(self.goods),
-            remainder(self.discount),
-            remainder(self.tax),
-            self.quantity,
-        ];
-        changes
-            .into_iter()
-            .filter(|at| *at > unit)
-            .min()
-            .map_or(1, |at| at - unit)
-    }
-
-    /// What units of this line carry.
-    fn amounts(&self, range: UnitRange) -> Amounts {
-        let share = |total| share_of_units(total, self.quantity, range.first, range.count);
-        Amounts {
-            goods: share(self.goods) - share(self.discount),
-            tax: share(self.tax),
-            ..Amounts::ZERO
-        }
-    }
 }
 
 /// Goods that are home and still sold.
@@ -491,93 +386,6 @@ impl Order {
             .iter()
             .filter(|of| !is_of_belay(of))
             .count()
-    }
-
-    /// A part, by its id; `None` where there is none.
-    pub fn part(&self, id: PartId) -> Option<&Part> {
-        self.cancellation(id.cancellation)?.parts.get(id.index)
-    }
-
-    /// The parts of all cancellations of which this holds.
-    pub fn parts_where(&self, holds: impl Fn(&Part) -> bool) -> Vec<PartId> {
-        let cancellations = self.cancellations.iter();
-        cancellations
-            .flat_map(|cancellation| cancellation.parts_where(&holds))
-            .collect()
-    }
-
-    /// The waiting parts on a shipment.
-    pub fn parts_waiting_on(&self, shipment: u32) -> Vec<PartId> {
-        self.parts_where(|part| part.state == PartState::Waiting && part.shipment == shipment)
-    }
-
-    /// The parts on a shipment whose open gate is of this kind; of one cancellation where it is
-    /// named.
-    pub fn parts_waiting_for(
-        &self,
-        shipment: u32,
-        cancellation: Option<u32>,
-        kind: GateKind,
-    ) -> Vec<PartId> {
-        let mut ids = self.parts_where(|part| part.shipment == shipment && part.waits_for(kind));
-        ids.retain(|id| cancellation.is_none_or(|named| named == id.cancellation));
-        ids
-    }
-
-    /// The parts on a shipment that wait for this fact, or for support that is asked in its place.
-    pub fn parts_waiting_for_fact(&self, shipment: u32, kind: GateKind) -> Vec<PartId> {
-        self.parts_where(|part| {
-            let is_awaited = |gate: &Gate| gate.effective_kind() == kind;
-            part.state == PartState::Waiting
-                && part.shipment == shipment
-                && part.open_gate().is_some_and(is_awaited)
-        })
-    }
-
-    /// The parts on a shipment that have had a gate of this kind, however it closed; of one
-    /// cancellation where it is named.
-    pub fn parts_asked(
-        &self,
-        shipment: u32,
-        cancellation: Option<u32>,
-        kind: GateKind,
-    ) -> Vec<PartId> {
-        let was_asked = |gate: &Gate| gate.spec.kind == kind && gate.open_time.is_some();
-        let mut ids =
-            self.parts_where(|part| part.shipment == shipment && part.gates.iter().any(was_asked));
-        ids.retain(|id| cancellation.is_none_or(|named| named == id.cancellation));
-        ids
-    }
-
-    pub fn has_waiting_part_on(&self, shipment: u32) -> bool {
-        self.parts(PartState::Waiting)
-            .any(|part| part.shipment == shipment)
-    }
-
-    /// A part of this cancellation waits on this shipment.
-    pub fn waits_on(&self, cancellation: u32, shipment: u32) -> bool {
-        let waits = |part: &Part| part.state == PartState::Waiting && part.shipment == shipment;
-        self.cancellation(cancellation)
-            .is_some_and(|cancellation| cancellation.parts.iter().any(waits))
-    }
-
-    /// The cancellations that have taken units of a shipment or wait for some.
-    pub fn cancellations_on(&self, shipment: u32) -> Vec<u32> {
-        let is_on = |part: &Part| {
-            part.shipment == shipment
-                && matches!(part.state, PartState::Waiting | PartState::Cancelled)
-        };
-        let cancellations = self
-            .cancellations
-            .iter()
-            .filter(|cancellation| cancellation.parts.iter().any(is_on));
-        cancellations
-            .map(|cancellation| cancellation.number)
-            .collect()
-    }
-
-    pub fn has_waiting_parts(&self) -> bool {
-        self.parts(PartState::Waiting).next().is_some()
     }
 
     /// What these units carry: goods after discount, and tax.

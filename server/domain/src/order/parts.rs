@@ -1,0 +1,94 @@
+//! Which parts of cancellations wait, and for what.
+
+use super::Order;
+use crate::cancellation::{Gate, Part, PartId, PartState};
+use crate::terms::GateKind;
+
+impl Order {
+    /// A part, by its id; `None` where there is none.
+    pub fn part(&self, id: PartId) -> Option<&Part> {
+        self.cancellation(id.cancellation)?.parts.get(id.index)
+    }
+
+    /// The parts of all cancellations of which this holds.
+    pub fn parts_where(&self, holds: impl Fn(&Part) -> bool) -> Vec<PartId> {
+        let cancellations = self.cancellations.iter();
+        cancellations
+            .flat_map(|cancellation| cancellation.parts_where(&holds))
+            .collect()
+    }
+
+    /// The waiting parts on a shipment.
+    pub fn parts_waiting_on(&self, shipment: u32) -> Vec<PartId> {
+        self.parts_where(|part| part.state == PartState::Waiting && part.shipment == shipment)
+    }
+
+    /// The parts on a shipment whose open gate is of this kind; of one cancellation where it is
+    /// named.
+    pub fn parts_waiting_for(
+        &self,
+        shipment: u32,
+        cancellation: Option<u32>,
+        kind: GateKind,
+    ) -> Vec<PartId> {
+        let mut ids = self.parts_where(|part| part.shipment == shipment && part.waits_for(kind));
+        ids.retain(|id| cancellation.is_none_or(|named| named == id.cancellation));
+        ids
+    }
+
+    /// The parts on a shipment that wait for this fact, or for support that is asked in its place.
+    pub fn parts_waiting_for_fact(&self, shipment: u32, kind: GateKind) -> Vec<PartId> {
+        self.parts_where(|part| {
+            let is_awaited = |gate: &Gate| gate.effective_kind() == kind;
+            part.state == PartState::Waiting
+                && part.shipment == shipment
+                && part.open_gate().is_some_and(is_awaited)
+        })
+    }
+
+    /// The parts on a shipment that have had a gate of this kind, however it closed; of one
+    /// cancellation where it is named.
+    pub fn parts_asked(
+        &self,
+        shipment: u32,
+        cancellation: Option<u32>,
+        kind: GateKind,
+    ) -> Vec<PartId> {
+        let was_asked = |gate: &Gate| gate.spec.kind == kind && gate.open_time.is_some();
+        let mut ids =
+            self.parts_where(|part| part.shipment == shipment && part.gates.iter().any(was_asked));
+        ids.retain(|id| cancellation.is_none_or(|named| named == id.cancellation));
+        ids
+    }
+
+    pub fn has_waiting_part_on(&self, shipment: u32) -> bool {
+        self.parts(PartState::Waiting)
+            .any(|part| part.shipment == shipment)
+    }
+
+    /// A part of this cancellation waits on this shipment.
+    pub fn waits_on(&self, cancellation: u32, shipment: u32) -> bool {
+        let waits = |part: &Part| part.state == PartState::Waiting && part.shipment == shipment;
+        self.cancellation(cancellation)
+            .is_some_and(|cancellation| cancellation.parts.iter().any(waits))
+    }
+
+    /// The cancellations that have taken units of a shipment or wait for some.
+    pub fn cancellations_on(&self, shipment: u32) -> Vec<u32> {
+        let is_on = |part: &Part| {
+            part.shipment == shipment
+                && matches!(part.state, PartState::Waiting | PartState::Cancelled)
+        };
+        let cancellations = self
+            .cancellations
+            .iter()
+            .filter(|cancellation| cancellation.parts.iter().any(is_on));
+        cancellations
+            .map(|cancellation| cancellation.number)
+            .collect()
+    }
+
+    pub fn has_waiting_parts(&self) -> bool {
+        self.parts(PartState::Waiting).next().is_some()
+    }
+}
