@@ -77,6 +77,7 @@
 //! day in the warehouse, `examples/refund_worker.rs` through the crash of a payment worker.
 
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
 
 mod argument_errors;
 mod belay;

@@ -8,6 +8,7 @@
 
 // tonic's Status is large by design and travels in every Err of an RPC.
 #![allow(clippy::result_large_err)]
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
 
 mod across_orders;
 mod admin;

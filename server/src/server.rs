@@ -1,5 +1,7 @@
 //! The composition root: it builds the server, starts its parts in order and stops them in order.
 
+mod build;
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -24,28 +26,21 @@ use crate::bulk::{self, BulkSettings};
 use crate::caller_limits::CallerSettings;
 use crate::connect::{Connect, HttpSettings};
 use crate::console;
-use crate::db::address::Standing;
-use crate::db::clock::{self, Clock};
 use crate::db::pool::{CONNECTION_WAIT_DEFAULT, PoolSettings};
-use crate::db::pools::Pools;
-use crate::db::shares::{Share, Shares};
-use crate::db::{Conn, migrate, settings};
-use crate::doctor;
+use crate::db::shares::Share;
 use crate::drain::{Drain, Drained};
-use crate::engine::{DATABASE_WAIT_MAX, Engine, EngineBounds, EngineSettings};
-use crate::feed::{Feed, FeedSettings};
-use crate::figures::LastFigures;
-use crate::identity_keys::{IdentityKeys, Whereabouts};
-use crate::page_gate::{PageGate, PageSettings};
+use crate::engine::{DATABASE_WAIT_MAX, EngineBounds};
+use crate::feed::FeedSettings;
+use crate::identity_keys::IdentityKeys;
+use crate::page_gate::PageSettings;
 use crate::port::{Doors, Port, PortSettings, Which};
 use crate::profiles::Profiling;
-use crate::projections::{self, Lags};
-use crate::reads::{READ_QUEUE_MAX, Reads};
-use crate::retention::{OldestRows, RetentionSettings};
+use crate::projections;
+use crate::reads::READ_QUEUE_MAX;
+use crate::retention::RetentionSettings;
 use crate::rpc;
 use crate::rpc::edge::Methods;
-use crate::simulation::{SimulationSettings, Simulations};
-use crate::store_cache::StoreCache;
+use crate::simulation::SimulationSettings;
 use crate::telemetry::Telemetry;
 use crate::telemetry::calls::LOG_READS_DEFAULT;
 use crate::telemetry::runtime;
@@ -195,7 +190,7 @@ impl Server {
         // Open before anything that may take long, and not ready until the first look is over.
         say_not_serving(&health).await;
         let admin = open_admin_port(&settings, &health).await?;
-        let app = Arc::new(build_app(&settings).await?);
+        let app = Arc::new(build::app(&settings).await?);
         app.telemetry.metrics.observe(&app);
         runtime::observe(&app.telemetry.metrics, &Handle::current());
         // What is first said of its health is true.
@@ -500,120 +495,4 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
         () = work => {}
         () = stop.cancelled() => {}
     }
-}
-
-/// Refuses a database of which several members take writes: what two of them decide at the same time
-/// of one order is found out at the commit alone, and what one was told the other may not have read.
-async fn check_writers(connection: &mut Conn, may_be_several: bool) -> anyhow::Result<()> {
-    let Some(why) = Standing::read(connection).await?.several_writers else {
-        return Ok(());
-    };
-    anyhow::ensure!(
-        may_be_several,
-        "several members of the database take writes: {why}. Make it one; or see to it that all who write to \
-         a store reach the same member, and say so with --several-primaries"
-    );
-    tracing::warn!(
-        why,
-        "several members of the database take writes; all writers of a store must reach one"
-    );
-    Ok(())
-}
-
-async fn build_app(settings: &ServerSettings) -> anyhow::Result<App> {
-    let ServerSettings {
-        connections,
-        connection_wait_max,
-        lock_wait_max,
-        ..
-    } = *settings;
-    let pool_settings = PoolSettings {
-        wait_max: connection_wait_max,
-        lock_wait_max,
-        ..PoolSettings::default()
-    };
-    let telemetry = settings.telemetry.clone().logging_reads(settings.log_reads);
-    let shares = Shares::of(connections, settings.lanes)?;
-    let pools = Pools::new(&settings.database_url, shares, pool_settings, &telemetry)
-        .context("the database's address")?;
-    let mut connection = pools
-        .upkeep
-        .checkout()
-        .await
-        .context("the database cannot be reached")?;
-    check_writers(&mut connection, settings.several_primaries).await?;
-    let newer = migrate::check_allowing(&mut connection, &settings.newer_schema).await?;
-    if !newer.is_empty() {
-        let migrations = newer.join(", ");
-        tracing::warn!(
-            migrations,
-            "the schema is newer than this release, which was told to allow it"
-        );
-    }
-    doctor::at_start(&mut connection).await?;
-    let database = settings::read(&mut connection).await?;
-    let (identity_keys, whereabouts) =
-        IdentityKeys::of(&database.identity, settings.identity_keys.clone())?;
-    if whereabouts == Whereabouts::InDatabase && settings.tells_of_keys() {
-        tracing::warn!(
-            "the identity key is in the database: whoever has a copy of it can find buyers by guesses of their e-mail \
-             addresses, and write the chains of the feed anew; `belay identity-key` moves it out"
-        );
-    }
-    let clock = if settings.manual_clock {
-        clock::start_manual(&mut connection).await?;
-        Clock::Manual
-    } else {
-        Clock::Database
-    };
-    connection.finish();
-    pools
-        .warm()
-        .await
-        .context("the database does not take as many connections as are configured")?;
-    tracing::info!(connections, shares = %shares, "the connections to the database are divided");
-
-    let stores = StoreCache::new(pools.upkeep.clone());
-    let feed = Feed::start(
-        pools.reads.clone(),
-        database.partitions.count.get(),
-        settings.feed,
-    );
-    let engine = Engine::start(
-        pools.writes.clone(),
-        stores.clone(),
-        feed.clone(),
-        &EngineSettings {
-            lanes: settings.lanes,
-            partitions: database.partitions,
-            clock,
-            chain_key: identity_keys.chain_key(),
-            database_wait_max: settings.database_wait_max,
-            bounds: settings.engine,
-        },
-        &telemetry,
-    );
-    let reads = Reads::start(pools.reads.clone(), clock, settings.read_queue, &telemetry);
-    let pages = PageGate::new(settings.pages, shares.size(Share::Reads), &telemetry);
-    Ok(App {
-        engine,
-        reads,
-        pages,
-        feed,
-        lags: Lags::default(),
-        simulations: Simulations::new(settings.simulation),
-        oldest_rows: OldestRows::default(),
-        retention: settings.retention,
-        figures: LastFigures::begin(tokio::time::Instant::now()),
-        stores,
-        telemetry,
-        pools,
-        identity_key: *identity_keys.first(),
-        identity_keys,
-        partitions: database.partitions,
-        clock,
-        bulk: settings.bulk,
-        two_person_activation: settings.two_person_activation,
-        closing: CancellationToken::new(),
-    })
 }

@@ -64,98 +64,61 @@ pub(crate) async fn contradictions(database: &Database, events: &[pb::Event]) ->
 impl Folded {
     fn take(&mut self, event: &pb::Event) {
         let store = &event.store_id;
+        let of = |id: &str, what: &str| format!("{store} {id} {what}");
         if event.event_type() == pb::EventType::OrderPaid {
-            self.facts
-                .insert(format!("{store} {} paid", event.order_id), "yes".to_owned());
+            self.set(of(&event.order_id, "paid"), "yes");
         }
         match &event.detail {
             Some(Detail::ShipmentStageChanged(change)) => {
-                let (key, stage) = (
-                    format!("{store} {} stage", change.shipment_id),
-                    change.to_stage(),
-                );
+                let (key, stage) = (of(&change.shipment_id, "stage"), change.to_stage());
                 if stage == pb::ShipmentStage::Unreleased {
                     // Where all begin.
-                    self.facts.remove(&key);
+                    self.forget(&key);
                 } else {
-                    self.facts
-                        .insert(key, short(stage.as_str_name(), "SHIPMENT_STAGE_"));
+                    self.set(key, short(stage.as_str_name(), "SHIPMENT_STAGE_"));
                 }
             }
-            Some(Detail::PaymentLapsed(_)) => {
-                self.facts
-                    .remove(&format!("{store} {} paid", event.order_id));
-            }
+            Some(Detail::PaymentLapsed(_)) => self.forget(&of(&event.order_id, "paid")),
             Some(Detail::ShipmentHeld(held)) => {
                 let until = held.hold_until.map(|time| time.seconds).unwrap_or_default();
-                self.facts.insert(
-                    format!("{store} {} hold", held.shipment_id),
-                    until.to_string(),
-                );
+                self.set(of(&held.shipment_id, "hold"), &until.to_string());
             }
-            Some(Detail::HoldEnded(ended)) => {
-                self.facts
-                    .remove(&format!("{store} {} hold", ended.shipment_id));
-            }
+            Some(Detail::HoldEnded(ended)) => self.forget(&of(&ended.shipment_id, "hold")),
             Some(Detail::InterceptChanged(change)) => {
                 let state = short(change.state().as_str_name(), "INTERCEPT_STATE_");
-                self.facts
-                    .insert(format!("{store} {} intercept", change.shipment_id), state);
+                self.set(of(&change.shipment_id, "intercept"), state);
             }
             Some(Detail::ParcelReceived(received)) => {
-                for content in &received.contents {
-                    self.add(
-                        format!("{store} {} home {}", received.shipment_id, content.line_id),
-                        content,
-                    );
-                }
+                self.add(&of(&received.shipment_id, "home"), &received.contents);
             }
             Some(Detail::PartEnded(ended)) => {
                 let state = short(ended.state().as_str_name(), "PART_STATE_");
-                let (cancellation, shipment, reason) = (
-                    &ended.cancellation_id,
-                    &ended.shipment_id,
-                    &ended.refused_reason,
-                );
-                for content in &ended.contents {
-                    self.add(
-                        format!(
-                            "{store} {cancellation} {shipment} {state} {reason} {}",
-                            content.line_id
-                        ),
-                        content,
-                    );
-                }
+                let (shipment, reason) = (&ended.shipment_id, &ended.refused_reason);
+                let what = format!("{shipment} {state} {reason}");
+                self.add(&of(&ended.cancellation_id, &what), &ended.contents);
             }
             Some(Detail::CancellationChanged(change)) => {
                 let state = short(change.state().as_str_name(), "CANCELLATION_STATE_");
-                self.facts
-                    .insert(format!("{store} {} state", change.cancellation_id), state);
+                self.set(of(&change.cancellation_id, "state"), state);
             }
             Some(Detail::RefundChanged(change)) => {
                 let state = short(change.to_state().as_str_name(), "REFUND_STATE_");
-                self.facts
-                    .insert(format!("{store} {} state", change.refund_id), state);
-                let of = format!("{} {}", change.payment_id, change.cancellation_id);
-                self.facts
-                    .insert(format!("{store} {} of", change.refund_id), of);
+                self.set(of(&change.refund_id, "state"), state);
+                let whose = format!("{} {}", change.payment_id, change.cancellation_id);
+                self.set(of(&change.refund_id, "of"), &whose);
             }
             Some(Detail::IncidentChanged(change)) => {
                 let state = short(change.state().as_str_name(), "INCIDENT_STATE_");
-                let resolution = short(change.resolution().as_str_name(), "INCIDENT_RESOLUTION_")
-                    .replace("UNSPECIFIED", "");
-                self.facts.insert(
-                    format!("{store} {} state", change.incident_id),
-                    format!("{state} {resolution}"),
-                );
+                let resolution = short(change.resolution().as_str_name(), "INCIDENT_RESOLUTION_");
+                let resolution = resolution.replace("UNSPECIFIED", "");
+                let key = of(&change.incident_id, "state");
+                self.set(key, &format!("{state} {resolution}"));
             }
             Some(Detail::GateChanged(change)) => {
                 let (kind, state) = (change.kind().as_str_name(), change.state().as_str_name());
                 let (kind, state) = (short(kind, "GATE_KIND_"), short(state, "GATE_STATE_"));
-                self.gates.insert(format!(
-                    "{store} {} {} {kind} {state}",
-                    change.cancellation_id, change.shipment_id
-                ));
+                let what = format!("{} {kind} {state}", change.shipment_id);
+                self.gates.insert(of(&change.cancellation_id, &what));
             }
             Some(
                 Detail::OrderCreated(_)
@@ -172,14 +135,25 @@ impl Folded {
         }
     }
 
-    fn add(&mut self, key: String, content: &pb::SkuQuantity) {
-        *self.units.entry(key).or_default() += u32::try_from(content.quantity).expect("a quantity");
+    fn set(&mut self, key: String, fact: &str) {
+        self.facts.insert(key, fact.to_owned());
+    }
+
+    fn forget(&mut self, key: &str) {
+        self.facts.remove(key);
+    }
+
+    fn add(&mut self, of: &str, contents: &[pb::SkuQuantity]) {
+        for content in contents {
+            let units = self.units.entry(format!("{of} {}", content.line_id));
+            *units.or_default() += u32::try_from(content.quantity).expect("a quantity");
+        }
     }
 }
 
 /// An enum's name as the rows have it.
-fn short(name: &str, prefix: &str) -> String {
-    name.strip_prefix(prefix).unwrap_or(name).to_owned()
+fn short<'a>(name: &'a str, prefix: &str) -> &'a str {
+    name.strip_prefix(prefix).unwrap_or(name)
 }
 
 /// Each gives what a fact is about, and the fact.

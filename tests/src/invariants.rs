@@ -369,31 +369,34 @@ async fn units_and_their_money(database: &Database, found: &mut Vec<String>) {
             .iter()
             .map(|(line, unit)| lines[line].share(lines[line].tax, *unit))
             .sum();
-        let (shipping, shipping_tax) = part.shipment_shares;
-        let (whole, with_shipping) = ((goods, tax, 0), (goods, tax + shipping_tax, shipping));
-        let is_right = match (part.refund, part.deducted) {
-            // A rule may give nothing back.
-            ((0, 0, 0), 0) => true,
-            (refund, 0) => refund == whole || refund == with_shipping,
-            // Nothing is lost on the way from the price to what goes back, and no component gives
-            // more than it has.
-            ((g, t, s), deducted) => {
-                let told = g + t + s + deducted;
-                let adds_up = [whole, with_shipping]
-                    .iter()
-                    .any(|(g, t, s)| told == g + t + s);
-                let is_within = (0..=goods).contains(&g)
-                    && (0..=tax + shipping_tax).contains(&t)
-                    && [0, shipping].contains(&s);
-                adds_up && is_within && deducted > 0
-            }
-        };
-        if !is_right {
+        if !gives_back_what_it_carries(&part, goods, tax) {
             let (refund, deducted) = (part.refund, part.deducted);
             let name = &part.name;
             found.push(format!(
                 "M2: {name} gives back {refund:?} less {deducted}, its units carry ({goods}, {tax})"
             ));
+        }
+    }
+}
+
+fn gives_back_what_it_carries(part: &Part, goods: i64, tax: i64) -> bool {
+    let (shipping, shipping_tax) = part.shipment_shares;
+    let (whole, with_shipping) = ((goods, tax, 0), (goods, tax + shipping_tax, shipping));
+    match (part.refund, part.deducted) {
+        // A rule may give nothing back.
+        ((0, 0, 0), 0) => true,
+        (refund, 0) => refund == whole || refund == with_shipping,
+        // Nothing is lost on the way from the price to what goes back, and no component gives
+        // more than it has.
+        ((g, t, s), deducted) => {
+            let told = g + t + s + deducted;
+            let adds_up = [whole, with_shipping]
+                .iter()
+                .any(|(g, t, s)| told == g + t + s);
+            let is_within = (0..=goods).contains(&g)
+                && (0..=tax + shipping_tax).contains(&t)
+                && [0, shipping].contains(&s);
+            adds_up && is_within && deducted > 0
         }
     }
 }
@@ -411,22 +414,7 @@ async fn goods(database: &Database, found: &mut Vec<String>) {
             (),
         )
         .await;
-    let accounted: Vec<(String, u32, u32, u32, u32, u32)> = database
-        .rows(
-            "SELECT HEX(p.order_key), p.shipment_number, p.cancellation_number, u.line_number, u.first_unit, u.unit_count
-             FROM cancellation_parts p JOIN cancellation_units u USING (order_key, cancellation_number, part_number)
-             WHERE p.state = 'CANCELLED' OR (p.state IN ('WAITING', 'REFUSED') AND p.receipt_condition IS NOT NULL)",
-            (),
-        )
-        .await;
-    let mut of_parcel: BTreeMap<(String, u32), BTreeSet<Unit>> = BTreeMap::new();
-    for (order, shipment, _, line, first, count) in accounted {
-        let units = (first..first + count).map(|unit| (line, unit));
-        of_parcel
-            .entry((order, shipment))
-            .or_default()
-            .extend(units);
-    }
+    let mut of_parcel = accounted(database).await;
     let incidents: Vec<(String, u32)> = database
         .rows(
             "SELECT HEX(order_key), shipment_number FROM incidents
@@ -481,6 +469,28 @@ async fn goods(database: &Database, found: &mut Vec<String>) {
             .into_iter()
             .map(|(of,)| format!("goods: {of} is home, and silence keeps its money")),
     );
+}
+
+/// The units of each shipment that are refunded, wait for a consent or were refused with their
+/// receipt on record.
+async fn accounted(database: &Database) -> BTreeMap<(String, u32), BTreeSet<Unit>> {
+    let rows: Vec<(String, u32, u32, u32, u32, u32)> = database
+        .rows(
+            "SELECT HEX(p.order_key), p.shipment_number, p.cancellation_number, u.line_number, u.first_unit, u.unit_count
+             FROM cancellation_parts p JOIN cancellation_units u USING (order_key, cancellation_number, part_number)
+             WHERE p.state = 'CANCELLED' OR (p.state IN ('WAITING', 'REFUSED') AND p.receipt_condition IS NOT NULL)",
+            (),
+        )
+        .await;
+    let mut of_parcel: BTreeMap<_, BTreeSet<Unit>> = BTreeMap::new();
+    for (order, shipment, _, line, first, count) in rows {
+        let units = (first..first + count).map(|unit| (line, unit));
+        of_parcel
+            .entry((order, shipment))
+            .or_default()
+            .extend(units);
+    }
+    of_parcel
 }
 
 /// Line, first unit and count of each range of units in the JSON of what is known of a parcel.
@@ -614,30 +624,20 @@ async fn dispatched_and_cancelled(
     events: Vec<pb::Event>,
     found: &mut Vec<String>,
 ) {
-    let by_the_carrier: Vec<(String,)> = database
-        .rows(
-            "SELECT CONCAT(o.store_id, '/', o.order_id, ':c', p.cancellation_number, '/', o.order_id, ':s', p.shipment_number)
-             FROM cancellation_parts p JOIN orders o USING (order_key)
-             JOIN cancellations c ON c.order_key = p.order_key AND c.number = p.cancellation_number
-             WHERE p.path <> 'CANCEL' OR c.requester_role = 'CARRIER' OR EXISTS
-                 (SELECT 1 FROM gates g WHERE g.order_key = p.order_key AND g.cancellation_number = p.cancellation_number
-                  AND g.part_number = p.part_number AND g.kind IN ('CARRIER_INTERCEPT', 'LOSS_CONFIRMATION')
-                  AND g.state <> 'REFUSED')",
-            (),
-        )
-        .await;
     // Who brings goods back, or gives them up, may cancel what has left.
-    let by_the_carrier: BTreeSet<String> = by_the_carrier.into_iter().map(|(part,)| part).collect();
-    let unpaid: Vec<(String,)> = database
-        .rows(
-            "SELECT CONCAT(o.store_id, '/', o.order_id, ':c', p.cancellation_number, '/', o.order_id, ':s', p.shipment_number)
-             FROM cancellation_parts p JOIN orders o USING (order_key)
-             JOIN cancellations c ON c.order_key = p.order_key AND c.number = p.cancellation_number
-             WHERE c.reason = 'PAYMENT_EXPIRED' AND c.requester_role = 'SYSTEM'",
-            (),
-        )
-        .await;
-    let unpaid: BTreeSet<String> = unpaid.into_iter().map(|(part,)| part).collect();
+    let by_the_carrier = parts_of(
+        database,
+        "p.path <> 'CANCEL' OR c.requester_role = 'CARRIER' OR EXISTS
+             (SELECT 1 FROM gates g WHERE g.order_key = p.order_key AND g.cancellation_number = p.cancellation_number
+              AND g.part_number = p.part_number AND g.kind IN ('CARRIER_INTERCEPT', 'LOSS_CONFIRMATION')
+              AND g.state <> 'REFUSED')",
+    )
+    .await;
+    let unpaid = parts_of(
+        database,
+        "c.reason = 'PAYMENT_EXPIRED' AND c.requester_role = 'SYSTEM'",
+    )
+    .await;
     let (mut lost, mut returned) = (BTreeSet::new(), BTreeSet::new());
     let mut left = BTreeSet::new();
     let mut cancelled = BTreeSet::new();
@@ -693,6 +693,18 @@ async fn dispatched_and_cancelled(
             .into_iter()
             .map(|((_, shipment), what)| format!("S1: {shipment} {what}")),
     );
+}
+
+/// The parts of which this holds, as `store/A-1:c1/A-1:s1`.
+async fn parts_of(database: &Database, condition: &str) -> BTreeSet<String> {
+    let query = format!(
+        "SELECT CONCAT(o.store_id, '/', o.order_id, ':c', p.cancellation_number, '/', o.order_id, ':s', p.shipment_number)
+         FROM cancellation_parts p JOIN orders o USING (order_key)
+         JOIN cancellations c ON c.order_key = p.order_key AND c.number = p.cancellation_number
+         WHERE {condition}"
+    );
+    let rows: Vec<(String,)> = database.rows(&query, ()).await;
+    rows.into_iter().map(|(part,)| part).collect()
 }
 
 /// The events of one row: the messages one after the other, each with its length before it.

@@ -6,6 +6,8 @@
 //! the invariants of the domain are checked on every order that it made, and the database is
 //! dropped; neither can be forgotten, because there is no other way to get a server.
 
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 pub mod certificates;
 pub mod console;
 pub mod credentials;

@@ -47,6 +47,7 @@
 //! have cargo optimise dependencies in tests: `[profile.dev.package."*"] opt-level = 1`.
 
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
 // tonic's Status is large by design.
 #![allow(clippy::result_large_err)]
 

@@ -141,6 +141,7 @@ impl Methods {
     }
 
     /// All of them.
+    #[expect(clippy::too_many_lines, reason = "a table: a row for each method")]
     pub(crate) fn all() -> Self {
         use parse::{cancellations, fulfillment, refunds};
 

@@ -10,6 +10,7 @@ use belay_wire::render::simulation as render;
 
 use crate::call::{Answer, Call};
 use crate::reference;
+use crate::world::World;
 
 /// Decisions after which a message is sent.
 const PAGE_DECISIONS: u64 = 200;
@@ -27,29 +28,10 @@ pub(crate) fn simulate_policy(
         draft: &draft,
         filter: &asked.filter,
     };
-    let world = &call.world;
-    let order_of = |decision: &NewDecision| world.orders.get(&decision.key.order_key);
-    let in_range = world.decisions.iter().filter_map(|decision| {
-        let times = asked.start..asked.end;
-        let is_asked = decision.store == asked.store && times.contains(&decision.decision_time);
-        let order = order_of(decision).filter(|order| asked.scope.sees_order(order))?;
-        is_asked.then_some((decision, order))
-    });
-    let mut decisions: Vec<(&NewDecision, &Order)> = in_range.collect();
-    decisions.sort_by_key(|(decision, _)| {
-        let key = &decision.key;
-        (
-            decision.decision_time,
-            key.order_key,
-            key.request_id,
-            &key.caller,
-        )
-    });
-
     let mut summary = Summary::default();
     let (mut messages, mut cases) = (Vec::new(), Vec::new());
     let (mut reported, mut unreported, mut left_off, mut reached) = (0, 0, None, None);
-    for (decision, order) in decisions {
+    for (decision, order) in asked_decisions(call.world, &asked) {
         let at = decision.decision_time;
         // Decisions of one instant are not parted: it is where another simulation begins.
         let is_enough = summary.decisions >= u64::from(asked.decisions_max);
@@ -99,4 +81,28 @@ pub(crate) fn simulate_policy(
         summary: Some(render::summary(&summary, unreported, left_off)),
     });
     Ok(messages)
+}
+
+/// The decisions that are to be replayed, in the order of their time.
+fn asked_decisions<'a>(
+    world: &'a World,
+    asked: &parse::SimulationRequest,
+) -> Vec<(&'a NewDecision, &'a Order)> {
+    let times = asked.start..asked.end;
+    let in_range = world.decisions.iter().filter_map(|decision| {
+        let is_asked = decision.store == asked.store && times.contains(&decision.decision_time);
+        let order = world.orders.get(&decision.key.order_key)?;
+        (is_asked && asked.scope.sees_order(order)).then_some((decision, order))
+    });
+    let mut decisions: Vec<_> = in_range.collect();
+    decisions.sort_by_key(|(decision, _)| {
+        let key = &decision.key;
+        (
+            decision.decision_time,
+            key.order_key,
+            key.request_id,
+            &key.caller,
+        )
+    });
+    decisions
 }

@@ -5,6 +5,8 @@
 //! is told and what the caller is answered. There is no clock, no randomness and no I/O in this
 //! crate, and its `Cargo.toml` keeps it so.
 
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 pub mod actor;
 pub mod annotations;
 pub mod bulk;

@@ -4,6 +4,8 @@
 //! A client like any other: whatever is shown here can be had over gRPC. What a policy says is also
 //! read and asked offline, by the code that decides.
 
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 mod bulk;
 mod cancel;
 mod connection;

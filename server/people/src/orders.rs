@@ -35,23 +35,7 @@ enum OrdersCommand {
         order: String,
     },
     /// List orders, the latest first.
-    List {
-        /// Only of this buyer.
-        #[arg(long)]
-        buyer: Option<String>,
-        /// Only of this seller.
-        #[arg(long)]
-        seller: Option<String>,
-        /// Only in this state, such as TO_SHIP.
-        #[arg(long, value_parser = order_state)]
-        state: Option<OrderState>,
-        /// Only with a line of this SKU.
-        #[arg(long)]
-        sku: Option<String>,
-        /// How many at most.
-        #[arg(long, default_value_t = LIMIT_DEFAULT)]
-        limit: u32,
-    },
+    List(List),
     /// Find orders by what somebody has in hand, the latest first.
     Find(Find),
     /// Write a note about an order: for staff alone, unless it is public.
@@ -119,6 +103,25 @@ macro_rules! with_changes {
         }
         call
     }};
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// Only of this buyer.
+    #[arg(long)]
+    buyer: Option<String>,
+    /// Only of this seller.
+    #[arg(long)]
+    seller: Option<String>,
+    /// Only in this state, such as TO_SHIP.
+    #[arg(long, value_parser = order_state)]
+    state: Option<OrderState>,
+    /// Only with a line of this SKU.
+    #[arg(long)]
+    sku: Option<String>,
+    /// How many at most.
+    #[arg(long, default_value_t = LIMIT_DEFAULT)]
+    limit: u32,
 }
 
 #[derive(Debug, Args)]
@@ -238,33 +241,7 @@ impl Orders {
                     output.one(&order)
                 }
             }
-            OrdersCommand::List {
-                buyer,
-                seller,
-                state,
-                sku,
-                limit,
-            } => {
-                let mut list = store.list_orders();
-                if let Some(buyer) = buyer {
-                    list = list.buyer_id(buyer);
-                }
-                if let Some(seller) = seller {
-                    list = list.seller_id(seller);
-                }
-                if let Some(state) = state {
-                    list = list.state(state);
-                }
-                if let Some(sku) = sku {
-                    list = list.sku(sku);
-                }
-                let (orders, has_more) = taken(list.stream(), limit).await?;
-                output.many(ORDERS, &orders)?;
-                if has_more {
-                    tell_more(limit);
-                }
-                Ok(())
-            }
+            OrdersCommand::List(list) => list.run(&store, output).await,
             OrdersCommand::Find(find) => {
                 let Some(search) = find.search() else {
                     let nothing = "one of --email, --tracking and --id must be given";
@@ -302,6 +279,30 @@ impl Orders {
             }
             OrdersCommand::Set(set) => set.run(&store, output).await,
         }
+    }
+}
+
+impl List {
+    async fn run(self, store: &Store, output: Output) -> Result<(), Failure> {
+        let mut list = store.list_orders();
+        if let Some(buyer) = self.buyer {
+            list = list.buyer_id(buyer);
+        }
+        if let Some(seller) = self.seller {
+            list = list.seller_id(seller);
+        }
+        if let Some(state) = self.state {
+            list = list.state(state);
+        }
+        if let Some(sku) = self.sku {
+            list = list.sku(sku);
+        }
+        let (orders, has_more) = taken(list.stream(), self.limit).await?;
+        output.many(ORDERS, &orders)?;
+        if has_more {
+            tell_more(self.limit);
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use belay_domain::ids::{OrderId, StoreId};
 use belay_domain::scope::Caller;
 use belay_wire::status::CallOutcome;
 use http::HeaderMap;
-use opentelemetry::trace::{Status, TraceContextExt as _};
+use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::attribute;
 use tokio::time::Instant;
@@ -180,50 +180,59 @@ impl OpenCall {
         self.tell(outcome);
     }
 
+    /// Puts on the span what its call has come to.
+    fn describe(&self, span: &SpanRef<'_>, subject: &Subject, outcome: CallOutcome) {
+        let text =
+            |key: &'static str, value: Option<String>| value.map(|value| KeyValue::new(key, value));
+        span.set_attribute(KeyValue::new(
+            attribute::RPC_RESPONSE_STATUS_CODE,
+            outcome.code,
+        ));
+        let caller = self.caller.as_ref().map(|caller| &caller.actor);
+        let store = subject.store.as_ref().map(ToString::to_string);
+        let order = subject.order.as_ref().map(ToString::to_string);
+        let known = [
+            text("belay.store_id", store),
+            text("belay.order_id", order),
+            text(
+                "belay.request_id",
+                subject.request_id.map(|id| id.to_string()),
+            ),
+            text("belay.role", caller.map(|caller| caller.role.to_string())),
+            text("belay.actor", caller.map(|caller| caller.id.clone())),
+            outcome
+                .reason
+                .map(|reason| KeyValue::new("belay.reason", reason)),
+        ];
+        span.set_attributes(known.into_iter().flatten());
+        if outcome.is_server_fault {
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, outcome.code));
+            span.set_status(Status::error(outcome.reason.unwrap_or(outcome.code)));
+        }
+    }
+
     fn tell(&mut self, outcome: CallOutcome) {
         self.is_open = false;
         let lasted = self.begun.elapsed();
         let metrics = &self.telemetry.metrics;
         metrics.call_ended(self.called.method, outcome, lasted);
         let context = self.span.context().clone();
-        let Subject {
-            store,
-            order,
-            request_id,
-        } = match context.get::<CallSubject>() {
+        let subject = match context.get::<CallSubject>() {
             Some(named) => std::mem::take(&mut *named.subject()),
             None => Subject::default(),
         };
-
         let span = context.span();
         if span.is_recording() {
-            let text = |key: &'static str, value: Option<String>| {
-                value.map(|value| KeyValue::new(key, value))
-            };
-            span.set_attribute(KeyValue::new(
-                attribute::RPC_RESPONSE_STATUS_CODE,
-                outcome.code,
-            ));
-            let caller = self.caller.as_ref().map(|caller| &caller.actor);
-            let known = [
-                text("belay.store_id", store.as_ref().map(ToString::to_string)),
-                text("belay.order_id", order.as_ref().map(ToString::to_string)),
-                text("belay.request_id", request_id.map(|id| id.to_string())),
-                text("belay.role", caller.map(|caller| caller.role.to_string())),
-                text("belay.actor", caller.map(|caller| caller.id.clone())),
-                outcome
-                    .reason
-                    .map(|reason| KeyValue::new("belay.reason", reason)),
-            ];
-            span.set_attributes(known.into_iter().flatten());
-            if outcome.is_server_fault {
-                span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, outcome.code));
-                span.set_status(Status::error(outcome.reason.unwrap_or(outcome.code)));
-            }
+            self.describe(&span, &subject, outcome);
         }
         // Who still works for the call holds the span for longer.
         span.end();
 
+        let Subject {
+            store,
+            order,
+            request_id,
+        } = subject;
         let is_good = outcome.code == CallOutcome::OK;
         let is_audited = !(self.called.is_read && is_good && self.called.personal.is_empty());
         if is_audited && self.telemetry.audit.is_on() {

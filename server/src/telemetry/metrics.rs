@@ -3,15 +3,16 @@
 //! Labels are closed sets: methods, codes, reasons, kinds of failure. Stores, orders and callers
 //! are in traces and in the log and never here.
 
+mod observed;
+
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use belay_domain::bulk::Outcome;
 use belay_domain::cancellation::PartState;
 use belay_domain::error_reason::ErrorReason;
-use belay_domain::projection::Projection;
 use belay_domain::terms::Path;
 use belay_wire::events::EndedPart;
 use belay_wire::status::{CallOutcome, CallerLimit};
@@ -26,10 +27,8 @@ use super::bounded_names::BoundedNames;
 use super::instruments::*;
 use super::logins::Cause;
 use super::traces::SCOPE;
-use crate::App;
 use crate::db::ErrorKind;
-use crate::db::shares::Share;
-use crate::retention::{self, Keep};
+use crate::retention;
 
 /// Of calls, transactions and waits, which take a millisecond on a good day and seconds on a bad
 /// one.
@@ -185,9 +184,6 @@ impl KeysRead {
         }
     }
 }
-
-/// Values and their labels.
-type Samples = Vec<(u64, Vec<KeyValue>)>;
 
 /// The outcome for a due order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -480,116 +476,6 @@ impl Metrics {
         self.0.is_serving.store(is_serving, Ordering::Relaxed);
     }
 
-    /// What is read when somebody asks. The metrics do not keep the server alive.
-    pub(crate) fn observe(&self, app: &Arc<App>) {
-        let gauge = |row: Instrument, read: fn(&App) -> Samples| {
-            let app: Weak<App> = Arc::downgrade(app);
-            let gauge = self.0.meter.u64_observable_gauge(row.name);
-            let gauge = gauge.with_unit(row.unit).with_description(row.help);
-            gauge
-                .with_callback(move |observer| {
-                    let Some(app) = app.upgrade() else { return };
-                    for (value, labels) in read(&app) {
-                        observer.observe(value, &labels);
-                    }
-                })
-                .build();
-        };
-        gauge(SERVING, |app| {
-            let is_serving = app.telemetry.metrics.0.is_serving.load(Ordering::Relaxed);
-            vec![(is_serving.into(), Vec::new())]
-        });
-        gauge(FEED_LAG, |app| vec![(app.feed.lag().as_secs(), Vec::new())]);
-        gauge(ROWS_KEPT, |app| {
-            let kept = |kind: retention::Kind| {
-                let seconds = match app.retention.keep(kind) {
-                    Keep::For(kept) => kept.as_secs(),
-                    Keep::Forever => 0,
-                };
-                (seconds, vec![KeyValue::new(ROWS, kind.name())])
-            };
-            retention::Kind::ALL.into_iter().map(kept).collect()
-        });
-        gauge(FIGURES_AGE, |app| {
-            vec![(app.figures.age().as_secs(), Vec::new())]
-        });
-        gauge(DUE_ORDERS, |app| {
-            vec![(app.figures.last().due_orders, Vec::new())]
-        });
-        gauge(DUE_LAG, |app| {
-            vec![(app.figures.last().due_lag.as_secs(), Vec::new())]
-        });
-        gauge(GATES_OPEN, |app| {
-            app.figures
-                .last()
-                .gates()
-                .map(|(party, age, gates)| {
-                    let age = KeyValue::new(AGE, age.name());
-                    (gates, vec![KeyValue::new(PARTY, party.name()), age])
-                })
-                .collect()
-        });
-        gauge(REFUNDS_OPEN, |app| {
-            app.figures
-                .last()
-                .refunds()
-                .map(|(state, refunds)| (refunds, vec![KeyValue::new(REFUND_STATE, state.name())]))
-                .collect()
-        });
-        gauge(REFUNDS_OVERDUE, |app| {
-            vec![(app.figures.last().overdue, Vec::new())]
-        });
-        gauge(CONSUMERS, |app| {
-            vec![(app.figures.last().consumers, Vec::new())]
-        });
-        gauge(CONSUMER_LAG, |app| {
-            vec![(app.figures.last().consumer_lag, Vec::new())]
-        });
-        gauge(QUEUE_DEPTH, |app| {
-            let (interactive, background) = app.engine.waiting();
-            let depth = |queue: Queue, waiting: usize| {
-                (count(waiting), vec![KeyValue::new(QUEUE, queue.name())])
-            };
-            vec![
-                depth(Queue::Interactive, interactive),
-                depth(Queue::Background, background),
-                depth(Queue::Reads, app.reads.waiting()),
-                depth(Queue::Pages, app.pages.waiting()),
-            ]
-        });
-        gauge(PROJECTION_LAG, |app| {
-            let lag = |projection: &Projection| {
-                let label = KeyValue::new(PROJECTION, projection.name());
-                (app.lags.events(*projection), vec![label])
-            };
-            Projection::ALL.iter().map(lag).collect()
-        });
-        gauge(OLDEST_ROW, |app| {
-            let age = |kind: retention::Kind| {
-                let label = KeyValue::new(ROWS, kind.name());
-                (app.oldest_rows.age(kind), vec![label])
-            };
-            retention::Kind::ALL.into_iter().map(age).collect()
-        });
-        gauge(CONNECTIONS, |app| {
-            let of_share = |share: Share| {
-                let status = app.pools.of(share).status();
-                [("used", status.used), ("idle", status.idle)].map(|(state, connections)| {
-                    let state = KeyValue::new(attribute::DB_CLIENT_CONNECTION_STATE, state);
-                    (count(connections), vec![of_pool(share), state])
-                })
-            };
-            Share::ALL.into_iter().flat_map(of_share).collect()
-        });
-        gauge(CONNECTIONS_MAX, |app| {
-            of_each_share(|share| app.pools.of(share).status().max)
-        });
-        gauge(STREAMS, |app| vec![(count(app.feed.streams()), Vec::new())]);
-        gauge(CONNECTIONS_WAITED_FOR, |app| {
-            of_each_share(|share| app.pools.of(share).status().waiting)
-        });
-    }
-
     /// What other instruments of the same process are made with.
     pub(super) fn meter(&self) -> &Meter {
         &self.0.meter
@@ -617,15 +503,6 @@ impl Metrics {
     pub fn text(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.0.registry.gather())
     }
-}
-
-fn of_each_share(connections: impl Fn(Share) -> usize) -> Samples {
-    let sample = |share| (count(connections(share)), vec![of_pool(share)]);
-    Share::ALL.into_iter().map(sample).collect()
-}
-
-fn of_pool(share: Share) -> KeyValue {
-    KeyValue::new(attribute::DB_CLIENT_CONNECTION_POOL_NAME, share.name())
 }
 
 fn count(items: usize) -> u64 {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use belay_domain::bulk::OrderResult;
 use belay_domain::commands::{Command, UpdateMetadata, Work};
-use belay_domain::decision::Answer;
 use belay_domain::context::StoreConfig;
+use belay_domain::decision::Answer;
 use belay_domain::ids::ChildKind;
 use belay_domain::order::Order;
 use belay_proto::v1 as pb;
@@ -35,6 +35,7 @@ pub enum StoredAnswerError {
 /// # Panics
 /// If the answer is not one that this command gives, or names something that the order does not
 /// have: a bug.
+#[expect(clippy::too_many_lines, reason = "a table: a row for each command")]
 pub fn render(
     work: &Work,
     answer: &Answer,

@@ -12,6 +12,7 @@
 
 // tonic's Status is large by design.
 #![allow(clippy::result_large_err)]
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
 
 pub mod answers;
 pub mod auth;

@@ -121,6 +121,7 @@ fn denied(violation: &Denial, acceptable: &[String], named: &RequestIds) -> Prot
     told.under(violation.code.reason())
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: a row for each rejection")]
 fn describe(rejection: &Rejection, named: &RequestIds) -> ProtoRejection {
     let told = match rejection {
         Rejection::InvalidField(violations) => invalid_field(named, violations),

@@ -302,6 +302,7 @@ impl CallError {
 
     /// The status of the call. Of a defect the caller is told no more than a trace id; `log` writes
     /// its cause down and gives the id under which it is found.
+    #[expect(clippy::too_many_lines, reason = "a table: a row for each failure")]
     pub fn into_status(self, log: impl FnOnce(&str) -> String) -> Status {
         let (reason, message) = (self.reason(), self.to_string());
         let one = |key: &'static str, value: String| vec![(key, value)];

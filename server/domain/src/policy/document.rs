@@ -21,7 +21,7 @@ use serde_json::Value;
 pub use self::sources::sources;
 
 use self::limits::{DEPTH_MAX, DOCUMENT_BYTES_MAX, NAME_CHARS_MAX, SOURCE_CHARS_MAX};
-use super::{Notification, Policy};
+use super::Policy;
 use crate::actor::Role;
 use crate::document::{self, DocumentError, Errors, Node, distinct};
 use crate::terms::NextAction;
@@ -99,12 +99,9 @@ fn policy(root: &Node<'_>, errors: &mut Errors) -> Option<Policy> {
     let preparation_within = object
         .get("preparation")
         .and_then(|node| sections::preparation(&node, errors));
-    let notify = object.get("notify").map(|node| {
-        let entries = node.list(Notification::ALL.len(), errors);
-        distinct(&entries, errors, |entry, errors| {
-            entry.name(Notification::ALL, errors)
-        })
-    });
+    let notify = object
+        .get("notify")
+        .map(|node| sections::notify(&node, errors));
     let labels = object
         .get("labels")
         .map(|node| sections::labels(&node, errors));
@@ -122,20 +119,18 @@ fn policy(root: &Node<'_>, errors: &mut Errors) -> Option<Policy> {
     let returns = object
         .get("returns")
         .and_then(|node| returns::returns(&node, &declared, errors));
-    let has_rates = object
-        .get("returns")
-        .is_some_and(|node| node.has_key("rates"));
     let declared = Declared {
         reasons: declared,
-        has_rates,
+        has_rates: object
+            .get("returns")
+            .is_some_and(|node| node.has_key("rates")),
     };
     let rules = object
         .require("rules", errors)
         .map(|node| rules::rules(&node, &declared, errors));
-    let refunds = object.require("refunds", errors).and_then(|node| {
-        let counts_days = rules.as_deref().is_some_and(gates::count_days_by_default);
-        sections::refunds(&node, counts_days, errors)
-    });
+    let refunds = object
+        .require("refunds", errors)
+        .and_then(|node| sections::refunds(&node, rules.as_deref(), errors));
     let customs = object
         .get("customs")
         .and_then(|node| sections::customs(&node, errors));

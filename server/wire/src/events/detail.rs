@@ -25,6 +25,7 @@ use crate::render::order::subject_id;
 use crate::values::{count, money, refund_amount, time};
 
 /// `order` is as it stands after the command.
+#[expect(clippy::too_many_lines, reason = "a table: a row for each event")]
 pub(super) fn detail(order: &Order, detail: &EventDetail) -> Option<Detail> {
     Some(match detail {
         EventDetail::OrderPaid

@@ -34,6 +34,7 @@ pub fn order(viewer: &Viewer<'_>, order: &Order, store: &StoreConfig, now: Times
 }
 
 /// Without its notes.
+#[expect(clippy::too_many_lines, reason = "a table: a row for each field")]
 fn whole(order: &Order, store: &StoreConfig, now: Timestamp) -> pb::Order {
     let direct_cancellation = direct_cancellation(order, store, now);
     let explanation = match direct_cancellation {

@@ -22,6 +22,7 @@ pub(super) enum With {
 
 /// The canonical code of each reason, which the comments of `ErrorReason` say as well, and what its
 /// status says beside it.
+#[expect(clippy::too_many_lines, reason = "a table: a row for each reason")]
 pub(super) fn code(reason: ErrorReason) -> (Code, With) {
     match reason {
         ErrorReason::MethodUnknown | ErrorReason::EncodingUnsupported => {

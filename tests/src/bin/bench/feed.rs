@@ -72,35 +72,7 @@ enum Reader {
 pub(crate) async fn measure(bench: &mut Bench, service: &Service) -> anyhow::Result<Feed> {
     let mut feed = Feed::default();
     let mut conn = raw::connect(&bench.args.database_url).await?;
-    let events: Option<u64> = conn
-        .query_first("SELECT CAST(SUM(event_count) AS UNSIGNED) FROM events")
-        .await?;
-    let events = events.context("a feed without events")?;
-    for round in 0..bench.args.rounds.max(2) {
-        let mut readers = [Reader::Bare, Reader::Watcher, Reader::BareDecoded];
-        if !round.is_multiple_of(2) {
-            readers.reverse();
-        }
-        for reader in readers {
-            let begun = Instant::now();
-            let read = match reader {
-                Reader::Bare => read_bare(&mut conn, false).await?,
-                Reader::BareDecoded => read_bare(&mut conn, true).await?,
-                Reader::Watcher => replay(&service.url, events).await?,
-            };
-            anyhow::ensure!(read == events, "{read} of {events} events were read");
-            let rate = count(events) / begun.elapsed().as_secs_f64();
-            say(&format!(
-                "feed from its beginning, {reader:?} {rate:>8.0} events/s"
-            ));
-            match reader {
-                Reader::Bare => &mut feed.bare,
-                Reader::BareDecoded => &mut feed.bare_decoded,
-                Reader::Watcher => &mut feed.replay,
-            }
-            .push(rate);
-        }
-    }
+    feed.replay_all(bench, service, &mut conn).await?;
 
     let best = bench.seen(Kind::Cancel);
     feed.paced = best / 2.0;
@@ -119,39 +91,93 @@ pub(crate) async fn measure(bench: &mut Bench, service: &Service) -> anyhow::Res
     feed.idle_cores = from.until(&bench.meters.read().await?).server;
     drop(idle);
 
-    let callers = bench.args.callers.iter().copied().max().unwrap_or(1);
     for round in 0..bench.args.rounds {
         for is_watched in [round.is_multiple_of(2), !round.is_multiple_of(2)] {
-            bench
-                .stock_up(bench.needed(Kind::Cancel, callers, bench.timing()))
+            feed.cancel_all(bench, service, &mut conn, is_watched)
                 .await?;
-            let mut reading = JoinSet::new();
-            if is_watched {
-                for mut stream in open(&service.url, WATCHERS).await? {
-                    reading.spawn(async move { while let Ok(Some(_)) = stream.message().await {} });
-                }
-            }
-            let all = bench
-                .connections
-                .callers(callers, &Task::Cancel, &bench.shop);
-            let window = load::measure(all, bench.timing(), &mut bench.meters).await?;
-            say(&format!(
-                "watched by {WATCHERS}: {is_watched} {:>8.0}/s, in µs of CPU server {:.0} mysqld {:.0} generator {:.0}",
-                window.per_second(),
-                cpu_us(&window, |usage| Some(usage.server)),
-                cpu_us(&window, |usage| usage.mysqld),
-                cpu_us(&window, |usage| Some(usage.generator)),
-            ));
-            if is_watched {
-                &mut feed.watched
-            } else {
-                feed.projected.push(until_projected(&mut conn).await?);
-                &mut feed.alone
-            }
-            .push(window);
         }
     }
     Ok(feed)
+}
+
+impl Feed {
+    /// All events there are, by each kind of reader in turn.
+    async fn replay_all(
+        &mut self,
+        bench: &Bench,
+        service: &Service,
+        conn: &mut Conn,
+    ) -> anyhow::Result<()> {
+        let events: Option<u64> = conn
+            .query_first("SELECT CAST(SUM(event_count) AS UNSIGNED) FROM events")
+            .await?;
+        let events = events.context("a feed without events")?;
+        for round in 0..bench.args.rounds.max(2) {
+            let mut readers = [Reader::Bare, Reader::Watcher, Reader::BareDecoded];
+            if !round.is_multiple_of(2) {
+                readers.reverse();
+            }
+            for reader in readers {
+                let begun = Instant::now();
+                let read = match reader {
+                    Reader::Bare => read_bare(conn, false).await?,
+                    Reader::BareDecoded => read_bare(conn, true).await?,
+                    Reader::Watcher => replay(&service.url, events).await?,
+                };
+                anyhow::ensure!(read == events, "{read} of {events} events were read");
+                let rate = count(events) / begun.elapsed().as_secs_f64();
+                say(&format!(
+                    "feed from its beginning, {reader:?} {rate:>8.0} events/s"
+                ));
+                match reader {
+                    Reader::Bare => &mut self.bare,
+                    Reader::BareDecoded => &mut self.bare_decoded,
+                    Reader::Watcher => &mut self.replay,
+                }
+                .push(rate);
+            }
+        }
+        Ok(())
+    }
+
+    /// One window of cancellations at full load.
+    async fn cancel_all(
+        &mut self,
+        bench: &mut Bench,
+        service: &Service,
+        conn: &mut Conn,
+        is_watched: bool,
+    ) -> anyhow::Result<()> {
+        let callers = bench.args.callers.iter().copied().max().unwrap_or(1);
+        bench
+            .stock_up(bench.needed(Kind::Cancel, callers, bench.timing()))
+            .await?;
+        let mut reading = JoinSet::new();
+        if is_watched {
+            for mut stream in open(&service.url, WATCHERS).await? {
+                reading.spawn(async move { while let Ok(Some(_)) = stream.message().await {} });
+            }
+        }
+        let all = bench
+            .connections
+            .callers(callers, &Task::Cancel, &bench.shop);
+        let window = load::measure(all, bench.timing(), &mut bench.meters).await?;
+        say(&format!(
+            "watched by {WATCHERS}: {is_watched} {:>8.0}/s, in µs of CPU server {:.0} mysqld {:.0} generator {:.0}",
+            window.per_second(),
+            cpu_us(&window, |usage| Some(usage.server)),
+            cpu_us(&window, |usage| usage.mysqld),
+            cpu_us(&window, |usage| Some(usage.generator)),
+        ));
+        if is_watched {
+            &mut self.watched
+        } else {
+            self.projected.push(until_projected(conn).await?);
+            &mut self.alone
+        }
+        .push(window);
+        Ok(())
+    }
 }
 
 /// All events of the table, read partition by partition as a client would that goes past Belay; as

@@ -327,31 +327,7 @@ pub(crate) fn figures(series: &[Series], setting: &Setting) -> Map<String, Value
         hundredths(client_overhead_us(series)),
     );
     for one in series {
-        let key = one.kind.key();
-        let suffix = if one.kind.is_raw() && one.callers > 1 {
-            String::new()
-        } else {
-            format!("_{}", one.callers)
-        };
-        if suffix.is_empty() {
-            object.insert(format!("{key}_clients"), json!(one.callers));
-        } else {
-            object.insert(format!("{key}_rps{suffix}"), whole(Some(one.per_second())));
-        }
-        let latency = |quantile| hundredths(Some(one.median(|window| window.latency_ms(quantile))));
-        object.insert(format!("{key}_p50_ms{suffix}"), latency(0.50));
-        object.insert(format!("{key}_p99_ms{suffix}"), latency(0.99));
-        let cpu = [
-            ("server", one.server_us()),
-            ("mysqld", one.mysqld_us()),
-            ("generator", one.generator_us()),
-        ];
-        for (process, us) in cpu.into_iter().filter(|(_, us)| us.is_some()) {
-            object.insert(format!("{key}_{process}_us{suffix}"), whole(us));
-        }
-        for (log, bytes) in [("redo", one.redo_bytes()), ("binlog", one.binlog_bytes())] {
-            object.insert(format!("{key}_{log}_bytes{suffix}"), whole(Some(bytes)));
-        }
+        add_one(&mut object, one);
     }
     let others = series
         .iter()
@@ -370,6 +346,35 @@ pub(crate) fn figures(series: &[Series], setting: &Setting) -> Map<String, Value
     object.insert("rounds".to_owned(), json!(setting.rounds));
     object.insert("connections".to_owned(), json!(setting.connections));
     object
+}
+
+/// The figures of one kind with so many callers.
+fn add_one(object: &mut Map<String, Value>, one: &Series) {
+    let key = one.kind.key();
+    let suffix = if one.kind.is_raw() && one.callers > 1 {
+        String::new()
+    } else {
+        format!("_{}", one.callers)
+    };
+    if suffix.is_empty() {
+        object.insert(format!("{key}_clients"), json!(one.callers));
+    } else {
+        object.insert(format!("{key}_rps{suffix}"), whole(Some(one.per_second())));
+    }
+    let latency = |quantile| hundredths(Some(one.median(|window| window.latency_ms(quantile))));
+    object.insert(format!("{key}_p50_ms{suffix}"), latency(0.50));
+    object.insert(format!("{key}_p99_ms{suffix}"), latency(0.99));
+    let cpu = [
+        ("server", one.server_us()),
+        ("mysqld", one.mysqld_us()),
+        ("generator", one.generator_us()),
+    ];
+    for (process, us) in cpu.into_iter().filter(|(_, us)| us.is_some()) {
+        object.insert(format!("{key}_{process}_us{suffix}"), whole(us));
+    }
+    for (log, bytes) in [("redo", one.redo_bytes()), ("binlog", one.binlog_bytes())] {
+        object.insert(format!("{key}_{log}_bytes{suffix}"), whole(Some(bytes)));
+    }
 }
 
 /// More digits than the figures are good for only make them harder to read.

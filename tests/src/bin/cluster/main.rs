@@ -2,6 +2,8 @@
 //! machine. Primaries are killed, switched, stopped and frozen in turn under load; then every
 //! acknowledged write is looked for.
 
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 mod load;
 mod report;
 

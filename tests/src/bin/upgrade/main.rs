@@ -1,5 +1,7 @@
 //! `make upgrade`: a release of before and this one on one database, under load, on this machine.
 
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

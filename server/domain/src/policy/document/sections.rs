@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use super::fields::is_country;
+use super::gates;
 use super::limits::{
     CALENDARS_MAX, CONDITION_ENTRIES_MAX, IDENTICAL_UNITS_MAX, LABEL_CHARS_MAX, QUALITY_DAYS_MAX,
     QUALITY_THRESHOLDS_MAX, WORKING_DAYS_MAX,
@@ -15,8 +16,8 @@ use crate::calendar::{Calendar, CalendarError, HOLIDAYS_MAX, Weekday};
 use crate::document::{Errors, Node, Object, distinct};
 use crate::order::OrderState;
 use crate::policy::{
-    Customs, Quality, QualityDenominator, QualityNumerator, QualityThreshold, RefundDue, Refunds,
-    ShippingRefund, Unpaid, Verification,
+    Customs, Notification, Quality, QualityDenominator, QualityNumerator, QualityThreshold,
+    RefundDue, Refunds, Rule, ShippingRefund, Unpaid, Verification,
 };
 use crate::terms::NextAction;
 
@@ -68,6 +69,13 @@ pub(super) fn preparation(node: &Node<'_>, errors: &mut Errors) -> Option<Signed
     object.require("within", errors)?.positive_duration(errors)
 }
 
+pub(super) fn notify(node: &Node<'_>, errors: &mut Errors) -> Vec<Notification> {
+    let entries = node.list(Notification::ALL.len(), errors);
+    distinct(&entries, errors, |entry, errors| {
+        entry.name(Notification::ALL, errors)
+    })
+}
+
 pub(super) fn labels(node: &Node<'_>, errors: &mut Errors) -> BTreeMap<OrderState, String> {
     let names: Vec<&str> = OrderState::ALL.iter().map(|state| state.name()).collect();
     let Some(object) = node.object(&names, errors) else {
@@ -83,10 +91,10 @@ pub(super) fn labels(node: &Node<'_>, errors: &mut Errors) -> BTreeMap<OrderStat
     labels
 }
 
-/// `gates_count_days` where a gate counts its working days by the default calendar.
+/// `rules` may have gates that count working days by the default calendar.
 pub(super) fn refunds(
     node: &Node<'_>,
-    gates_count_days: bool,
+    rules: Option<&[Rule]>,
     errors: &mut Errors,
 ) -> Option<Refunds> {
     let object = node.object(&["due", "overdue_after", "shipping", "calendars"], errors)?;
@@ -105,6 +113,7 @@ pub(super) fn refunds(
         .map(|node| calendars(node, errors))
         .unwrap_or_default();
     let counts_days = matches!(due, Some(RefundDue::WorkingDays(_)));
+    let gates_count_days = rules.is_some_and(gates::count_days_by_default);
     // A calendar that is there and cannot be read has its own error already.
     let names_default = calendars_node.is_some_and(|node| node.has_key(DEFAULT_CALENDAR));
     if (counts_days || gates_count_days) && !names_default {
