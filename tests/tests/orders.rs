@@ -7,7 +7,7 @@ use belay_client::model::{
 };
 use belay_client::{Kind, Money, RequestId, Role};
 use belay_tests::shop::{TOTAL, eur, new_order, new_order_of};
-use belay_tests::{TestServer, pages, refused, run, run_at, until};
+use belay_tests::{SHOP, TestServer, pages, refused, run, run_at, until};
 use jiff::SignedDuration;
 
 const MONDAY: &str = "2026-03-02T10:00:00Z";
@@ -167,6 +167,26 @@ fn the_same_order_again_is_answered_as_it_stands_and_another_one_is_refused() {
 
         let paid = t.pay("A-1").await;
         assert_eq!(new_order(&t.storefront(), "A-1").await.unwrap().value, paid);
+    });
+}
+
+#[test]
+fn the_same_order_again_is_the_same_once_the_store_has_another_default() {
+    run(async |t| {
+        // The first names no carrier, the second no route at all.
+        let shipments = || [NewShipment::new([(1, 3), (2, 1)]).warehouse_id("main")];
+        let web = t.storefront();
+        let half = new_order(&web, "A-1").shipments(shipments()).await;
+        let half = half.unwrap().value;
+        let whole = t.place("A-2").await;
+        assert_eq!(half.shipments[0].carrier_id, whole.shipments[0].carrier_id);
+
+        let operator = t.store_as(SHOP, Role::Operator, "ops");
+        let other = operator.update_store().default_carrier_id("express");
+        other.default_warehouse_id("east").await.unwrap();
+        let again = new_order(&web, "A-1").shipments(shipments()).await;
+        assert_eq!(again.unwrap().value, half);
+        assert_eq!(new_order(&web, "A-2").await.unwrap().value, whole);
     });
 }
 

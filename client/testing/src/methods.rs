@@ -146,7 +146,7 @@ impl Methods {
         use parse::{cancellations, fulfillment, refunds};
 
         let mut all = Self::default();
-        all.unary(orders::create_order);
+        all.command(parse::orders::create_order);
         all.unary(orders::get_order);
         all.unary(orders::list_orders);
         all.unary(orders::find_orders);

@@ -30,21 +30,6 @@ use crate::call::{Answer, Call, rejected};
 use crate::filters::{Listed, Search, is_behind, matches, sorted_by};
 use crate::world::{LogRow, new_id};
 
-pub(crate) fn create_order(
-    call: &mut Call<'_>,
-    request: pb::CreateOrderRequest,
-) -> Answer<pb::CreateOrderResponse> {
-    let store = match StoreId::parse(request.store_id.as_str()) {
-        Ok(store) => call.config(&store),
-        // What is no id is told of the field.
-        Err(_) => Err(CallError::StoreNotFound {
-            store: request.store_id.clone(),
-        }),
-    };
-    let command = parse::orders::create_order(request, store, &call.reader())?;
-    call.command(command)
-}
-
 pub(crate) fn get_order(
     call: &mut Call<'_>,
     request: pb::GetOrderRequest,

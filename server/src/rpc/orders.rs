@@ -89,19 +89,7 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::CreateOrderRequest>,
     ) -> MethodResult<pb::CreateOrderResponse> {
-        answer(async {
-            let (call, request) = Call::of(request)?;
-            let store = match StoreId::parse(request.store_id.as_str()) {
-                Ok(store) => self.app.config(&call, &store).await,
-                // What is no id is told of the field.
-                Err(_) => Err(CallError::StoreNotFound {
-                    store: request.store_id.clone(),
-                }),
-            };
-            let command = parse::create_order(request, store, &self.app.reader(&call))?;
-            self.app.submit(&call, command).await
-        })
-        .await
+        self.app.command(request, parse::create_order).await
     }
 
     async fn get_order(

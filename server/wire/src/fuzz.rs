@@ -21,7 +21,6 @@ use crate::parse::{
 };
 use crate::quote;
 use crate::resume::{FilterHash, ResumeTokens};
-use crate::status::CallError;
 
 const KEY: &[u8; 32] = &[7; 32];
 const PARTITIONS: Partitions = Partitions::ranges(NonZeroU16::new(4).expect("not 0"));
@@ -94,11 +93,8 @@ parsers! {
         ListStockHoldersRequest: inventory::list_stock_holders,
         ListStockRequest: inventory::list_stock,
         SetStockRequest: inventory::set_stock,
-        CreateOrderRequest: |request, reader| {
-            let missing = CallError::Internal("there is no store".to_owned());
-            orders::create_order(request, Err(missing), reader)
-        },
         AddNoteRequest: orders::add_note,
+        CreateOrderRequest: orders::create_order,
         GetOrderRequest: orders::get_order,
         ListOrderHistoryRequest: orders::list_order_history,
         FindOrdersRequest: orders::find_orders,

@@ -59,12 +59,6 @@ struct Violations {
 /// # Panics
 /// If `read` gives nothing and no violation: it would have refused a field without saying why.
 fn parse<T>(read: impl FnOnce(&mut Violations) -> Option<T>) -> Parsed<T> {
-    let value = parse_as_far(read)?;
-    Ok(value.unwrap_or_else(|| panic!("a field was refused without a violation")))
-}
-
-/// The same where `read` may lack what it takes to give something: then nothing is wrong so far.
-fn parse_as_far<T>(read: impl FnOnce(&mut Violations) -> Option<T>) -> Parsed<Option<T>> {
     let mut violations = Violations::default();
     let value = read(&mut violations);
     if !violations.list.is_empty() {
@@ -75,7 +69,7 @@ fn parse_as_far<T>(read: impl FnOnce(&mut Violations) -> Option<T>) -> Parsed<Op
     }
     match (violations.currency, violations.differs) {
         (Some(expected), Some(field)) => Err(CallError::CurrencyMismatch { expected, field }),
-        _ => Ok(value),
+        _ => Ok(value.unwrap_or_else(|| panic!("a field was refused without a violation"))),
     }
 }
 

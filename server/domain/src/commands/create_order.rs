@@ -1,7 +1,5 @@
 //! CreateOrder: a buyer has bought something.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
 use crate::annotations::Annotations;
@@ -48,8 +46,10 @@ pub struct NewLine {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewShipment {
-    pub warehouse: WarehouseId,
-    pub carrier: CarrierId,
+    /// The store's default where none is named.
+    pub warehouse: Option<WarehouseId>,
+    /// The same.
+    pub carrier: Option<CarrierId>,
     /// Line numbers, from 1, with quantities.
     pub contents: Vec<(u32, u32)>,
 }
@@ -72,7 +72,7 @@ pub(super) fn decide(
         .collect();
     let routes = routes(command, store)?;
     let units = assign_units(&lines, &routes)?;
-    check_known(command, store)?;
+    check_known(&routes, store)?;
 
     let mut order = Order {
         store: store.id.clone(),
@@ -106,7 +106,7 @@ pub(super) fn decide(
         annotations: command.annotations.clone(),
         notes: Vec::new(),
     };
-    order.shipments = shipments(&order, routes.into_owned(), units);
+    order.shipments = shipments(&order, routes, units);
 
     let before = order.clone();
     let mut draft = Draft::of(&order, context);
@@ -140,7 +140,7 @@ impl NewLine {
 }
 
 /// The shipments of these routes, in their order, none of them released.
-fn shipments(order: &Order, routes: Vec<NewShipment>, contents: Vec<UnitSet>) -> Vec<Shipment> {
+fn shipments(order: &Order, routes: Vec<Route>, contents: Vec<UnitSet>) -> Vec<Shipment> {
     let fees = order.split_shipping(order.shipping, order.shipping_tax, &contents);
     let parcels = routes.into_iter().zip(contents).zip(fees);
     (1..)
@@ -173,46 +173,71 @@ fn shipments(order: &Order, routes: Vec<NewShipment>, contents: Vec<UnitSet>) ->
         .collect()
 }
 
-/// The shipments as asked, or the one of the default route.
-fn routes<'a>(
-    command: &'a CreateOrder,
-    store: &StoreConfig,
-) -> Result<Cow<'a, [NewShipment]>, Rejection> {
+/// A shipment with the warehouse and the carrier that it will have.
+struct Route {
+    warehouse: WarehouseId,
+    carrier: CarrierId,
+    contents: Vec<(u32, u32)>,
+}
+
+/// The shipments as asked, or one of all units; by the store's default route as far as they name none.
+fn routes(command: &CreateOrder, store: &StoreConfig) -> Result<Vec<Route>, Rejection> {
+    let default = store.default_route.clone();
     if command.shipments.is_empty() {
-        let Some((warehouse, carrier)) = store.default_route.clone() else {
+        let Some((warehouse, carrier)) = default else {
             let description = "must not be empty: the store has no default warehouse and carrier";
             return Err(Rejection::InvalidField(vec![violation(
                 "shipments",
                 description,
             )]));
         };
-        let contents = (1..)
-            .zip(command.lines.iter().map(|line| line.quantity))
-            .collect();
-        return Ok(Cow::Owned(vec![NewShipment {
+        let lines = command.lines.iter().map(|line| line.quantity);
+        return Ok(vec![Route {
             warehouse,
             carrier,
-            contents,
-        }]));
+            contents: (1..).zip(lines).collect(),
+        }]);
     }
-    Ok(Cow::Borrowed(&command.shipments))
+    let (default_warehouse, default_carrier) = default.unzip();
+    let mut violations = Vec::new();
+    let mut missing = |index: usize, field: &str| {
+        violations.push(violation(
+            format!("shipments[{index}].{field}"),
+            "must be given: the store has no default one",
+        ));
+    };
+    let mut routes = Vec::with_capacity(command.shipments.len());
+    for (index, shipment) in command.shipments.iter().enumerate() {
+        let warehouse = shipment.warehouse.as_ref().or(default_warehouse.as_ref());
+        let carrier = shipment.carrier.as_ref().or(default_carrier.as_ref());
+        if warehouse.is_none() {
+            missing(index, "warehouse_id");
+        }
+        if carrier.is_none() {
+            missing(index, "carrier_id");
+        }
+        routes.extend(warehouse.zip(carrier).map(|(warehouse, carrier)| Route {
+            warehouse: warehouse.clone(),
+            carrier: carrier.clone(),
+            contents: shipment.contents.clone(),
+        }));
+    }
+    if violations.is_empty() {
+        Ok(routes)
+    } else {
+        Err(Rejection::InvalidField(violations))
+    }
 }
 
-fn check_known(command: &CreateOrder, store: &StoreConfig) -> Result<(), Rejection> {
-    if let Some(unknown) = command
-        .shipments
-        .iter()
-        .find(|s| !store.warehouses.contains_key(&s.warehouse))
-    {
+fn check_known(routes: &[Route], store: &StoreConfig) -> Result<(), Rejection> {
+    let is_unknown = |route: &&Route| !store.warehouses.contains_key(&route.warehouse);
+    if let Some(unknown) = routes.iter().find(is_unknown) {
         return Err(Rejection::UnknownWarehouse {
             warehouse: unknown.warehouse.to_string(),
         });
     }
-    if let Some(unknown) = command
-        .shipments
-        .iter()
-        .find(|s| !store.carriers.contains_key(&s.carrier))
-    {
+    let is_unknown = |route: &&Route| !store.carriers.contains_key(&route.carrier);
+    if let Some(unknown) = routes.iter().find(is_unknown) {
         return Err(Rejection::UnknownCarrier {
             carrier: unknown.carrier.to_string(),
         });
@@ -222,7 +247,7 @@ fn check_known(command: &CreateOrder, store: &StoreConfig) -> Result<(), Rejecti
 
 /// Gives each shipment its units, in the order of the shipments: every unit is in exactly one, and
 /// no shipment is empty.
-fn assign_units(lines: &[Line], routes: &[NewShipment]) -> Result<Vec<UnitSet>, Rejection> {
+fn assign_units(lines: &[Line], routes: &[Route]) -> Result<Vec<UnitSet>, Rejection> {
     let mut violations = Vec::new();
     let mut next: Vec<u32> = vec![0; lines.len()];
     let mut assigned = Vec::with_capacity(routes.len());
@@ -293,7 +318,7 @@ pub(super) fn check_scope(
 ) -> Result<(), Rejection> {
     // That there is none is told by the decision.
     let routes = routes(command, store).unwrap_or_default();
-    let is_seen = |route: &NewShipment| scope.sees_route(&route.warehouse, &route.carrier);
+    let is_seen = |route: &Route| scope.sees_route(&route.warehouse, &route.carrier);
     if scope.sellers.contains(&command.seller) && routes.iter().all(is_seen) {
         Ok(())
     } else {

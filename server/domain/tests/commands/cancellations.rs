@@ -122,7 +122,7 @@ fn a_request_to_many_orders_takes_the_units_of_a_sku_in_a_warehouse() {
     let mut cart = Cart::of(&[(3, 300), (2, 80)]).split(&[&[(1, 2), (2, 1)], &[(1, 1), (2, 1)]]);
     cart.0.lines[1].sku = Sku::parse("SKU-2").unwrap();
     let east = WarehouseId::parse("east").unwrap();
-    cart.0.shipments[1].warehouse = east.clone();
+    cart.0.shipments[1].warehouse = Some(east.clone());
     let mut store = store(policy(PLAIN));
     let main = store.warehouses.values().next().unwrap().clone();
     store.warehouses.insert(east, main);

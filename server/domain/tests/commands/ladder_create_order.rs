@@ -18,17 +18,17 @@ fn place(cart: &Cart) -> Result<(), Rejection> {
 #[test]
 fn each_rung_shows_once_those_before_it_are_fixed() {
     let mut cart = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 2)]]);
-    cart.0.shipments[0].carrier = CarrierId::parse("nobody").unwrap();
-    cart.0.shipments[1].warehouse = WarehouseId::parse("nowhere").unwrap();
+    cart.0.shipments[0].carrier = CarrierId::parse("nobody").ok();
+    cart.0.shipments[1].warehouse = WarehouseId::parse("nowhere").ok();
     let rungs: &[Rung<Cart>] = &[
         ("INVALID_FIELD", |cart| {
             cart.0.shipments[1].contents = vec![(1, 1)]
         }),
         ("UNKNOWN_WAREHOUSE", |cart| {
-            cart.0.shipments[1].warehouse = WarehouseId::parse("main").unwrap()
+            cart.0.shipments[1].warehouse = WarehouseId::parse("main").ok()
         }),
         ("UNKNOWN_CARRIER", |cart| {
-            cart.0.shipments[0].carrier = CarrierId::parse("post").unwrap()
+            cart.0.shipments[0].carrier = CarrierId::parse("post").ok()
         }),
     ];
     climb(&mut cart, rungs, place);
@@ -92,6 +92,30 @@ fn without_shipments_and_without_a_default_route_nothing_can_be_placed() {
             .unwrap_err()
             .reason(),
         ErrorReason::InvalidField
+    );
+}
+
+#[test]
+fn a_shipment_goes_by_the_default_route_as_far_as_it_names_none() {
+    let caller = Actor::new(Role::Storefront, "shop");
+    let mut cart = Cart::of(&[(2, 2)]).split(&[&[(1, 1)], &[(1, 1)]]);
+    (cart.0.shipments[0].warehouse, cart.0.shipments[1].carrier) = (None, None);
+    let default = store(policy(PLAIN));
+    let placed = cart.decide(&default, &caller).unwrap();
+    let (warehouse, carrier) = default.default_route.clone().unwrap();
+    let order = placed.order;
+    assert_eq!(order.shipments[0].warehouse, warehouse);
+    assert_eq!(order.shipments[1].carrier, carrier);
+
+    let mut nowhere = default;
+    nowhere.default_route = None;
+    let Err(Rejection::InvalidField(violations)) = cart.decide(&nowhere, &caller) else {
+        panic!("it has no route")
+    };
+    let fields = violations.iter().map(|violation| &*violation.field);
+    assert_eq!(
+        fields.collect::<Vec<_>>(),
+        ["shipments[0].warehouse_id", "shipments[1].carrier_id"]
     );
 }
 

@@ -430,8 +430,8 @@ pub(crate) fn create_order(random: &mut Random) -> CreateOrder {
         .into_iter()
         .filter(|contents| !contents.is_empty())
         .map(|contents| NewShipment {
-            warehouse: warehouse_id(random.pick(&["main", "far"])),
-            carrier: carrier_id(random.pick(&["post", "rail"])),
+            warehouse: Some(warehouse_id(random.pick(&["main", "far"]))),
+            carrier: Some(carrier_id(random.pick(&["post", "rail"]))),
             contents: contents.into_iter().collect(),
         });
     let shipments = shipments.collect();

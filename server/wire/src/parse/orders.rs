@@ -1,12 +1,9 @@
 //! Requests of the OrderService.
 
-use std::sync::Arc;
-
 use belay_domain::annotations::NoteVisibility;
 use belay_domain::commands::{
     Command, CreateOrder, NewLine, NewShipment, RecordPayment, UpdateMetadata, Work,
 };
-use belay_domain::context::StoreConfig;
 use belay_domain::ids::{
     BuyerId, CarrierId, ChildKind, ExternalId, OrderId, SellerId, Sku, StoreId, WarehouseId,
 };
@@ -26,25 +23,19 @@ use super::envelope::{CommandRequest, Envelope, Reader, Target, order, store_id}
 use super::lists::{ListRequest, asked_page};
 use super::{
     Parsed, Violations, all, amount, amount_or_zero, child_of, code, country, distinct, id,
-    optional_id, parse, parse_as_far, positive, request_id, specified, text, time, told_money,
-    unspecified_or,
+    optional_id, parse, positive, request_id, specified, text, time, told_money, unspecified_or,
 };
 use crate::status::CallError;
 use crate::{Wire as _, identity};
 
-/// `store` is that which the request names: it alone tells whether shipments must name their warehouse
-/// and carrier, and that is told together with all else. Where it cannot be had, what is wrong with the
-/// request comes first, and then why.
 pub fn create_order(
     request: pb::CreateOrderRequest,
-    store: Result<Arc<StoreConfig>, CallError>,
     reader: &Reader<'_>,
 ) -> Parsed<CommandRequest> {
-    let known = store.as_deref().ok();
-    let read = parse_as_far(|v| {
+    parse(|v| {
         let store = store_id(v, &request.store_id);
         let request_id = request_id(v, &request.request_id);
-        let order = new_order(v, request, known, reader.identity_key)?;
+        let order = new_order(v, request, reader.identity_key)?;
         Some(CommandRequest {
             store: store?,
             envelope: Envelope {
@@ -55,15 +46,12 @@ pub fn create_order(
             },
             work: Work::Create(order),
         })
-    })?;
-    store?;
-    Ok(read.unwrap_or_else(|| panic!("a field was refused without a violation")))
+    })
 }
 
 fn new_order(
     v: &mut Violations,
     request: pb::CreateOrderRequest,
-    store: Option<&StoreConfig>,
     identity_key: &[u8; 32],
 ) -> Option<CreateOrder> {
     let order_id = id(v, "order_id", request.order_id, OrderId::parse);
@@ -74,7 +62,7 @@ fn new_order(
     let shipping = request.shipping.unwrap_or_default();
     let shipping_amount = amount_or_zero(v, "shipping.amount", shipping.amount);
     let shipping_tax = amount_or_zero(v, "shipping.tax", shipping.tax);
-    let shipments = shipments(v, request.shipments, store);
+    let shipments = shipments(v, request.shipments);
     let annotations = annotations(v, request.metadata, request.external_references);
     let (lines, shipping, shipping_tax) = (lines?, shipping_amount?, shipping_tax?);
 
@@ -199,11 +187,7 @@ fn new_line(v: &mut Violations, field: &str, line: pb::NewLine) -> Option<NewLin
     })
 }
 
-fn shipments(
-    v: &mut Violations,
-    shipments: Vec<pb::NewShipment>,
-    store: Option<&StoreConfig>,
-) -> Option<Vec<NewShipment>> {
+fn shipments(v: &mut Violations, shipments: Vec<pb::NewShipment>) -> Option<Vec<NewShipment>> {
     if shipments.len() > SHIPMENTS_MAX {
         v.add(
             "shipments",
@@ -222,33 +206,20 @@ fn shipments(
         );
         return None;
     }
-    let read = |(index, shipment)| new_shipment(v, &format!("shipments[{index}]"), shipment, store);
+    let read = |(index, shipment)| new_shipment(v, &format!("shipments[{index}]"), shipment);
     all(shipments.into_iter().enumerate().map(read))
 }
 
-fn new_shipment(
-    v: &mut Violations,
-    field: &str,
-    shipment: pb::NewShipment,
-    store: Option<&StoreConfig>,
-) -> Option<NewShipment> {
-    let (warehouse_field, carrier_field) = (
-        format!("{field}.warehouse_id"),
-        format!("{field}.carrier_id"),
-    );
+fn new_shipment(v: &mut Violations, field: &str, shipment: pb::NewShipment) -> Option<NewShipment> {
+    let warehouse_field = format!("{field}.warehouse_id");
     let warehouse = optional_id(
         v,
         &warehouse_field,
         shipment.warehouse_id,
         WarehouseId::parse,
     );
+    let carrier_field = format!("{field}.carrier_id");
     let carrier = optional_id(v, &carrier_field, shipment.carrier_id, CarrierId::parse);
-    let default = store.map(|store| store.default_route.clone().unzip());
-    let (default_warehouse, default_carrier) = default.unzip();
-    let warehouse =
-        warehouse.and_then(|id| id_or_default(v, &warehouse_field, id, default_warehouse));
-    let carrier = carrier.and_then(|id| id_or_default(v, &carrier_field, id, default_carrier));
-
     let contents_field = format!("{field}.contents");
     if !(1..=LINES_MAX).contains(&shipment.contents.len()) {
         v.add(
@@ -290,23 +261,6 @@ fn new_shipment(
         carrier: carrier?,
         contents: contents?,
     })
-}
-
-/// `default` is `None` where the store is not known, and nothing can be said.
-fn id_or_default<T>(
-    v: &mut Violations,
-    field: &str,
-    id: Option<T>,
-    default: Option<Option<T>>,
-) -> Option<T> {
-    let Some(default) = default else {
-        return id;
-    };
-    let value = id.or(default);
-    if value.is_none() {
-        v.add(field, "must be given: the store has no default one");
-    }
-    value
 }
 
 pub fn get_order(request: pb::GetOrderRequest, _: &Reader<'_>) -> Parsed<(StoreId, OrderId)> {

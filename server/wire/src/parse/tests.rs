@@ -1,21 +1,15 @@
 //! Bad input, one row each: what is changed in a good request, and the fields that are then
 //! refused. All of them, and no other.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use belay_domain::actor::{Actor, Role};
 use belay_domain::commands::{Command, CreateOrder, RequestCancellation, Selection, Work};
-use belay_domain::context::StoreConfig;
-use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
+use belay_domain::ids::CarrierId;
 use belay_domain::order::OrderState;
 use belay_domain::payment::PaymentFact;
-use belay_domain::policy::Policies;
 use belay_domain::scope::Caller;
 use belay_domain::terms::Path;
 use belay_proto::v1::create_store_request::Policy as PolicyChoice;
 use belay_proto::v1::request_cancellation_request::Selection as Selected;
-use jiff::tz::TimeZone;
 
 use super::stores::{create_store, put_carrier, put_warehouse};
 use super::*;
@@ -23,22 +17,6 @@ use super::*;
 mod answers;
 
 const KEY: [u8; 32] = [9; 32];
-
-fn store() -> StoreConfig {
-    let (warehouse, carrier) = (
-        WarehouseId::parse("main").unwrap(),
-        CarrierId::parse("standard").unwrap(),
-    );
-    StoreConfig {
-        id: StoreId::parse("demo").unwrap(),
-        time_zone: TimeZone::UTC,
-        policies: Policies::default(),
-        carriers: BTreeMap::new(),
-        warehouses: BTreeMap::new(),
-        default_route: Some((warehouse, carrier)),
-        storefront_records_payments: false,
-    }
-}
 
 fn euro(minor_units: i64) -> Option<pb::Money> {
     Some(pb::Money {
@@ -110,7 +88,7 @@ fn command(read: Result<CommandRequest, CallError>) -> Result<Command, CallError
 }
 
 fn read_order(request: pb::CreateOrderRequest) -> Result<CreateOrder, CallError> {
-    let read = reading(|reader| orders::create_order(request, Ok(Arc::new(store())), reader));
+    let read = reading(|reader| orders::create_order(request, reader));
     read.map(|request| match request.work {
         Work::Create(order) => order,
         Work::Decide(command) => panic!("{command:?}"),
@@ -118,27 +96,20 @@ fn read_order(request: pb::CreateOrderRequest) -> Result<CreateOrder, CallError>
 }
 
 #[test]
-fn of_a_store_that_is_not_there_the_request_is_told_first_and_then_the_store() {
-    let absent = || CallError::StoreNotFound {
-        store: "nowhere".to_owned(),
-    };
-    let read = |request: pb::CreateOrderRequest| {
-        let read = reading(|reader| orders::create_order(request, Err(absent()), reader));
-        read.unwrap_err()
-    };
+fn a_shipment_may_leave_its_route_to_the_store() {
     let mut request = good_order();
-    assert_eq!(read(request.clone()), absent());
-    // With its own route, and with the one that only the store could tell.
-    for route in ["main", ""] {
-        request.shipments = vec![pb::NewShipment {
-            warehouse_id: route.to_owned(),
-            carrier_id: route.to_owned(),
-            ..shipment(&[(1, 1)])
-        }];
-        assert_eq!(read(request.clone()), absent(), "{route:?}");
-    }
-    request.order_id = "no id".to_owned();
-    assert!(matches!(read(request), CallError::InvalidFields { .. }));
+    request.shipments = vec![pb::NewShipment {
+        carrier_id: "post".to_owned(),
+        ..shipment(&[(1, 1)])
+    }];
+    let order = read_order(request).unwrap();
+    let [only] = order.shipments.as_slice() else {
+        panic!("{:?}", order.shipments)
+    };
+    assert_eq!(
+        (&only.warehouse, &only.carrier),
+        (&None, &CarrierId::parse("post").ok())
+    );
 }
 
 fn shipment(contents: &[(i32, i32)]) -> pb::NewShipment {
@@ -167,7 +138,7 @@ fn a_good_order_is_read() {
     };
     let spread = read_order(spread).unwrap();
     assert_eq!(spread.shipments[0].contents, [(1, 2), (2, 1)]);
-    assert_eq!(spread.shipments[1].warehouse.as_str(), "main");
+    assert_eq!(spread.shipments[1].contents, [(2, 1)]);
 }
 
 #[test]
