@@ -5,12 +5,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use belay_client::calls::FirstPolicy;
 use belay_client::{Belay, RequestId, RetryPolicy, Role, Store};
-use belay_server::App;
 use belay_server::auth::Authentication;
 use belay_server::db::migrate;
 use belay_server::grants::{Account, DatabaseName, GrantSet};
@@ -30,6 +28,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use crate::database::Database;
+use crate::inside::Inside;
 use crate::server::{BOOKMARK_INTERVAL, KEEP_ALL};
 use crate::{HANG, SHOP, until};
 
@@ -241,9 +240,8 @@ impl Service {
         self.server.admin_address()
     }
 
-    /// What the server is made of, for tests that must get between its parts.
-    pub fn app(&self) -> &Arc<App> {
-        self.server.app()
+    pub fn inside(&self) -> Inside {
+        Inside::of(&self.server)
     }
 
     /// A client that insists; see [`insistent`].

@@ -21,6 +21,7 @@ pub mod front;
 pub mod group;
 mod history;
 pub mod http;
+pub mod inside;
 pub mod instance;
 pub mod invariants;
 pub mod load;

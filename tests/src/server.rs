@@ -2,12 +2,10 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use belay_client::calls::FirstPolicy;
 use belay_client::{Belay, Role, Store};
-use belay_server::App;
 use belay_server::auth::Authentication;
 use belay_server::connect::HttpSettings;
 use belay_server::db::{clock, pool};
@@ -21,6 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::HANG;
 use crate::database::Database;
+use crate::inside::Inside;
 use crate::instance::Instance;
 use crate::invariants;
 use crate::raw::Raw;
@@ -205,16 +204,14 @@ impl TestServer {
         );
     }
 
-    /// The parts of the server.
-    pub fn app(&self) -> &Arc<App> {
-        self.server.app()
+    pub fn inside(&self) -> Inside {
+        Inside::of(&self.server)
     }
 
     /// Has the server look at the sellers whose rate may have changed, by the events that its
     /// projection has heard of.
     pub async fn look_at_sellers(&self) {
-        let looked = evaluate_sellers::look(self.server.app()).await;
-        looked.expect("sellers can be looked at");
+        self.inside().look_at_sellers().await;
     }
 
     pub fn address(&self) -> SocketAddr {

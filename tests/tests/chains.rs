@@ -10,7 +10,6 @@ use belay_server::grants::GrantSet;
 use belay_server::identity_keys::IdentityKeys;
 use belay_server::retention::Kind;
 use belay_server::verify::{Anchor, Report, verify};
-use belay_server::workers::prune_old_rows;
 use belay_tests::database::Database;
 use belay_tests::instance::Service;
 use belay_tests::process::built;
@@ -246,9 +245,7 @@ fn what_left_the_feed_for_the_histories_is_followed_as_well() {
         t.advance(SignedDuration::from_hours(24)).await;
         projected(&t.database).await;
         let hour = Duration::from_secs(3_600);
-        prune_old_rows::pass(service.app(), Kind::Events, hour)
-            .await
-            .expect("a pass over the database");
+        service.inside().prune(Kind::Events, hour).await;
         service.stop().await;
         let (kept,): (u64,) = t
             .database

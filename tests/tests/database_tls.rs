@@ -6,6 +6,7 @@ use std::process::Output;
 
 use belay_client::Role;
 use belay_server::db::pool;
+use belay_server::db::shares::Share;
 use belay_tests::SHOP;
 use belay_tests::certificates::{Authority, Certified, Files, argument};
 use belay_tests::instance::{Instance, Service, session, storefront};
@@ -427,12 +428,12 @@ fn a_renewed_authority_of_the_database_is_taken_over() {
         let service = Service::start(url, |_| {}).await;
         let next = Authority::new();
         certify(&mysql, &files, &next.pem(), &next.server(&[local])).await;
-        assert!(service.app().pools.upkeep.connect_beside().await.is_err());
+        let inside = service.inside();
+        let refused = inside.pool(Share::Upkeep).connect_beside().await;
+        assert!(refused.is_err());
         files.write("ca.pem", &next.pem());
-        service
-            .app()
-            .pools
-            .reads
+        inside
+            .pool(Share::Reads)
             .connect_beside()
             .await
             .expect("the new authority is trusted");

@@ -146,14 +146,10 @@ fn a_full_queue_sheds_of_the_caller_with_the_most_and_says_when_to_come_back() {
         // that cost little.
         let shop = storefront(&belay);
         let first = new_order(&shop, "FIRST").send();
-        let app = service.app().clone();
+        let inside = service.inside();
         let filling = async {
             HeldLanes::until_held(&t.database, 1).await;
-            let config = app
-                .stores
-                .config(&StoreId::parse(SHOP).unwrap())
-                .await
-                .expect("the store");
+            let config = inside.store(&StoreId::parse(SHOP).unwrap()).await;
             let queued = (0..LANE_QUEUE_MAX + 256).map(|number| {
                 let submission = Submission {
                     store: config.clone(),
@@ -165,15 +161,15 @@ fn a_full_queue_sheds_of_the_caller_with_the_most_and_says_when_to_come_back() {
                     deadline: Instant::now() + HANG,
                     priority: Priority::Interactive,
                 };
-                let app = app.clone();
-                async move { app.engine.submit(submission).await }
+                let inside = inside.clone();
+                async move { inside.submit(submission).await }
             });
             join_all(queued).await
         };
         let shed = async {
             // The first, and as many as the queue holds.
             until("the queue is full", async || {
-                (app.engine.callers() > LANE_QUEUE_MAX).then_some(())
+                (inside.callers() > LANE_QUEUE_MAX).then_some(())
             })
             .await;
             let error = new_order(&shop, "SHED")
@@ -184,18 +180,18 @@ fn a_full_queue_sheds_of_the_caller_with_the_most_and_says_when_to_come_back() {
             // Another caller is not kept out by this one.
             let other = belay.with_role(Role::Storefront, "app").expect("a role");
             let other = other.store(SHOP);
-            let callers = app.engine.callers();
+            let callers = inside.callers();
             let placing = new_order(&other, "FAIR").send();
             let release = async {
                 until("it has taken the place of another", async || {
-                    let text = app.telemetry.metrics.text().expect("they can be told");
+                    let text = inside.metrics();
                     text.contains("belay_queue_shed_total{belay_queue=\"interactive\"} 258")
                         .then_some(())
                 })
                 .await;
                 // The count of callers follows when the shed one has its answer.
                 until("as many wait as before", async || {
-                    (app.engine.callers() <= callers).then_some(())
+                    (inside.callers() <= callers).then_some(())
                 })
                 .await;
                 held.release().await;
@@ -270,7 +266,7 @@ fn a_repeated_command_is_answered_as_before_and_costs_its_batch_nothing() {
                 let calls = async { join!(join_all(cancelling), again.clone(), other.clone()) };
                 let released = async {
                     until("all of them wait", async || {
-                        (service.app().engine.callers() == 9).then_some(())
+                        (service.inside().callers() == 9).then_some(())
                     })
                     .await;
                     held.release().await;
@@ -298,7 +294,7 @@ fn a_repeated_command_is_answered_as_before_and_costs_its_batch_nothing() {
 
 /// The figure of a server that stands in its metrics under this name, with its labels.
 fn figure(service: &Service, name: &str) -> usize {
-    let text = service.app().telemetry.metrics.text().expect("text");
+    let text = service.inside().metrics();
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     value
         .and_then(|value| value.trim().parse().ok())
@@ -319,7 +315,7 @@ async fn place_together(t: &TestServer, service: &Service, orders: usize) -> (us
     let held = HeldLanes::hold(&t.database.url()).await;
     let shop = storefront(&literal(service.address()));
     let first = new_order(&shop, &format!("FIRST-{orders}")).send();
-    let app = service.app().clone();
+    let inside = service.inside();
     let rest = async {
         HeldLanes::until_held(&t.database, 1).await;
         let place = |number| {
@@ -331,7 +327,7 @@ async fn place_together(t: &TestServer, service: &Service, orders: usize) -> (us
     let release = async {
         let shed = "belay_queue_shed_total{belay_queue=\"interactive\"} ";
         until("each waits or is turned away", async || {
-            let here = app.engine.waiting().0 + figure(service, shed);
+            let here = inside.queued() + figure(service, shed);
             (here >= orders).then_some(())
         })
         .await;
@@ -478,7 +474,7 @@ fn a_command_whose_caller_has_gone_is_never_begun() {
                 .send();
             tokio::select! {
                 outcomes = async { join!(placing, cancel_request) } => panic!("the lane is held: {outcomes:?}"),
-                () = until("all of them wait", async || (service.app().engine.callers() == 42).then_some(())) => {}
+                () = until("all of them wait", async || (service.inside().callers() == 42).then_some(())) => {}
             }
             only_the_first_waits(&service).await;
             held.release().await;
@@ -503,7 +499,7 @@ fn a_command_whose_caller_goes_while_it_is_in_flight_lands() {
             () = HeldLanes::until_held(&t.database, 1) => {}
         }
         until("the caller is gone", async || {
-            (service.app().engine.callers() == 0).then_some(())
+            (service.inside().callers() == 0).then_some(())
         })
         .await;
         held.release().await;
@@ -523,7 +519,7 @@ fn a_command_whose_caller_goes_while_it_is_in_flight_lands() {
 /// Whoever else called has gone, and the server knows it.
 async fn only_the_first_waits(service: &Service) {
     until("the others have gone", async || {
-        (service.app().engine.callers() == 1).then_some(())
+        (service.inside().callers() == 1).then_some(())
     })
     .await;
 }

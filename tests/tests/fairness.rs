@@ -23,7 +23,6 @@ use prost::Message as _;
 use tokio::join;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 /// Readers that never rest.
 const READERS: usize = 24;
@@ -32,7 +31,8 @@ const LINES: usize = 200;
 
 /// All connections of a share, in somebody's hands.
 async fn hold(t: &TestServer, share: Share) -> Vec<Checkout> {
-    let pool = t.app().pools.of(share);
+    let inside = t.inside();
+    let pool = inside.pool(share);
     let mut held = Vec::new();
     for _ in 0..pool.status().max {
         held.push(pool.checkout().await.expect("a connection is free"));
@@ -43,11 +43,10 @@ async fn hold(t: &TestServer, share: Share) -> Vec<Checkout> {
 /// All turns to read a page, in somebody's hands.
 async fn hold_pages(service: &Service, at_once: usize) -> Vec<Turn> {
     let somebody = Actor::new(domain::Role::Auditor, "holder");
-    let gate = &service.app().pages;
+    let inside = service.inside();
     let mut held = Vec::new();
     for _ in 0..at_once {
-        let turn = gate.enter(&somebody, Instant::now() + HANG).await;
-        held.push(turn.expect("a turn is free"));
+        held.push(inside.page_turn(&somebody).await);
     }
     held
 }
@@ -124,11 +123,9 @@ fn held_reads_keep_no_write_no_deadline_and_no_reference_data_from_theirs() {
         new_order(&shop, "NEW").await.expect("orders are placed");
         t.pay("NEW").await;
         t.cancel("NEW").await;
-        t.app()
-            .stores
-            .refresh(&StoreId::parse(SHOP).expect("an id"))
-            .await
-            .expect("reference data is read");
+        t.inside()
+            .refreshed(&StoreId::parse(SHOP).expect("an id"))
+            .await;
         t.advance(SignedDuration::from_hours(24 * 30)).await;
         until("the order has expired", async || {
             (state(t, "UNPAID").await == "CLOSED_UNPAID").then_some(())
@@ -259,7 +256,7 @@ fn pages_that_find_no_place_are_shed_and_keep_nobody_else_waiting() {
         let held = hold_pages(&service, 1).await;
         let waiting = async |pages: usize| {
             until("pages wait", async || {
-                (service.app().pages.waiting() == pages).then_some(())
+                (service.inside().pages_waiting() == pages).then_some(())
             })
             .await;
         };
@@ -295,12 +292,7 @@ fn pages_that_find_no_place_are_shed_and_keep_nobody_else_waiting() {
             let page = page.expect("a task").expect("it ends");
             assert_eq!(page.expect("a page"), 1);
         }
-        let metrics = service
-            .app()
-            .telemetry
-            .metrics
-            .text()
-            .expect("they are told");
+        let metrics = service.inside().metrics();
         let counted = "belay_queue_shed_total{belay_queue=\"pages\"} 2";
         assert!(metrics.contains(counted), "{metrics}");
         service.stop().await;
@@ -380,12 +372,7 @@ fn a_caller_has_as_many_calls_under_way_as_it_may() {
             one.get_order("A-1").await.ok()
         })
         .await;
-        let metrics = service
-            .app()
-            .telemetry
-            .metrics
-            .text()
-            .expect("they are told");
+        let metrics = service.inside().metrics();
         let counted = "belay_callers_limited_total{belay_limit=\"CONCURRENT_CALLS\"}";
         assert!(metrics.contains(counted), "{metrics}");
         service.stop().await;

@@ -637,18 +637,18 @@ fn who_takes_nothing_is_cut_and_loses_nothing() {
         metadata.insert("belay-actor", "ops".parse().unwrap());
         let watch = EventServiceClient::new(channel).watch_events(request).await;
         let mut stream = watch.unwrap().into_inner();
-        let feed = &service.app().feed;
+        let inside = service.inside();
         let mut order = 0;
         until("it is cut", async || {
             order += 1;
             new_order(&service.storefront(), &format!("A-{order}"))
                 .await
                 .unwrap();
-            (feed.watches() == 0).then_some(())
+            (inside.watches() == 0).then_some(())
         })
         .await;
         assert_eq!(
-            feed.streams(),
+            inside.streams(),
             1,
             "it is open until it is read, or its caller gone"
         );
@@ -668,7 +668,10 @@ fn who_takes_nothing_is_cut_and_loses_nothing() {
         );
         assert!(came < order, "{came} of {order}");
         drop(stream);
-        until("it is closed", async || (feed.streams() == 0).then_some(())).await;
+        until("it is closed", async || {
+            (inside.streams() == 0).then_some(())
+        })
+        .await;
         let mut watcher = Watcher::new(everybody(t).watch_events().resume_token(token));
         read_all(&mut watcher, &everybody(t)).await;
         assert_eq!(came + watcher.came(), stored(&t.database).await);
@@ -760,8 +763,11 @@ fn ten_thousand_reconnects_leave_nothing_behind() {
                 stream.try_next().await.unwrap().unwrap();
             })
             .await;
-        let feed = &service.app().feed;
-        until("all are gone", async || (feed.streams() == 0).then_some(())).await;
+        let inside = service.inside();
+        until("all are gone", async || {
+            (inside.streams() == 0).then_some(())
+        })
+        .await;
         let mut watcher = Watcher::new(belay.watch_events().resume_token(&token));
         t.place("A-2").await;
         read_all(&mut watcher, &everybody(t)).await;

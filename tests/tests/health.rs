@@ -4,7 +4,6 @@ use belay_client::calls::FirstPolicy;
 use belay_client::model::PaymentFact;
 use belay_client::{Belay, Error, Kind, RequestId, Role, Units, reason};
 use belay_server::db::shares::Share;
-use belay_server::workers::watch_health::WatchHealth;
 use belay_tests::instance::{Health, Instance, Service, literal, payments, session, storefront};
 use belay_tests::shop::{TOTAL, eur, new_order};
 use belay_tests::{SHOP, TestServer, documents, refused, run, until};
@@ -247,10 +246,11 @@ fn a_crowded_pool_is_no_ill_health() {
         let service = Service::start(t.database.serve_url().await, |_| {}).await;
         let reporter = HealthReporter::new();
         let told = HealthService::from_health_reporter(reporter.clone());
-        let mut watch = WatchHealth::new(service.app().clone(), reporter, &[]);
+        let mut watch = service.inside().watch_health(reporter);
+        let inside = service.inside();
         let mut held = Vec::new();
         for share in Share::ALL {
-            let pool = service.app().pools.of(share);
+            let pool = inside.pool(share);
             for _ in 0..pool.status().max {
                 held.push(pool.checkout().await.unwrap());
             }
@@ -285,7 +285,8 @@ fn what_fails_for_the_databases_sake_is_noted_and_not_logged() {
             .administrate(t, &format!("REVOKE {all} FROM USER_"))
             .await;
         reader.end_sessions(t).await;
-        let notes = service.app().pools.notes();
+        let inside = service.inside();
+        let notes = inside.database_notes();
         notes.take();
         let refused = new_order(&storefront(&literal(service.address())), "NEW").await;
         refused.expect_err("it may not write");

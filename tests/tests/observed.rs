@@ -10,7 +10,6 @@ use belay_proto::v1::event_service_client::EventServiceClient;
 use belay_proto::v1::order_service_client::OrderServiceClient;
 use belay_server::db::{clock, figures, pool};
 use belay_server::telemetry::instruments::{Instrument, OF_PORT, OF_SERVER};
-use belay_server::workers::read_figures;
 use belay_tests::database::Database;
 use belay_tests::instance::{Health, HeldLanes, Service};
 use belay_tests::process::{BelayProcess, Collector, HttpAnswer, calls};
@@ -612,9 +611,9 @@ async fn metrics_are_those_of_the_table() {
 
 /// The samples of the server of a test, once its figures were read.
 async fn figures_of(t: &TestServer) -> String {
-    let read = read_figures::look(t.app()).await;
-    read.expect("they can be read");
-    t.app().telemetry.metrics.text().expect("text")
+    let inside = t.inside();
+    inside.read_figures().await;
+    inside.metrics()
 }
 
 #[test]
@@ -670,7 +669,7 @@ fn figures_of_the_whole_database_are_told() {
         // What would be due in a year, for nothing is due for long.
         let mut connection = pool::connect(&t.database.url()).await.unwrap();
         let later = t.now().await + SignedDuration::from_hours(24 * 365);
-        let due = figures::due(&mut connection, t.app().partitions.count.get(), later).await;
+        let due = figures::due(&mut connection, t.inside().partitions(), later).await;
         let (orders, first) = due.expect("it can be read");
         assert!(orders > 0 && first.is_some_and(|first| first < later));
 

@@ -245,7 +245,7 @@ async fn refused(answer: ResponseFuture) -> Refused {
 
 /// What the port holds, of requests or of answers.
 fn held(service: &Service, of: &str) -> usize {
-    let text = service.app().telemetry.metrics.text().expect("metrics");
+    let text = service.inside().metrics();
     let sample = format!("belay_port_held_bytes{{belay_held=\"{of}\",belay_port=\"callers\"}} ");
     let value = text.lines().find_map(|line| line.strip_prefix(&sample));
     value.expect("it is counted").parse().expect("a number")
@@ -387,7 +387,7 @@ fn an_answer_that_is_not_taken_is_given_up() {
             .expect_err("nothing of it");
         assert_eq!(given_up.reason(), Some(h2::Reason::CANCEL));
         until_nothing_is_held(&service).await;
-        let text = service.app().telemetry.metrics.text().expect("metrics");
+        let text = service.inside().metrics();
         let reset = "belay_port_streams_reset_total{belay_port=\"callers\"} 1";
         assert!(text.contains(reset), "{text}");
         service.stop().await;

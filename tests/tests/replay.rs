@@ -22,9 +22,10 @@ use belay_domain::order::Order;
 use belay_domain::presets;
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::{Caller, Scope};
-use belay_server::App;
 use belay_server::db::aggregate;
+use belay_server::db::shares::Share;
 use belay_server::engine::{EngineError, Priority, Submission};
+use belay_tests::inside::Inside;
 use belay_tests::instance::Service;
 use belay_tests::{HANG, TestServer, documents, run_at};
 use belay_wire::batch::Reply;
@@ -57,7 +58,7 @@ type Answer = Result<(), Rejection>;
 
 impl Replay {
     /// Places the order on both sides.
-    async fn begin(app: &App, store: Arc<StoreConfig>, seed: u64, now: Timestamp) -> Self {
+    async fn begin(inside: &Inside, store: Arc<StoreConfig>, seed: u64, now: Timestamp) -> Self {
         let mut random = Random::from_seed(seed);
         let mut create = random::create_order(&mut random);
         create.id = OrderId::parse(format!("R-{seed}")).expect("an id");
@@ -77,7 +78,7 @@ impl Replay {
             .order;
         let work = Work::Create(create);
         let answer = submit(
-            app,
+            inside,
             Submitted {
                 store: &store,
                 order: &order,
@@ -90,7 +91,7 @@ impl Replay {
         .await;
         assert_eq!(answer, Ok(()), "seed {seed}");
         // A hash of the command in the engine's own encoding: the core only keeps it.
-        order.create_fingerprint = read(app, &order).await.create_fingerprint;
+        order.create_fingerprint = read(inside, &order).await.create_fingerprint;
         Self {
             random,
             store,
@@ -101,11 +102,11 @@ impl Replay {
 
     /// Applies what has come to be due, on both sides. The server's worker may have been faster,
     /// with the same outcome.
-    async fn settle(&mut self, app: &App, now: Timestamp) {
+    async fn settle(&mut self, inside: &Inside, now: Timestamp) {
         if self.order.next_due().is_some_and(|due| due <= now) {
             let answers = self
                 .decide(
-                    app,
+                    inside,
                     now,
                     u128::from(u64::MAX),
                     Actor::system(),
@@ -117,7 +118,7 @@ impl Replay {
         }
     }
 
-    async fn take(&mut self, app: &App, now: Timestamp, at: u128, step: Step) {
+    async fn take(&mut self, inside: &Inside, now: Timestamp, at: u128, step: Step) {
         let Step::Do {
             by,
             expected_version,
@@ -129,7 +130,7 @@ impl Replay {
         let said = format!("seed {}, step {at}: {command:?}", self.number);
         let [pure, real] = self
             .decide(
-                app,
+                inside,
                 now,
                 at,
                 Actor::new(by, "someone"),
@@ -138,13 +139,13 @@ impl Replay {
             )
             .await;
         assert_eq!(real, pure, "{said}");
-        assert_eq!(read(app, &self.order).await, self.order, "{said}");
+        assert_eq!(read(inside, &self.order).await, self.order, "{said}");
     }
 
     /// Gives the core's answer and the engine's.
     async fn decide(
         &mut self,
-        app: &App,
+        inside: &Inside,
         now: Timestamp,
         at: u128,
         caller: Actor,
@@ -164,7 +165,7 @@ impl Replay {
         let id = (self.number << 64) + (u128::from(now.as_second().unsigned_abs()) << 8) + at + 1;
         let work = Work::Decide(command);
         let real = submit(
-            app,
+            inside,
             Submitted {
                 store: &self.store,
                 order: &self.order,
@@ -189,13 +190,9 @@ struct Submitted<'a> {
     work: Work,
 }
 
-async fn submit(app: &App, submitted: Submitted<'_>) -> Answer {
+async fn submit(inside: &Inside, submitted: Submitted<'_>) -> Answer {
     let submission = Submission {
-        store: app
-            .stores
-            .config(&submitted.store.id)
-            .await
-            .expect("the store"),
+        store: inside.store(&submitted.store.id).await,
         caller: Caller::everywhere(submitted.caller),
         order: submitted.order.id.clone(),
         request_id: Uuid::from_u128(submitted.id),
@@ -205,7 +202,7 @@ async fn submit(app: &App, submitted: Submitted<'_>) -> Answer {
         priority: Priority::Interactive,
     };
     loop {
-        match app.engine.submit(submission.clone()).await {
+        match inside.submit(submission.clone()).await {
             Ok(Reply::Answer(_)) => return Ok(()),
             Ok(Reply::Rejected(rejection)) => return Err(rejection),
             // A worker settles what is due at the same time. The same request_id is the same
@@ -217,8 +214,9 @@ async fn submit(app: &App, submitted: Submitted<'_>) -> Answer {
 }
 
 /// The order as the database has it.
-async fn read(app: &App, order: &Order) -> Order {
-    let mut connection = app.pools.reads.checkout().await.expect("a connection");
+async fn read(inside: &Inside, order: &Order) -> Order {
+    let pool = inside.pool(Share::Reads);
+    let mut connection = pool.checkout().await.expect("a connection");
     let found = aggregate::read(&mut connection, &[order.key()])
         .await
         .expect("it can be read");
@@ -246,7 +244,7 @@ fn with_reasons(document: &str) -> String {
 }
 
 /// A store with the warehouses and carriers that the random orders name.
-async fn store(t: &TestServer, app: &App, name: &str, document: &str) -> Arc<StoreConfig> {
+async fn store(t: &TestServer, inside: &Inside, name: &str, document: &str) -> Arc<StoreConfig> {
     let store = t
         .create_shop(name, FirstPolicy::document(with_reasons(document)))
         .await;
@@ -267,8 +265,7 @@ async fn store(t: &TestServer, app: &App, name: &str, document: &str) -> Arc<Sto
         .expect("a carrier");
     store.put_carrier("rail", "Rail").await.expect("a carrier");
     let store = StoreId::parse(name).expect("an id");
-    app.stores.refresh(&store).await.expect("it can be read");
-    app.stores.config(&store).await.expect("the store")
+    inside.refreshed(&store).await
 }
 
 /// Runs so many at the same time.
@@ -291,7 +288,7 @@ fn random_commands_come_to_the_same_through_the_database_as_in_memory() {
             settings.connections = AT_ONCE + 8;
         };
         let service = Service::start(t.database.serve_url().await, change).await;
-        let app = &**service.app();
+        let inside = &service.inside();
         let every_gate = documents::every_gate();
         let policies = presets::ALL
             .iter()
@@ -300,11 +297,12 @@ fn random_commands_come_to_the_same_through_the_database_as_in_memory() {
         let mut replays = Vec::new();
         let mut now = t.now().await;
         for (at, (name, document)) in policies.enumerate() {
-            let store = store(t, app, &format!("replay-{name}"), document).await;
+            let store = store(t, inside, &format!("replay-{name}"), document).await;
             let first = u64::try_from(at).expect("a small number") * 1_000_000;
             let seeds = first..first + sequences;
-            replays
-                .extend(all(seeds.map(|seed| Replay::begin(app, store.clone(), seed, now))).await);
+            replays.extend(
+                all(seeds.map(|seed| Replay::begin(inside, store.clone(), seed, now))).await,
+            );
         }
         for at in 0..STEPS {
             let mut steps: Vec<Step> = Vec::with_capacity(replays.len());
@@ -320,12 +318,12 @@ fn random_commands_come_to_the_same_through_the_database_as_in_memory() {
             all(replays
                 .iter_mut()
                 .zip(steps.clone())
-                .map(|(replay, step)| replay.take(app, now, at, step)))
+                .map(|(replay, step)| replay.take(inside, now, at, step)))
             .await;
             if let Some(time) = waits.next() {
                 t.advance(time).await;
                 now += time;
-                all(replays.iter_mut().map(|replay| replay.settle(app, now))).await;
+                all(replays.iter_mut().map(|replay| replay.settle(inside, now))).await;
             }
         }
         let changes: u64 = replays.iter().map(|replay| replay.order.version - 1).sum();

@@ -11,7 +11,6 @@ use belay_domain::projection::Projection;
 use belay_server::db::pool;
 use belay_server::projections::{Rebuild, begin_rebuild};
 use belay_server::retention::{Keep, Kind as Kept};
-use belay_server::workers::prune_old_rows;
 use belay_tests::feed::{Watcher, ends};
 use belay_tests::instance::Service;
 use belay_tests::shop::new_order;
@@ -40,8 +39,7 @@ async fn pruner(t: &TestServer) -> Service {
 
 /// Everything older than this is pruned by this server.
 async fn prune(service: &Service, kind: Kept, kept: Duration) {
-    let pruned = prune_old_rows::pass(service.app(), kind, kept).await;
-    pruned.expect("a pass over the database");
+    service.inside().prune(kind, kept).await;
 }
 
 /// The same of events, once the projections have read them.

@@ -450,13 +450,13 @@ fn a_server_runs_so_many_simulations_and_ends_those_that_nobody_reads() {
         for _ in 0..AT_ONCE {
             running.push(begin().await.unwrap());
         }
-        let simulations = &service.app().simulations;
-        assert_eq!(simulations.running(), AT_ONCE);
+        let inside = service.inside();
+        assert_eq!(inside.simulations(), AT_ONCE);
         let more = refused(begin().await, Kind::Overloaded, "OVERLOADED");
         assert!(more.retry_after().is_some());
         running.pop();
         until("the one is gone whose caller is", async || {
-            (simulations.running() == AT_ONCE - 1).then_some(())
+            (inside.simulations() == AT_ONCE - 1).then_some(())
         })
         .await;
         running.push(begin().await.unwrap());
@@ -465,7 +465,7 @@ fn a_server_runs_so_many_simulations_and_ends_those_that_nobody_reads() {
             assert_eq!(simulation.finish().await.unwrap().summary.decisions, 0);
         }
         until("all have ended", async || {
-            (simulations.running() == 0).then_some(())
+            (inside.simulations() == 0).then_some(())
         })
         .await;
         service.stop().await;
@@ -557,9 +557,9 @@ fn a_simulation_that_nobody_takes_is_cut() {
         })
         .await;
         let mut stream = unread(t, &service).await;
-        let simulations = &service.app().simulations;
+        let inside = service.inside();
         until("it is cut", async || {
-            (simulations.running() == 0).then_some(())
+            (inside.simulations() == 0).then_some(())
         })
         .await;
         let status = loop {

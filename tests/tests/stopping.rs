@@ -120,7 +120,7 @@ fn a_server_that_is_about_to_stop_says_so_and_serves_through_its_notice() {
 fn a_stop_waits_for_a_call_that_is_open() {
     run(async |t| {
         let service = Service::start(t.database.serve_url().await, patient).await;
-        let app = service.app().clone();
+        let inside = service.inside();
         let shop = storefront(&literal(service.address()));
         let held = HeldLanes::hold(&t.database.url()).await;
         let placing = new_order(&shop, "A-1").send();
@@ -133,7 +133,7 @@ fn a_stop_waits_for_a_call_that_is_open() {
         let releasing = async {
             // The doors are closed once a watch has ended.
             while watch.next().await.is_some() {}
-            assert_eq!(app.engine.callers(), 1, "the call is open");
+            assert_eq!(inside.callers(), 1, "the call is open");
             held.release().await;
         };
         let (placed, (), ()) = join!(placing, stopping, releasing);

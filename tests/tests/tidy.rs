@@ -209,6 +209,13 @@ fn the_services_know_nothing_of_sql() {
 }
 
 #[test]
+fn tests_look_inside_a_server_by_one_door() {
+    let files = rust_files("tests/tests").into_iter();
+    let others = files.filter(|file| !file.ends_with("tidy.rs"));
+    nowhere(others, &["belay_server::App", ".app()"]);
+}
+
+#[test]
 fn one_file_knows_the_codes_of_grpc() {
     let files = [rust_files("server/src"), rust_files("server/wire/src")];
     let others = files

@@ -138,7 +138,10 @@ impl<'t> Pair<'t> {
     pub(crate) async fn start(t: &'t TestServer) -> Self {
         let now = t.now().await;
         let builder = Memory::builder().stopped_at(now);
-        let memory = builder.identity_key(t.app().identity_key).start().await;
+        let memory = builder
+            .identity_key(t.inside().identity_key())
+            .start()
+            .await;
         let belay = memory.client().with_role(Role::Operator, "ops");
         let belay = belay.expect("a role");
         let preset = FirstPolicy::preset("independent-site");

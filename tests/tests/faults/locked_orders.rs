@@ -53,7 +53,7 @@ fn a_locked_order_holds_up_nobody_else() {
         let busy = join_all((0..BUSY_CALLERS).map(|_| request()));
         let others = async {
             until("all of them wait", async || {
-                (service.app().engine.callers() == BUSY_CALLERS).then_some(())
+                (service.inside().callers() == BUSY_CALLERS).then_some(())
             })
             .await;
             for number in 0..OTHERS {
@@ -143,7 +143,7 @@ fn an_order_that_somebody_is_about_to_create_holds_up_nobody_else() {
         let creating = new_order(&shop, "HELD").send();
         let others = async {
             until("it waits", async || {
-                (service.app().engine.callers() == 1).then_some(())
+                (service.inside().callers() == 1).then_some(())
             })
             .await;
             for number in 0..OTHERS {

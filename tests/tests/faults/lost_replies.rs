@@ -114,8 +114,7 @@ fn a_claim_whose_commit_has_no_reply_hands_its_refunds_out() {
         let (proxy, service) = behind_a_proxy(t).await;
         let money = payments(&literal(service.address()));
         let lost = |found: &str| {
-            let told = service.app().telemetry.metrics.text();
-            let told = told.expect("they can be told");
+            let told = service.inside().metrics();
             let line = format!("belay_engine_lost_commits_total{{belay_outcome=\"{found}\"}} ");
             let count = told.lines().find_map(|told| told.strip_prefix(&line));
             count.unwrap_or_else(|| panic!("{line}")).to_owned()

@@ -182,7 +182,7 @@ fn a_stop_ends_streams_and_idle_connections_and_waits_for_calls() {
         })
         .await;
         let address = service.http_address().unwrap();
-        let app = service.app().clone();
+        let inside = service.inside();
         let web = HttpCaller::to(address).role("storefront");
         let silent = web.connect().await;
         let mut idle = web.connect().await;
@@ -219,7 +219,7 @@ fn a_stop_ends_streams_and_idle_connections_and_waits_for_calls() {
             // The doors are closed once this has ended.
             assert_eq!(health.end().await, json!({}));
             until("the call is open", async || {
-                (app.engine.callers() == 1).then_some(())
+                (inside.callers() == 1).then_some(())
             })
             .await;
             held.release().await;

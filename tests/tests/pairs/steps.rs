@@ -1,6 +1,5 @@
 //! What callers send when they meet, each as the message that goes over the wire.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use belay_client::RequestId;
@@ -10,9 +9,9 @@ use belay_domain::commands::{Command, LeaseRefunds};
 use belay_domain::ids::{OrderId, StoreId, WorkerId};
 use belay_domain::scope::Caller;
 use belay_proto::v1 as pb;
-use belay_server::App;
 use belay_server::engine::{Priority, Submission};
 use belay_tests::HANG;
+use belay_tests::inside::Inside;
 use belay_tests::instance::Service;
 use belay_tests::raw::{AnyRequest, Raw, Refused};
 use belay_tests::shop::TOTAL;
@@ -88,7 +87,7 @@ pub(super) type Answer = (String, Vec<u8>);
 #[derive(Debug, Clone)]
 pub(super) struct Side {
     raw: Raw,
-    app: Arc<App>,
+    inside: Inside,
     /// Of every hold, so that two of them are the same.
     hold_until: prost_types::Timestamp,
 }
@@ -114,7 +113,7 @@ impl Side {
     pub(super) fn of(service: &Service, hold_until: prost_types::Timestamp) -> Self {
         Self {
             raw: Raw::to(service.address()),
-            app: service.app().clone(),
+            inside: service.inside(),
             hold_until,
         }
     }
@@ -466,7 +465,7 @@ impl Side {
         };
         let store = StoreId::parse(STORE).expect("an id");
         let submission = Submission {
-            store: self.app.stores.config(&store).await.expect("the store"),
+            store: self.inside.store(&store).await,
             caller: Caller::everywhere(Actor::new(Role::Payments, "psp")),
             order: OrderId::parse(click.order.clone()).expect("an id"),
             request_id: click.request_id().parse().expect("a UUID"),
@@ -476,7 +475,7 @@ impl Side {
             priority: Priority::Interactive,
         };
         loop {
-            match self.app.engine.submit(submission.clone()).await {
+            match self.inside.submit(submission.clone()).await {
                 Ok(Reply::Answer(answer)) => {
                     let leased = pb::ClaimRefundsResponse::decode(&*answer).expect("a response");
                     return (format!("ok {}", leased.refunds.len()), answer);
