@@ -4,16 +4,17 @@
 //! Each helper does one thing in the role of who does it and expects it to succeed; a caller is
 //! always one who has to do with the shipment, for nobody else sees it.
 
+use std::ops::Deref;
+
 use belay_client::calls::{FirstPolicy, NewBuyer, NewLine, NewShipment, RequestCancellation};
 use belay_client::model::{
-    Cancellation, CancellationEffect, CancellationPart, Destination, Event, EventDetail, EventType,
-    GateKind, GateState, Order, PartState, PaymentFact, Refund, Shipment, ShipmentStage,
-    TrackingFact,
+    Cancellation, CancellationEffect, CancellationPart, Destination, EventDetail, EventType,
+    GateKind, GateState, Order, PartState, PaymentFact, Refund, ShipmentStage, TrackingFact,
 };
-use belay_client::{Error, Kind, Role, Store, Units};
+use belay_client::{Error, Kind, Role, Units};
 
-use crate::shop::{eur, new_order, pay};
-use crate::{TestServer, pages, refused};
+use crate::shop::{Shop, eur, new_order};
+use crate::{TestServer, refused};
 
 /// The id of a [`Market`]'s store.
 pub const MARKET: &str = "market";
@@ -32,12 +33,22 @@ pub const LABEL: i64 = 595;
 #[derive(Debug)]
 pub struct Market<'t> {
     t: &'t TestServer,
+    shop: Shop,
+}
+
+impl Deref for Market<'_> {
+    type Target = Shop;
+
+    fn deref(&self) -> &Shop {
+        &self.shop
+    }
 }
 
 impl TestServer {
     pub async fn open_market(&self, policy: FirstPolicy) -> Market<'_> {
         self.create_shop(MARKET, policy).await;
-        let market = Market { t: self };
+        let shop = self.shop(MARKET);
+        let market = Market { t: self, shop };
         let store = market.as_role(Role::Operator, "ops");
         store
             .put_warehouse("main", "Main")
@@ -65,36 +76,6 @@ impl TestServer {
 }
 
 impl Market<'_> {
-    pub fn as_role(&self, role: Role, actor: &str) -> Store {
-        self.t.store_as(MARKET, role, actor)
-    }
-
-    pub fn storefront(&self) -> Store {
-        self.as_role(Role::Storefront, "web")
-    }
-
-    pub fn seller(&self) -> Store {
-        self.as_role(Role::Seller, "acme")
-    }
-
-    pub fn support(&self) -> Store {
-        self.as_role(Role::Support, "sam")
-    }
-
-    pub async fn warehouse(&self, shipment_id: &str) -> Store {
-        self.as_role(
-            Role::Warehouse,
-            self.shipment(shipment_id).await.warehouse_id.as_str(),
-        )
-    }
-
-    pub async fn carrier(&self, shipment_id: &str) -> Store {
-        self.as_role(
-            Role::Carrier,
-            self.shipment(shipment_id).await.carrier_id.as_str(),
-        )
-    }
-
     /// Places the standard order, to be sent by this carrier from `main`.
     pub async fn place(&self, order_id: &str, carrier_id: &str) -> Order {
         let shipment = NewShipment::new([(1, 3), (2, 1)]).carrier_id(carrier_id);
@@ -133,10 +114,6 @@ impl Market<'_> {
         paid.unwrap_or_else(|error| panic!("payment of {order_id}: {error}"));
     }
 
-    pub async fn pay(&self, order_id: &str) -> Order {
-        pay(&self.as_role(Role::Payments, "psp"), order_id).await
-    }
-
     pub async fn place_paid(&self, order_id: &str, carrier_id: &str) -> Order {
         self.place(order_id, carrier_id).await;
         self.pay(order_id).await
@@ -170,44 +147,6 @@ impl Market<'_> {
         let order = self.order(order_id).await;
         assert_eq!(order.shipments[0].stage, stage);
         order
-    }
-
-    pub async fn prepare(&self, shipment_id: &str) {
-        let prepared = self
-            .warehouse(shipment_id)
-            .await
-            .start_preparation(shipment_id)
-            .await;
-        prepared.unwrap_or_else(|error| panic!("preparation of {shipment_id}: {error}"));
-    }
-
-    pub async fn mark_ready(&self, shipment_id: &str) {
-        let ready = self
-            .warehouse(shipment_id)
-            .await
-            .mark_ready(shipment_id)
-            .await;
-        ready.unwrap_or_else(|error| panic!("{shipment_id} ready: {error}"));
-    }
-
-    /// Dispatches a shipment with the fence that it has now.
-    pub async fn ship(&self, shipment_id: &str) {
-        let fence = self.shipment(shipment_id).await.fence;
-        let dispatched = self
-            .warehouse(shipment_id)
-            .await
-            .dispatch_shipment(shipment_id, fence)
-            .await;
-        dispatched.unwrap_or_else(|error| panic!("dispatch of {shipment_id}: {error}"));
-    }
-
-    /// Records that the carrier scanned a shipment. The same scan again is the same event.
-    pub async fn scan(&self, shipment_id: &str, fact: TrackingFact) {
-        let carrier = self.carrier(shipment_id).await;
-        let recorded = carrier
-            .record_tracking(shipment_id, format!("scan-{fact}"), fact)
-            .await;
-        recorded.unwrap_or_else(|error| panic!("{fact} of {shipment_id}: {error}"));
     }
 
     /// The buyer's request to cancel all of an order.
@@ -247,16 +186,6 @@ impl Market<'_> {
         error
     }
 
-    pub async fn order(&self, order_id: &str) -> Order {
-        let order = self.storefront().get_order(order_id).await;
-        order.unwrap_or_else(|error| panic!("order {order_id}: {error}"))
-    }
-
-    pub async fn shipment(&self, shipment_id: &str) -> Shipment {
-        let shipment = self.storefront().get_shipment(shipment_id).await;
-        shipment.unwrap_or_else(|error| panic!("shipment {shipment_id}: {error}"))
-    }
-
     pub async fn stage(&self, shipment_id: &str) -> ShipmentStage {
         self.shipment(shipment_id).await.stage
     }
@@ -280,21 +209,6 @@ impl Market<'_> {
         let mut refunds = self.order(order_id).await.refunds;
         assert_eq!(refunds.len(), 1, "{refunds:?}");
         refunds.remove(0)
-    }
-
-    /// All that came to pass with an order, oldest first.
-    pub async fn history(&self, order_id: &str) -> Vec<Event> {
-        let store = self.storefront();
-        let pages =
-            pages(async |token| store.list_order_history(order_id).page_token(token).await).await;
-        pages.into_iter().flatten().collect()
-    }
-
-    /// The events of one type.
-    pub async fn events(&self, order_id: &str, event_type: EventType) -> Vec<Event> {
-        let mut events = self.history(order_id).await;
-        events.retain(|event| event.event_type == event_type);
-        events
     }
 
     /// What ended parts of an order asked of the stock: of which shipment, how many units of which

@@ -1,6 +1,7 @@
 //! One server for one test.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::inside::Inside;
 use crate::instance::Instance;
 use crate::invariants;
 use crate::raw::Raw;
+use crate::shop::Shop;
 
 /// The store that every test starts with. It has the warehouses `main` (its default) and `east`,
 /// and the carriers `standard` (its default, which cannot bring parcels back) and `express` (which
@@ -58,7 +60,17 @@ pub struct TestServer {
     pub database: Database,
     server: Server,
     belay: Belay,
+    shop: Shop,
     has_manual_clock: bool,
+}
+
+/// Of the store [`SHOP`].
+impl Deref for TestServer {
+    type Target = Shop;
+
+    fn deref(&self) -> &Shop {
+        &self.shop
+    }
 }
 
 /// Runs a test on a server of its own, by the database's clock.
@@ -156,6 +168,7 @@ impl TestServer {
         let started = Self {
             database,
             server,
+            shop: Shop::new(belay.clone(), SHOP),
             belay,
             has_manual_clock: now.is_some(),
         };
@@ -235,13 +248,14 @@ impl TestServer {
         self.role(role, actor).store(store_id)
     }
 
+    /// Another of its stores.
+    pub(crate) fn shop(&self, store_id: &'static str) -> Shop {
+        Shop::new(self.belay.clone(), store_id)
+    }
+
     /// Calls that are no business of the client's types.
     pub fn raw(&self) -> Raw {
         Raw::to(self.address())
-    }
-
-    pub fn storefront(&self) -> Store {
-        self.store_as(SHOP, Role::Storefront, "web")
     }
 
     /// The warehouse of the standard order.
@@ -252,22 +266,6 @@ impl TestServer {
     /// The carrier of the standard order.
     pub fn carrier(&self) -> Store {
         self.store_as(SHOP, Role::Carrier, "standard")
-    }
-
-    pub fn payments(&self) -> Store {
-        self.store_as(SHOP, Role::Payments, "psp")
-    }
-
-    pub fn support(&self) -> Store {
-        self.store_as(SHOP, Role::Support, "sam")
-    }
-
-    pub fn seller(&self) -> Store {
-        self.store_as(SHOP, Role::Seller, "acme")
-    }
-
-    pub fn operator(&self) -> Store {
-        self.store_as(SHOP, Role::Operator, "ops")
     }
 
     /// Moves the clock to this instant.

@@ -7,9 +7,9 @@ use belay_client::model::{
     Destination, Event, EventType, Order, PaymentFact, Refund, RequestedCancellation, Shipment,
     TrackingFact,
 };
-use belay_client::{Money, Role, Store, Units, reason};
+use belay_client::{Belay, Money, Role, Store, Units, reason};
 
-use crate::{SHOP, TestServer, pages};
+use crate::pages;
 
 /// What the standard order costs, in cents: three mugs (10.00 less nothing, tax 1.90), a pen (5.00
 /// less 1.00, tax 0.76), and shipping (4.90, tax 0.93). Ten euros over three mugs leave a
@@ -67,7 +67,47 @@ pub async fn pay(store: &Store, order_id: &str) -> Order {
         .value
 }
 
-impl TestServer {
+/// One store, and whoever has to do with it. A [`TestServer`] and a [`Market`] are shops, with
+/// what is theirs alone.
+///
+/// [`TestServer`]: crate::TestServer
+/// [`Market`]: crate::market::Market
+#[derive(Debug)]
+pub struct Shop {
+    belay: Belay,
+    id: &'static str,
+}
+
+impl Shop {
+    pub(crate) fn new(belay: Belay, id: &'static str) -> Self {
+        Self { belay, id }
+    }
+
+    pub fn as_role(&self, role: Role, actor: &str) -> Store {
+        let caller = self.belay.with_role(role, actor);
+        caller.expect("a role to call in").store(self.id)
+    }
+
+    pub fn storefront(&self) -> Store {
+        self.as_role(Role::Storefront, "web")
+    }
+
+    pub fn payments(&self) -> Store {
+        self.as_role(Role::Payments, "psp")
+    }
+
+    pub fn support(&self) -> Store {
+        self.as_role(Role::Support, "sam")
+    }
+
+    pub fn seller(&self) -> Store {
+        self.as_role(Role::Seller, "acme")
+    }
+
+    pub fn operator(&self) -> Store {
+        self.as_role(Role::Operator, "ops")
+    }
+
     /// Places the standard order.
     pub async fn place(&self, order_id: &str) -> Order {
         let placed = new_order(&self.storefront(), order_id).await;
@@ -131,13 +171,13 @@ impl TestServer {
     /// The warehouse that a shipment leaves from: no other sees it.
     pub async fn warehouse_of(&self, shipment_id: &str) -> Store {
         let warehouse = self.shipment(shipment_id).await.warehouse_id;
-        self.store_as(SHOP, Role::Warehouse, warehouse.as_str())
+        self.as_role(Role::Warehouse, warehouse.as_str())
     }
 
     /// The carrier that a shipment goes with: no other sees it.
     pub async fn carrier_of(&self, shipment_id: &str) -> Store {
         let carrier = self.shipment(shipment_id).await.carrier_id;
-        self.store_as(SHOP, Role::Carrier, carrier.as_str())
+        self.as_role(Role::Carrier, carrier.as_str())
     }
 
     pub async fn prepare(&self, shipment_id: &str) -> Shipment {

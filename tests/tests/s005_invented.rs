@@ -160,7 +160,7 @@ fn whoever_picks_may_find_the_shelf_empty() {
         grocer
             .order_at("A-1", "standard", ShipmentStage::Preparing)
             .await;
-        let picker = grocer.warehouse("A-1:s1").await;
+        let picker = grocer.warehouse_of("A-1:s1").await;
         let done = picker
             .request_cancellation("A-1", Units::shipment("A-1:s1"))
             .reason("SHELF_EMPTY")
@@ -269,7 +269,7 @@ fn spoiled_food_is_sent_back_with_a_photo_and_paid_for_by_schedule() {
                 .await;
             let shipment_id = format!("{order_id}:s1");
             grocer
-                .warehouse(&shipment_id)
+                .warehouse_of(&shipment_id)
                 .await
                 .receive_parcel(&shipment_id, condition)
                 .await

@@ -70,7 +70,7 @@ fn s001_04_an_application_for_a_refund_waits_for_support_and_may_be_approved_or_
         // Meanwhile it stays where it is.
         let fence = market.shipment("A-1:s1").await.fence;
         let leaves = market
-            .warehouse("A-1:s1")
+            .warehouse_of("A-1:s1")
             .await
             .dispatch_shipment("A-1:s1", fence)
             .await;
@@ -354,7 +354,7 @@ fn s001_07_what_is_being_prepared_is_stopped_by_its_warehouse_or_not() {
 
             // The stop reaches whoever packs: what they saw before is out of date, and what they
             // see now bars the way.
-            let warehouse = market.warehouse(&shipment_id).await;
+            let warehouse = market.warehouse_of(&shipment_id).await;
             refused(
                 warehouse.dispatch_shipment(&shipment_id, seen).await,
                 Kind::Aborted,
@@ -369,7 +369,7 @@ fn s001_07_what_is_being_prepared_is_stopped_by_its_warehouse_or_not() {
         }
 
         // The outcome follows the answer, to the unit: two of three mugs.
-        let warehouse = market.warehouse("READY:s1").await;
+        let warehouse = market.warehouse_of("READY:s1").await;
         warehouse
             .answer_stop("READY:s1", Stopped::of([("READY:l1", 2)]))
             .await
@@ -423,7 +423,7 @@ fn an_application_that_support_has_before_it_goes_to_the_warehouse_as_well_once_
             (CancellationState::Pending, OrderState::Processing)
         );
         market
-            .warehouse("A-1:s1")
+            .warehouse_of("A-1:s1")
             .await
             .answer_stop("A-1:s1", Stopped::all())
             .await
@@ -502,7 +502,7 @@ fn s001_08_a_stop_counts_its_time_by_the_calendar_and_the_clock_of_its_warehouse
         // A second before its midnight Shanghai is in time; of Riyadh nobody hears.
         t.set_clock(deadlines[0].unwrap() - SECOND).await;
         market
-            .warehouse("A-1:s1")
+            .warehouse_of("A-1:s1")
             .await
             .answer_stop("A-1:s1", Stopped::all())
             .await
@@ -536,7 +536,7 @@ fn s001_08_a_stop_counts_its_time_by_the_calendar_and_the_clock_of_its_warehouse
         // In Shanghai the same answer a day late stops what was to go on: somebody has to look at
         // it.
         market
-            .warehouse("A-2:s1")
+            .warehouse_of("A-2:s1")
             .await
             .answer_stop("A-2:s1", Stopped::all())
             .await
@@ -578,7 +578,7 @@ fn s001_09_a_confirmed_stop_cancels_and_refunds_and_otherwise_the_shipment_goes_
             .stage_seen(ShipmentStage::Ready)
             .put_back([("STOPPED:l1", 3), ("STOPPED:l2", 1)]);
         let shipment = market
-            .warehouse("STOPPED:s1")
+            .warehouse_of("STOPPED:s1")
             .await
             .answer_stop("STOPPED:s1", stopped)
             .await
@@ -614,7 +614,7 @@ fn s001_09_a_confirmed_stop_cancels_and_refunds_and_otherwise_the_shipment_goes_
             std::slice::from_ref(&order.refunds[0].refund_id)
         );
 
-        let warehouse = market.warehouse("GONE-ON:s1").await;
+        let warehouse = market.warehouse_of("GONE-ON:s1").await;
         warehouse
             .answer_stop("GONE-ON:s1", StopAnswer::cannot_stop("ON_THE_TRUCK"))
             .await

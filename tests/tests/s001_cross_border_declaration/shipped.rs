@@ -212,7 +212,7 @@ fn a_parcel_that_the_carrier_turns_round_or_the_buyer_does_not_accept_comes_home
             market.shipment("A-1:s1").await.intercept.unwrap().state,
             InterceptState::Requested
         );
-        let carrier = market.carrier("A-1:s1").await;
+        let carrier = market.carrier_of("A-1:s1").await;
         let asked = carrier
             .answer_intercept("A-1:s1", InterceptAnswer::Confirmed)
             .await
@@ -267,7 +267,7 @@ fn a_parcel_that_the_carrier_turns_round_or_the_buyer_does_not_accept_comes_home
         for order_id in ["A-1", "A-2", "A-3"] {
             assert!(market.order(order_id).await.refunds.is_empty());
             let shipment_id = format!("{order_id}:s1");
-            let warehouse = market.warehouse(&shipment_id).await;
+            let warehouse = market.warehouse_of(&shipment_id).await;
             let home = warehouse
                 .receive_parcel(&shipment_id, GoodsCondition::Unopened)
                 .await
@@ -468,7 +468,7 @@ fn s001_14_what_was_opened_does_not_go_back_on_sale() {
             }
             let shipment_id = format!("{order_id}:s1");
             market
-                .warehouse(&shipment_id)
+                .warehouse_of(&shipment_id)
                 .await
                 .receive_parcel(&shipment_id, condition)
                 .await
@@ -494,7 +494,7 @@ fn s001_14_what_was_opened_does_not_go_back_on_sale() {
             .await
             .unwrap();
         market
-            .warehouse("AS-SENT:s1")
+            .warehouse_of("AS-SENT:s1")
             .await
             .receive_parcel("AS-SENT:s1", GoodsCondition::Unopened)
             .await
@@ -604,7 +604,7 @@ fn s001_16_a_parcel_that_is_back_is_paid_for_by_its_time_its_condition_and_its_r
             );
             let shipment_id = format!("{order_id}:s1");
             market
-                .warehouse(&shipment_id)
+                .warehouse_of(&shipment_id)
                 .await
                 .receive_parcel(&shipment_id, condition)
                 .await

@@ -142,8 +142,8 @@ fn s002_02_a_supplier_who_agrees_bars_the_shipping_and_cancels_in_one_step() {
             ask(&market, order_id).await;
             let shipment_id = format!("{order_id}:s1");
             match stage {
-                ShipmentStage::Preparing => market.prepare(&shipment_id).await,
-                ShipmentStage::Ready => market.mark_ready(&shipment_id).await,
+                ShipmentStage::Preparing => drop(market.prepare(&shipment_id).await),
+                ShipmentStage::Ready => drop(market.mark_ready(&shipment_id).await),
                 _ => {}
             }
             let seen = market.shipment(&shipment_id).await;
@@ -175,7 +175,7 @@ fn s002_02_a_supplier_who_agrees_bars_the_shipping_and_cancels_in_one_step() {
                 (shipment.stage, shipment.do_not_hand_over),
                 (ShipmentStage::Cancelled, true)
             );
-            let warehouse = market.warehouse(&shipment_id).await;
+            let warehouse = market.warehouse_of(&shipment_id).await;
             refused(
                 warehouse.dispatch_shipment(&shipment_id, seen.fence).await,
                 Kind::Aborted,

@@ -143,7 +143,7 @@ fn s002_08_meanwhile_the_supplier_may_keep_the_shipment_in_without_any_cancellat
             .await
             .unwrap();
         let dispatch = market
-            .warehouse("A-1:s1")
+            .warehouse_of("A-1:s1")
             .await
             .dispatch_shipment("A-1:s1", held.fence)
             .await;

@@ -75,7 +75,7 @@ fn s003_04_the_partner_decides_whether_it_is_cancelled() {
     run_at(MONDAY, async |t| {
         let market = open(t).await;
         ask_the_partner(&market, "NO").await;
-        let partner = market.carrier("NO:s1").await;
+        let partner = market.carrier_of("NO:s1").await;
         partner
             .answer_intercept(
                 "NO:s1",
@@ -110,7 +110,7 @@ fn s003_04_the_partner_decides_whether_it_is_cancelled() {
         assert_eq!(market.order("NO").await.state, OrderState::Delivered);
 
         ask_the_partner(&market, "YES").await;
-        let partner = market.carrier("YES:s1").await;
+        let partner = market.carrier_of("YES:s1").await;
         partner
             .answer_intercept("YES:s1", InterceptAnswer::Confirmed)
             .await
@@ -173,7 +173,7 @@ fn s003_05_a_carrier_that_cannot_turn_parcels_round_is_not_asked() {
                 .is_empty()
         );
         let answer = market
-            .carrier("A-1:s1")
+            .carrier_of("A-1:s1")
             .await
             .answer_intercept("A-1:s1", InterceptAnswer::Confirmed)
             .await;
@@ -235,7 +235,7 @@ fn s003_15_lost_is_what_its_carrier_has_lost_under_way() {
             );
             assert_eq!(market.shipment(&shipment_id).await.intercept, None);
             let answer = market
-                .carrier(&shipment_id)
+                .carrier_of(&shipment_id)
                 .await
                 .answer_intercept(&shipment_id, InterceptAnswer::Confirmed)
                 .await;
@@ -306,7 +306,7 @@ fn s003_18_the_partner_cancels_on_a_delivery_problem_and_not_at_the_sellers_cost
         market
             .order_at("A-1", "partner", ShipmentStage::InTransit)
             .await;
-        let partner = market.carrier("A-1:s1").await;
+        let partner = market.carrier_of("A-1:s1").await;
         let request = partner
             .request_cancellation("A-1", Units::shipment("A-1:s1"))
             .reason("DELIVERY_PROBLEM");
@@ -331,7 +331,7 @@ fn s003_18_the_partner_cancels_on_a_delivery_problem_and_not_at_the_sellers_cost
         market
             .order_at("A-2", "express", ShipmentStage::InTransit)
             .await;
-        let express = market.carrier("A-2:s1").await;
+        let express = market.carrier_of("A-2:s1").await;
         let request = express
             .request_cancellation("A-2", Units::shipment("A-2:s1"))
             .reason("DELIVERY_PROBLEM");
@@ -348,7 +348,7 @@ fn s003_18_the_partner_cancels_on_a_delivery_problem_and_not_at_the_sellers_cost
         market
             .order_at("A-1", "partner", ShipmentStage::InTransit)
             .await;
-        let partner = market.carrier("A-1:s1").await;
+        let partner = market.carrier_of("A-1:s1").await;
         let request = partner
             .request_cancellation("A-1", Units::shipment("A-1:s1"))
             .reason("DELIVERY_PROBLEM");

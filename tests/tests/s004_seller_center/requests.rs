@@ -167,7 +167,7 @@ fn s004_03_what_was_approved_without_the_seller_is_under_cancelled_with_a_warnin
             (ShipmentStage::Cancelled, true)
         );
         let dispatch = market
-            .warehouse("A-1:s1")
+            .warehouse_of("A-1:s1")
             .await
             .dispatch_shipment("A-1:s1", shipment.fence)
             .await;
@@ -250,7 +250,7 @@ fn s004_04_the_seller_has_until_the_same_local_time_two_calendar_days_later() {
         market.mark_ready("A-1:s1").await;
         let fence = market.shipment("A-1:s1").await.fence;
         let dispatch = market
-            .warehouse("A-1:s1")
+            .warehouse_of("A-1:s1")
             .await
             .dispatch_shipment("A-1:s1", fence)
             .await;
