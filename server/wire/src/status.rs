@@ -306,9 +306,10 @@ impl CallError {
     pub fn into_status(self, log: impl FnOnce(&str) -> String) -> Status {
         let (reason, message) = (self.reason(), self.to_string());
         let one = |key: &'static str, value: String| vec![(key, value)];
-        let retry = match self {
-            CallError::Shed { retry } => Some(retry),
-            _ => None,
+        let retry = if let CallError::Shed { retry } = self {
+            Some(retry)
+        } else {
+            None
         };
         let metadata = match self {
             CallError::InvalidFields {
