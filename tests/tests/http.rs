@@ -17,7 +17,7 @@ use belay_tests::instance::Service;
 use belay_tests::process::BelayProcess;
 use belay_tests::raw::{Encoded, Raw};
 use belay_tests::server::anywhere;
-use belay_tests::{SHOP, TestServer, descriptors, run_over_http};
+use belay_tests::{SHOP, TestServer, descriptors, run_over_http, until};
 use belay_wire::auth::paths;
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -533,12 +533,13 @@ fn a_call_is_told_of_under_the_name_that_it_has_over_grpc() {
             .send::<_, ()>("storefront", "OrderService/CreateOrder", Encoded::default())
             .await;
         let method = "belay.v1.OrderService/CreateOrder";
-        let calls = belay.calls();
-        let of_method: Vec<&Value> = calls
-            .iter()
-            .filter(|call| call["method"] == method)
-            .collect();
-        assert_eq!(of_method.len(), 2, "{calls:?}");
+        // What a program says comes when it comes.
+        until("both calls are told of", async || {
+            let calls = belay.calls();
+            let of_method = calls.iter().filter(|call| call["method"] == method);
+            (of_method.count() == 2).then_some(())
+        })
+        .await;
         let metrics = belay.get("/metrics").await.body;
         let counted = metrics.lines().any(|line| {
             line.starts_with("rpc_server_call_duration")
