@@ -19,6 +19,7 @@ use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
 use crate::caller::Shown;
 use crate::error::{Error, Kind};
+use crate::freshness::{Freshness, WritePosition};
 use crate::ids::RequestId;
 use crate::retry::RetryPolicy;
 use crate::telemetry::CallSpan;
@@ -45,7 +46,11 @@ pub(crate) struct Call<R> {
     pub(crate) attempt_timeout: Duration,
     /// Instead of the client's.
     pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) freshness: Freshness,
 }
+
+/// A response, and the position of the write that it is about.
+type Answered<R> = (<R as Rpc>::Response, Option<WritePosition>);
 
 impl<R: Rpc> Call<R> {
     /// A write to an order gets its request id here, before the first attempt, so that all attempts
@@ -60,12 +65,13 @@ impl<R: Rpc> Call<R> {
             timeout: belay.link().timeout,
             attempt_timeout: belay.link().attempt_timeout,
             retry: None,
+            freshness: Freshness::default(),
         }
     }
 
     pub(crate) async fn send<T>(
         &self,
-        read: impl FnOnce(R::Response) -> Result<T, Malformed>,
+        read: impl FnOnce(R::Response, Option<WritePosition>) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
         let span = CallSpan::begin(R::PATH, &self.belay.link().server, self.request_id);
         let outcome = if self.errors.0.is_empty() {
@@ -75,12 +81,14 @@ impl<R: Rpc> Call<R> {
         };
         span.end(outcome.as_ref().map(drop));
         outcome
-            .and_then(|response| read(response).map_err(|malformed| Error::malformed(&malformed)))
+            .and_then(|(response, position)| {
+                read(response, position).map_err(|malformed| Error::malformed(&malformed))
+            })
             .map_err(|error| error.with_request_id(self.request_id))
     }
 
     /// Attempts the call until it succeeds or fails for good, within deadline, attempts and budget.
-    async fn repeat(&self, span: &CallSpan) -> Result<R::Response, Error> {
+    async fn repeat(&self, span: &CallSpan) -> Result<Answered<R>, Error> {
         let link = self.belay.link();
         let deadline = Instant::now() + self.timeout.min(TIMEOUT_MAX);
         let mut delays = self.retry.as_ref().unwrap_or(&link.retry).delays();
@@ -138,7 +146,7 @@ impl<R: Rpc> Call<R> {
         &self,
         deadline: Instant,
         span: &CallSpan,
-    ) -> (Result<R::Response, Error>, Option<Shown>) {
+    ) -> (Result<Answered<R>, Error>, Option<Shown>) {
         let now = Instant::now();
         let attempt_deadline = match R::IDEMPOTENCY {
             // The first attempt is the last.
@@ -154,6 +162,7 @@ impl<R: Rpc> Call<R> {
         let mut request = Request::new(message);
         request.set_timeout(attempt_deadline.saturating_duration_since(now));
         span.write(request.metadata_mut());
+        self.freshness.write(request.metadata_mut());
         let link = self.belay.link();
         let mut shown = None;
         let sent = async {
@@ -170,14 +179,15 @@ impl<R: Rpc> Call<R> {
 }
 
 /// Sends a request, as tonic's generated stubs do.
-async fn unary<R: Rpc>(transport: Transport, request: Request<R>) -> Result<R::Response, Status> {
+async fn unary<R: Rpc>(transport: Transport, request: Request<R>) -> Result<Answered<R>, Status> {
     let mut grpc = Grpc::new(transport).max_decoding_message_size(RESPONSE_BYTES_MAX);
     grpc.ready()
         .await
         .map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;
     let path = PathAndQuery::from_static(R::PATH);
     let response = grpc.unary(request, path, ProstCodec::default()).await?;
-    Ok(response.into_inner())
+    let (metadata, message, _) = response.into_parts();
+    Ok((message, WritePosition::of_answer(&metadata)))
 }
 
 /// A stream that is not opened yet.

@@ -39,6 +39,8 @@
 //! - **Lists**: `.await` gives one page, `.pages()` a stream of pages, `.stream()` a stream of
 //!   entries. A stream requests a page when it is wanted, and can be resumed by its token after an
 //!   error.
+//! - **Reads that may be old**: a list with [`max_staleness`](calls::ListOrders::max_staleness) may be
+//!   answered by a secondary of the server's database, and shows the [writes](WritePosition) that it names.
 //! - **Watching**: a [subscription](watch) delivers events, reconnects by itself, and keeps how far
 //!   its caller is.
 //! - **Helpers**: [`wait_for_cancellation`](Store::wait_for_cancellation), the
@@ -87,6 +89,7 @@ mod caller;
 mod env;
 mod error;
 mod error_reason;
+mod freshness;
 mod ids;
 mod network;
 mod pages;
@@ -116,6 +119,7 @@ pub use caller::Scope;
 pub use calls::Units;
 pub use error::{BoxError, Error, FieldViolation, Kind};
 pub use error_reason::ErrorReason;
+pub use freshness::{InvalidWritePosition, WritePosition};
 pub use ids::{
     BulkCancellationId, BuyerId, CancellationId, CarrierId, ConsumerId, Etag, ID_LENGTH_MAX,
     IdError, IncidentId, IntoId, LineId, NoteId, OrderId, PaymentId, RefundId, RequestId,

@@ -48,6 +48,9 @@ GRANT SELECT, INSERT ON `{database}`.`stock_tellings` TO {user};
 GRANT SELECT, INSERT ON `{database}`.`seller_crossings` TO {user};
 GRANT SELECT, INSERT, UPDATE ON `{database}`.`seller_standings` TO {user};
 
+-- How far secondaries are, where reads may be answered by them.
+GRANT SELECT, INSERT, UPDATE, DELETE ON `{database}`.`heartbeats` TO {user};
+
 -- What was fixed when the database was created.
 GRANT SELECT ON `{database}`.`settings` TO {user};
 GRANT SELECT ON `{database}`.`__diesel_schema_migrations` TO {user};

@@ -14,6 +14,7 @@ use belay_domain::query::{
     Counted, DecisionFilter, DecisionPlace, OrderSearch, OrdersSummary, Place, SearchedBy,
 };
 use belay_domain::scope::{Caller, Scope};
+use belay_wire::batch::Answered;
 use belay_wire::pages::{PageCut, PageRequest};
 use belay_wire::parse::cancellations::Actions;
 use belay_wire::parse::refunds::Claim;
@@ -25,12 +26,14 @@ use prost::Message;
 use tokio::time::Instant;
 
 use crate::App;
+use crate::db::clock::Clock;
 use crate::db::decisions::StoredDecision;
 use crate::db::snapshot::Snapshot;
 use crate::db::{
     self, Conn, DbError, ListQuery, aggregate, decision_pages, order_lines, orders, refunds,
     summaries,
 };
+use crate::secondaries::reading::Reading;
 
 /// Records of orders that are loaded and rendered without a pause; one order may have more. Between
 /// two slices the thread serves others.
@@ -40,38 +43,50 @@ const SLICE_RECORDS_MAX: usize = 500;
 /// read as well. What the page has no room for is not loaded: it is known beforehand how many
 /// records an order has, and what a slice comes to shows before the next one is read.
 pub(crate) async fn page<Entry: Message>(
-    app: &App,
+    reading: &mut Reading<'_>,
     filter: &impl ListQuery,
     page: &PageRequest,
     render: impl Fn(&Order, u32, Timestamp) -> Option<Entry>,
 ) -> Result<(Vec<Entry>, String), CallError> {
     let after = page.after_place()?;
-    let mut conn = Snapshot::begin(&app.pools.reads).await?;
-    let read = async {
-        let found = db::list(&mut conn, filter, after, page.limit()).await?;
-        let now = app.clock.now(&mut conn).await?;
-        let records = records_of(&mut conn, &found).await?;
-        let records_of = |key: &OrderKey| records.get(key).copied().unwrap_or_default();
-        let (mut cut, mut orders) = (PageCut::default(), HashMap::new());
-        for slice in slices(page.take_places(&found, records_of), records_of) {
-            let mut missing: Vec<OrderKey> = slice.iter().map(|place| place.order_key).collect();
-            missing.retain(|key| !orders.contains_key(key));
-            missing.sort_unstable();
-            missing.dedup();
-            orders.extend(orders_of(&mut conn, &missing).await?);
-            let fits = slice.iter().all(|place| {
-                let order = orders.get(&place.order_key);
-                cut.add(order.and_then(|order| render(order, place.number, now)))
-            });
-            if !fits {
-                break;
-            }
-            tokio::task::yield_now().await;
+    loop {
+        let mut conn = reading.begin().await?;
+        let read = page_of(&mut conn, reading.clock(), (filter, after), page, &render);
+        let read = reading.drive(read).await;
+        if let Some(read) = reading.end(conn, read).await? {
+            return Ok(read);
         }
-        Ok(page.end_cut(cut, &found))
     }
-    .await;
-    Ok(conn.end(read).await?)
+}
+
+async fn page_of<Entry: Message>(
+    conn: &mut Conn,
+    clock: Clock,
+    (filter, after): (&impl ListQuery, Option<Place>),
+    page: &PageRequest,
+    render: impl Fn(&Order, u32, Timestamp) -> Option<Entry>,
+) -> Result<(Vec<Entry>, String), DbError> {
+    let found = db::list(conn, filter, after, page.limit()).await?;
+    let now = clock.now(conn).await?;
+    let records = records_of(conn, &found).await?;
+    let records_of = |key: &OrderKey| records.get(key).copied().unwrap_or_default();
+    let (mut cut, mut orders) = (PageCut::default(), HashMap::new());
+    for slice in slices(page.take_places(&found, records_of), records_of) {
+        let mut missing: Vec<OrderKey> = slice.iter().map(|place| place.order_key).collect();
+        missing.retain(|key| !orders.contains_key(key));
+        missing.sort_unstable();
+        missing.dedup();
+        orders.extend(orders_of(conn, &missing).await?);
+        let fits = slice.iter().all(|place| {
+            let order = orders.get(&place.order_key);
+            cut.add(order.and_then(|order| render(order, place.number, now)))
+        });
+        if !fits {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(page.end_cut(cut, &found))
 }
 
 async fn records_of(conn: &mut Conn, found: &[Place]) -> Result<HashMap<OrderKey, usize>, DbError> {
@@ -113,26 +128,37 @@ pub(crate) struct Decisions {
 }
 
 pub(crate) async fn decisions(
-    app: &App,
+    reading: &mut Reading<'_>,
     filter: &DecisionFilter,
     after: Option<DecisionPlace>,
     limit: u16,
 ) -> Result<Decisions, CallError> {
-    let mut conn = Snapshot::begin(&app.pools.reads).await?;
-    let read = async {
-        let found = decision_pages::find(&mut conn, filter, after.as_ref(), limit).await?;
-        let keys = found.found.iter().map(|decision| decision.key.order_key);
-        let mut keys: Vec<OrderKey> = keys.collect();
-        keys.sort_unstable();
-        keys.dedup();
-        Ok(Decisions {
-            lines: order_lines::of_orders(&mut conn, &keys).await?,
-            decisions: found.found,
-            left_off: found.left_off,
-        })
+    loop {
+        let mut conn = reading.begin().await?;
+        let read = decisions_of(&mut conn, filter, after.as_ref(), limit);
+        let read = reading.drive(read).await;
+        if let Some(read) = reading.end(conn, read).await? {
+            return Ok(read);
+        }
     }
-    .await;
-    Ok(conn.end(read).await?)
+}
+
+async fn decisions_of(
+    conn: &mut Conn,
+    filter: &DecisionFilter,
+    after: Option<&DecisionPlace>,
+    limit: u16,
+) -> Result<Decisions, DbError> {
+    let found = decision_pages::find(conn, filter, after, limit).await?;
+    let keys = found.found.iter().map(|decision| decision.key.order_key);
+    let mut keys: Vec<OrderKey> = keys.collect();
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(Decisions {
+        lines: order_lines::of_orders(conn, &keys).await?,
+        decisions: found.found,
+        left_off: found.left_off,
+    })
 }
 
 /// Requests about an order that were rejected, from the oldest on.
@@ -149,13 +175,21 @@ pub(crate) async fn rejected(
 }
 
 /// Whether more ids begin so than a search looks at.
-pub(crate) async fn leaves_ids_out(app: &App, search: &OrderSearch) -> Result<bool, CallError> {
+pub(crate) async fn leaves_ids_out(
+    reading: &mut Reading<'_>,
+    search: &OrderSearch,
+) -> Result<bool, CallError> {
     let SearchedBy::IdPrefix(prefix) = &search.by else {
         return Ok(false);
     };
-    let mut conn = Snapshot::begin(&app.pools.reads).await?;
-    let read = orders::has_more_ids(&mut conn, &search.store, prefix).await;
-    Ok(conn.end(read).await?)
+    loop {
+        let mut conn = reading.begin().await?;
+        let read = orders::has_more_ids(&mut conn, &search.store, prefix);
+        let read = reading.drive(read).await;
+        if let Some(read) = reading.end(conn, read).await? {
+            return Ok(read);
+        }
+    }
 }
 
 async fn orders_of(
@@ -170,12 +204,17 @@ async fn orders_of(
 
 /// How many orders are in each state.
 pub(crate) async fn count_orders(
-    app: &App,
+    reading: &mut Reading<'_>,
     summary: &OrdersSummary,
 ) -> Result<Vec<(OrderState, Counted)>, CallError> {
-    let mut conn = Snapshot::begin(&app.pools.reads).await?;
-    let read = summaries::orders(&mut conn, summary).await;
-    Ok(conn.end(read).await?)
+    loop {
+        let mut conn = reading.begin().await?;
+        let read = summaries::orders(&mut conn, summary);
+        let read = reading.drive(read).await;
+        if let Some(read) = reading.end(conn, read).await? {
+            return Ok(read);
+        }
+    }
 }
 
 /// The work that waits for a party, counted.
@@ -186,26 +225,39 @@ pub(crate) struct ActionsCount {
     pub(crate) nearest_deadline: Option<Timestamp>,
 }
 
-pub(crate) async fn count_actions(app: &App, actions: &Actions) -> Result<ActionsCount, CallError> {
-    let mut conn = Snapshot::begin(&app.pools.reads).await?;
-    let read = async {
-        let awaiting = summaries::awaiting(&actions.summary, actions.party);
-        let (requested, nearest_deadline) = awaiting.load(&mut conn).await?;
-        let auto_approved = if actions.counts_auto_approved() {
-            let since = actions.since(app.clock.now(&mut conn).await?);
-            let approved = summaries::auto_approved(&actions.summary, since);
-            approved.load(&mut conn).await?.0
-        } else {
-            Counted::default()
-        };
-        Ok(ActionsCount {
-            auto_approved,
-            requested,
-            nearest_deadline,
-        })
+pub(crate) async fn count_actions(
+    reading: &mut Reading<'_>,
+    actions: &Actions,
+) -> Result<ActionsCount, CallError> {
+    loop {
+        let mut conn = reading.begin().await?;
+        let read = actions_of(&mut conn, reading.clock(), actions);
+        let read = reading.drive(read).await;
+        if let Some(read) = reading.end(conn, read).await? {
+            return Ok(read);
+        }
     }
-    .await;
-    Ok(conn.end(read).await?)
+}
+
+async fn actions_of(
+    conn: &mut Conn,
+    clock: Clock,
+    actions: &Actions,
+) -> Result<ActionsCount, DbError> {
+    let awaiting = summaries::awaiting(&actions.summary, actions.party);
+    let (requested, nearest_deadline) = awaiting.load(conn).await?;
+    let auto_approved = if actions.counts_auto_approved() {
+        let since = actions.since(clock.now(conn).await?);
+        let approved = summaries::auto_approved(&actions.summary, since);
+        approved.load(conn).await?.0
+    } else {
+        Counted::default()
+    };
+    Ok(ActionsCount {
+        auto_approved,
+        requested,
+        nearest_deadline,
+    })
 }
 
 /// Finds what may be claimed, then asks each order for it: another worker may be faster, so fewer
@@ -216,7 +268,7 @@ pub(crate) async fn claim_refunds(
     caller: &Caller,
     deadline: Instant,
     claim: &Claim,
-) -> Result<Vec<Vec<u8>>, CallError> {
+) -> Result<Vec<Answered>, CallError> {
     let claimable = claimable(app, &caller.scope, claim).await?;
     let leases = claimable.into_iter().map(|(order, refunds)| {
         let lease = LeaseRefunds {

@@ -8,7 +8,7 @@ use belay_domain::ids::OrderKey;
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
 use belay_wire::auth::check_settings;
-use belay_wire::batch::Reply;
+use belay_wire::batch::{Answered, Reply};
 use belay_wire::parse::CommandRequest;
 use belay_wire::rejections::RequestIds;
 use belay_wire::status::CallError;
@@ -19,15 +19,15 @@ use crate::reads::Sight;
 use crate::{App, failure, ids};
 
 impl App {
-    /// Lets the engine decide, and returns the encoded answer that it gives now or gave when the
-    /// request first came.
+    /// Lets the engine decide, and returns the answer that it gives now or gave when the request first
+    /// came.
     pub(crate) async fn decide(
         &self,
         store: Arc<StoreConfig>,
         caller: &Caller,
         deadline: Instant,
         command: CommandRequest,
-    ) -> Result<Vec<u8>, CallError> {
+    ) -> Result<Answered, CallError> {
         check_settings(&store, caller.actor.role, &command.work)?;
         let envelope = command.envelope;
         let request_id = envelope.request_id.unwrap_or_else(ids::request_id);

@@ -8,6 +8,7 @@ pub mod health;
 pub mod load_bounds;
 pub mod migrate;
 pub mod schema;
+pub mod secondaries;
 pub mod shell;
 pub mod tls;
 pub mod trust;

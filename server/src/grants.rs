@@ -11,6 +11,8 @@ use clap::{Args, ValueEnum};
 pub enum GrantSet {
     /// For `belay serve`: history can be added to and not changed.
     Serve,
+    /// For the account by which `belay serve` reads from secondaries.
+    Secondary,
     /// Beside those of `serve`, to prune what is old.
     Retention,
     /// For `belay migrate` and `belay identity-key`.
@@ -31,6 +33,7 @@ impl GrantSet {
     pub fn name(self) -> &'static str {
         match self {
             GrantSet::Serve => "serve",
+            GrantSet::Secondary => "secondary",
             GrantSet::Retention => "retention",
             GrantSet::Migrate => "migrate",
             GrantSet::Deliver => "deliver",
@@ -44,6 +47,7 @@ impl GrantSet {
     fn template(self) -> &'static str {
         match self {
             GrantSet::Serve => include_str!("../grants/serve.sql"),
+            GrantSet::Secondary => include_str!("../grants/secondary.sql"),
             GrantSet::Retention => include_str!("../grants/retention.sql"),
             GrantSet::Migrate => include_str!("../grants/migrate.sql"),
             GrantSet::Deliver => include_str!("../grants/deliver.sql"),

@@ -46,6 +46,7 @@ mod quality;
 pub mod reads;
 pub mod retention;
 pub mod rpc;
+pub mod secondaries;
 pub mod server;
 pub mod simulation;
 mod small_port;
@@ -57,6 +58,7 @@ pub mod verify;
 pub mod workers;
 
 use belay_domain::ids::Partitions;
+use belay_wire::freshness::WritePositions;
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::BulkSettings;
@@ -70,6 +72,7 @@ use crate::page_gate::PageGate;
 use crate::projections::Lags;
 use crate::reads::Reads;
 use crate::retention::{OldestRows, RetentionSettings};
+use crate::secondaries::Secondaries;
 use crate::simulation::Simulations;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
@@ -87,6 +90,9 @@ pub struct App {
     pub retention: RetentionSettings,
     pub figures: LastFigures,
     pub pools: Pools,
+    pub secondaries: Secondaries,
+    /// Of writes, for reads that must show them.
+    pub positions: WritePositions,
     pub stores: StoreCache,
     pub telemetry: Telemetry,
     /// Key of the hashes of e-mail addresses and user names, and of all seals: the first of

@@ -82,6 +82,7 @@ pub fn routes(app: Arc<App>, authentication: &Authentication, callers: CallerSet
                 $served,
                 authentication.clone(),
                 limits.clone(),
+                app.positions.clone(),
                 app.telemetry.clone(),
             )
         };

@@ -40,6 +40,7 @@ use crate::reads::READ_QUEUE_MAX;
 use crate::retention::RetentionSettings;
 use crate::rpc;
 use crate::rpc::edge::Methods;
+use crate::secondaries::SecondarySettings;
 use crate::simulation::SimulationSettings;
 use crate::telemetry::Telemetry;
 use crate::telemetry::calls::LOG_READS_DEFAULT;
@@ -62,6 +63,8 @@ pub struct ServerSettings {
     pub database_url: SecretString,
     /// Versions of migrations of newer releases that the database may have.
     pub newer_schema: BTreeSet<String>,
+    /// Databases that may answer reads which may be old; none where every read is the primary's.
+    pub secondaries: Option<SecondarySettings>,
     /// Connections to the database, held open; divided as [`Shares`] says.
     pub connections: usize,
     pub lanes: u16,
@@ -124,6 +127,7 @@ impl ServerSettings {
         Self {
             database_url,
             newer_schema: BTreeSet::new(),
+            secondaries: None,
             connections: 16,
             lanes: 2,
             engine: EngineBounds::default(),
@@ -452,6 +456,9 @@ fn start_workers(
         workers.spawn(until(stop.clone(), app.pools.of(share).reaper()));
     }
     workers.spawn(until(stop.clone(), app.stores.clone().keep_fresh()));
+    let secondaries = app.secondaries.clone();
+    let follow = secondaries.run(app.pools.upkeep.clone());
+    workers.spawn(until(stop.clone(), follow));
     let settle = workers::settle_due_orders::run(app.clone(), settings.settling_orders);
     workers.spawn(until(stop.clone(), settle));
     let evaluate = workers::evaluate_sellers::run(app.clone(), settings.sellers_interval);

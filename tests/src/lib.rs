@@ -30,6 +30,7 @@ pub mod process;
 pub mod proxies;
 pub mod raw;
 pub mod receiver;
+pub mod replication;
 pub mod server;
 pub mod shop;
 pub mod stock;

@@ -9,7 +9,7 @@ use prost::encoding::{DecodeContext, WireType};
 use prost::{DecodeError, Message};
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
@@ -95,6 +95,28 @@ impl Raw {
         let (mut grpc, request, path) = self.prepare(role, method, request).await?;
         let codec: ProstCodec<Q, A> = ProstCodec::default();
         Ok(grpc.unary(request, path, codec).await?.into_inner())
+    }
+
+    /// Sends `request` with more headers, and gives the headers of the answer beside it.
+    pub async fn send_with<Q, A>(
+        &self,
+        role: &str,
+        method: &str,
+        request: Q,
+        headers: &[(&'static str, &str)],
+    ) -> Result<(A, MetadataMap), Status>
+    where
+        Q: AnyRequest,
+        A: Message + Default + Send + Sync + 'static,
+    {
+        let (mut grpc, mut request, path) = self.prepare(role, method, request).await?;
+        for (name, value) in headers {
+            let value = value.parse().expect("a header is ASCII");
+            request.metadata_mut().append(*name, value);
+        }
+        let codec: ProstCodec<Q, A> = ProstCodec::default();
+        let (headers, answer, _) = grpc.unary(request, path, codec).await?.into_parts();
+        Ok((answer, headers))
     }
 
     /// Opens a stream and reads nothing of it.

@@ -75,6 +75,7 @@ mod s003_seller_warehouse;
 mod s004_seller_center;
 mod s005_invented;
 mod searches;
+mod secondaries;
 mod seeds;
 mod sharding;
 mod simulation;

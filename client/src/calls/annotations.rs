@@ -111,26 +111,28 @@ call! {
     /// Made by [`Store::update_order_metadata`].
     UpdateOrderMetadata(pb::UpdateOrderMetadataRequest) -> UpdatedMetadata,
         [request_id, etag, set, delete, set_external_reference, delete_external_reference];
-    |response| Ok(UpdatedMetadata {
+    |response, position| Ok(UpdatedMetadata {
         metadata: response.metadata,
         external_references: read_all(response.external_references)?,
         order_etag: Etag::from(response.order_etag),
         request_id: read_request_id(&response.request_id)?,
+        position,
     })
 }
 call! {
     /// Made by [`Store::update_cancellation_metadata`].
     UpdateCancellationMetadata(pb::UpdateCancellationMetadataRequest) -> RequestedCancellation,
         [request_id, etag, set, delete, set_external_reference, delete_external_reference];
-    |response| read_requested!(response)
+    |response, position| read_requested!(response, position)
 }
 call! {
     /// Made by [`Store::add_note`].
     AddNote(pb::AddNoteRequest) -> AddedNote, [request_id, etag];
-    |response| Ok(AddedNote {
+    |response, position| Ok(AddedNote {
         note: read(response.note, "note")?,
         order_etag: Etag::from(response.order_etag),
         request_id: read_request_id(&response.request_id)?,
+        position,
     })
 }
 

@@ -287,12 +287,13 @@ impl Store {
 
 /// Reads the response of a write to a cancellation. The five messages have the same fields.
 macro_rules! read_requested {
-    ($response:ident) => {
+    ($response:ident, $position:ident) => {
         Ok(RequestedCancellation {
             cancellation: read($response.cancellation, "cancellation")?,
             order_state: OrderState::from_wire($response.order_state),
             order_etag: Etag::from($response.order_etag),
             request_id: read_request_id(&$response.request_id)?,
+            position: $position,
         })
     };
 }
@@ -311,22 +312,22 @@ call! {
 call! {
     /// Made by [`Store::request_cancellation`].
     RequestCancellation(pb::RequestCancellationRequest) -> RequestedCancellation, [reason, paths, on_ineligible_units, on_behalf_of, request_id, etag, note, evidence, metadata, external_references];
-    |response| read_requested!(response)
+    |response, position| read_requested!(response, position)
 }
 call! {
     /// Made by [`Store::approve_cancellation`].
     ApproveCancellation(pb::ApproveCancellationRequest) -> RequestedCancellation, [request_id, etag, note];
-    |response| read_requested!(response)
+    |response, position| read_requested!(response, position)
 }
 call! {
     /// Made by [`Store::reject_cancellation`].
     RejectCancellation(pb::RejectCancellationRequest) -> RequestedCancellation, [request_id, etag, note, evidence];
-    |response| read_requested!(response)
+    |response, position| read_requested!(response, position)
 }
 call! {
     /// Made by [`Store::withdraw_cancellation`].
     WithdrawCancellation(pb::WithdrawCancellationRequest) -> RequestedCancellation, [request_id, etag];
-    |response| read_requested!(response)
+    |response, position| read_requested!(response, position)
 }
 call! {
     /// Made by [`Store::get_cancellation`].
@@ -338,12 +339,12 @@ call! {
 }
 list! {
     /// Made by [`Store::list_cancellations`].
-    ListCancellations(pb::ListCancellationsRequest) -> Cancellation;
+    ListCancellations(pb::ListCancellationsRequest) -> Cancellation, [freshness];
     cancellations
 }
 call! {
     /// Made by [`Store::summarize_actions`].
-    SummarizeActions(pb::SummarizeActionsRequest) -> ActionsSummary;
+    SummarizeActions(pb::SummarizeActionsRequest) -> ActionsSummary, [freshness];
     |response| ActionsSummary::from_wire(response)
 }
 

@@ -387,62 +387,63 @@ call! {
 }
 list! {
     /// Made by [`Store::list_shipments`].
-    ListShipments(pb::ListShipmentsRequest) -> Shipment;
+    ListShipments(pb::ListShipmentsRequest) -> Shipment, [freshness];
     shipments
 }
 call! {
     /// Made by [`Store::start_preparation`].
     StartPreparation(pb::StartPreparationRequest) -> Written<Shipment>, [request_id, etag, fence];
-    |response| read_written(response.shipment, "shipment", &response.request_id)
+    |response, position| read_written(response.shipment, "shipment", &response.request_id, position)
 }
 call! {
     /// Made by [`Store::mark_ready`].
     MarkReady(pb::MarkReadyRequest) -> Written<Shipment>, [request_id, etag, fence];
-    |response| read_written(response.shipment, "shipment", &response.request_id)
+    |response, position| read_written(response.shipment, "shipment", &response.request_id, position)
 }
 call! {
     /// Made by [`Store::dispatch_shipment`].
     DispatchShipment(pb::DispatchShipmentRequest) -> Written<Shipment>, [request_id, etag];
-    |response| read_written(response.shipment, "shipment", &response.request_id)
+    |response, position| read_written(response.shipment, "shipment", &response.request_id, position)
 }
 call! {
     /// Made by [`Store::record_tracking`].
     RecordTracking(pb::RecordTrackingRequest) -> Written<Shipment>, [request_id];
-    |response| read_written(response.shipment, "shipment", &response.request_id)
+    |response, position| read_written(response.shipment, "shipment", &response.request_id, position)
 }
 call! {
     /// Made by [`Store::hold_shipment`].
     HoldShipment(pb::HoldShipmentRequest) -> Written<Shipment>, [request_id, etag, fence, note];
-    |response| read_written(response.shipment, "shipment", &response.request_id)
+    |response, position| read_written(response.shipment, "shipment", &response.request_id, position)
 }
 call! {
     /// Made by [`Store::release_hold`].
     ReleaseHold(pb::ReleaseHoldRequest) -> Written<Shipment>, [request_id, etag, fence];
-    |response| read_written(response.shipment, "shipment", &response.request_id)
+    |response, position| read_written(response.shipment, "shipment", &response.request_id, position)
 }
 call! {
     /// Made by [`Store::split_shipment`].
     SplitShipment(pb::SplitShipmentRequest) -> SplitOff, [request_id, etag, fence];
-    |response| Ok(SplitOff {
+    |response, position| Ok(SplitOff {
         shipment: read(response.shipment, "shipment")?,
         into_shipments: read_all(response.into_shipments)?,
         request_id: read_request_id(&response.request_id)?,
+        position,
     })
 }
 call! {
     /// Made by [`Store::answer_stop`].
     AnswerStop(pb::AnswerStopRequest) -> Written<Shipment>, [request_id, note];
-    |response| read_written(response.shipment, "shipment", &response.request_id)
+    |response, position| read_written(response.shipment, "shipment", &response.request_id, position)
 }
 call! {
     /// Made by [`Store::answer_intercept`].
     AnswerIntercept(pb::AnswerInterceptRequest) -> Written<Shipment>, [request_id, note];
-    |response| read_written(response.shipment, "shipment", &response.request_id)
+    |response, position| read_written(response.shipment, "shipment", &response.request_id, position)
 }
 call! {
     /// Made by [`Store::receive_parcel`].
     ReceiveParcel(pb::ReceiveParcelRequest) -> Written<Shipment>, [request_id, note];
-    |response| read_written(response.shipment, "shipment", &response.request_id)
+    |response, position| read_written(response.shipment, "shipment", &response.request_id, position)
 }
 
 impl ListShipments {

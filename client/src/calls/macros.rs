@@ -9,7 +9,7 @@ macro_rules! call {
     (
         $(#[$doc:meta])*
         $name:ident(pb::$request:ident) -> $output:ty $(, [$($setter:ident),+])?;
-        |$response:ident| $read:expr
+        |$response:ident $(, $position:ident)?| $read:expr
     ) => {
         $(#[$doc])*
         #[must_use = "a call does nothing until it is awaited or sent"]
@@ -46,7 +46,8 @@ macro_rules! call {
             /// [`CallError`](crate::CallError) says what went wrong, and can send the call again; the
             /// method that made the call says what can go wrong.
             pub async fn send(self) -> Result<$output, $crate::CallError<Self>> {
-                let sent = self.0.send(|$response| $read).await;
+                let sent = self.0.send($crate::calls::macros::reader!(|$response $(, $position)?| $read));
+                let sent = sent.await;
                 sent.map_err(|error| $crate::CallError::new(error, self))
             }
         }
@@ -62,12 +63,26 @@ macro_rules! call {
     };
 }
 
+/// What reads a response: with the position of the write, where it is about one.
+macro_rules! reader {
+    (|$response:ident| $read:expr) => {
+        |$response, _| $read
+    };
+    (|$response:ident, $position:ident| $read:expr) => {
+        |$response, $position| $read
+    };
+}
+
 /// Declares the type of a call that lists: the response's field with the entries is named last.
 macro_rules! list {
-    ($(#[$doc:meta])* $name:ident(pb::$request:ident) -> $item:ty; $entries:ident) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident(pb::$request:ident) -> $item:ty $(, [$($setter:ident),+])?;
+        $entries:ident
+    ) => {
         $crate::calls::macros::call! {
             $(#[$doc])*
-            $name(pb::$request) -> $crate::model::Page<$item>;
+            $name(pb::$request) -> $crate::model::Page<$item> $(, [$($setter),+])?;
             |response| $crate::model::read_page(response.$entries, response.next_page_token)
         }
 
@@ -110,6 +125,22 @@ macro_rules! setter {
         /// The request id to send, instead of the one that the call was given when it was made.
         pub fn request_id(mut self, request_id: impl Into<$crate::RequestId>) -> Self {
             self.0.request_id = Some(request_id.into());
+            self
+        }
+    };
+    (freshness) => {
+        /// How old the answer may be: 1 ms to 1 h. A server that has secondaries of its database may then
+        /// answer from one of them; else, and where none is fresh enough, the primary answers. Unless set,
+        /// the primary does, and nothing that was told before is missing.
+        pub fn max_staleness(mut self, max_staleness: std::time::Duration) -> Self {
+            self.0.freshness.max_staleness = Some(max_staleness);
+            self
+        }
+
+        /// A write that the answer must show, whatever [`max_staleness`](Self::max_staleness) allows. May be
+        /// given up to 16 times; the last write of a caller will do, for it shows those before.
+        pub fn read_after(mut self, position: &$crate::WritePosition) -> Self {
+            self.0.freshness.after.push(position.clone());
             self
         }
     };
@@ -263,4 +294,4 @@ macro_rules! reasons {
     };
 }
 
-pub(crate) use {call, list, reasons, setter};
+pub(crate) use {call, list, reader, reasons, setter};

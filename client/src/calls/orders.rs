@@ -223,7 +223,7 @@ impl Store {
 call! {
     /// Made by [`Store::create_order`].
     CreateOrder(pb::CreateOrderRequest) -> Written<Order>, [request_id, metadata, external_references];
-    |response| read_written(response.order, "order", &response.request_id)
+    |response, position| read_written(response.order, "order", &response.request_id, position)
 }
 call! {
     /// Made by [`Store::get_order`].
@@ -232,23 +232,23 @@ call! {
 }
 list! {
     /// Made by [`Store::list_orders`].
-    ListOrders(pb::ListOrdersRequest) -> Order;
+    ListOrders(pb::ListOrdersRequest) -> Order, [freshness];
     orders
 }
 call! {
     /// Made by [`Store::find_orders`].
-    FindOrders(pb::FindOrdersRequest) -> FoundOrders;
+    FindOrders(pb::FindOrdersRequest) -> FoundOrders, [freshness];
     |response| FoundOrders::from_wire(response)
 }
 call! {
     /// Made by [`Store::summarize_orders`].
-    SummarizeOrders(pb::SummarizeOrdersRequest) -> OrdersSummary;
+    SummarizeOrders(pb::SummarizeOrdersRequest) -> OrdersSummary, [freshness];
     |response| OrdersSummary::from_wire(response)
 }
 call! {
     /// Made by [`Store::record_payment`].
     RecordPayment(pb::RecordPaymentRequest) -> Written<Order>, [request_id];
-    |response| read_written(response.order, "order", &response.request_id)
+    |response, position| read_written(response.order, "order", &response.request_id, position)
 }
 list! {
     /// Made by [`Store::list_order_history`].

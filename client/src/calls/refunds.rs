@@ -126,7 +126,7 @@ call! {
 }
 list! {
     /// Made by [`Store::list_refunds`].
-    ListRefunds(pb::ListRefundsRequest) -> Refund;
+    ListRefunds(pb::ListRefundsRequest) -> Refund, [freshness];
     refunds
 }
 call! {
@@ -137,7 +137,7 @@ call! {
 call! {
     /// Made by [`Store::record_refund_result`].
     RecordRefundResult(pb::RecordRefundResultRequest) -> Written<Refund>, [request_id];
-    |response| read_written(response.refund, "refund", &response.request_id)
+    |response, position| read_written(response.refund, "refund", &response.request_id, position)
 }
 
 impl ListRefunds {

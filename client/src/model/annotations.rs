@@ -6,6 +6,7 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use super::Actor;
+use crate::freshness::{WritePosition, equal_but_for_position};
 use crate::ids::{CancellationId, Etag, NoteId, RequestId, ShipmentId};
 use crate::wire::{FromWire, Malformed, Open, open_enum, read, text_if_set, time};
 
@@ -84,7 +85,7 @@ open_enum! {
 /// What is kept with an order after it was changed: the response of
 /// [`update_order_metadata`](crate::Store::update_order_metadata).
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct UpdatedMetadata {
     /// All entries, by key.
@@ -95,11 +96,23 @@ pub struct UpdatedMetadata {
     pub order_etag: Etag,
     /// The request id that the write was sent with.
     pub request_id: RequestId,
+    /// The position of the write, for lists that must show it: see
+    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none. No part of
+    /// what is compared: the answer to a repetition is the same, and its position may be a later one.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub position: Option<WritePosition>,
 }
+
+equal_but_for_position!(UpdatedMetadata {
+    metadata,
+    external_references,
+    order_etag,
+    request_id
+});
 
 /// A note that was added: the response of [`add_note`](crate::Store::add_note).
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct AddedNote {
     /// The note.
@@ -108,7 +121,18 @@ pub struct AddedNote {
     pub order_etag: Etag,
     /// The request id that the write was sent with.
     pub request_id: RequestId,
+    /// The position of the write, for lists that must show it: see
+    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none. No part of
+    /// what is compared: the answer to a repetition is the same, and its position may be a later one.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub position: Option<WritePosition>,
 }
+
+equal_but_for_position!(AddedNote {
+    note,
+    order_etag,
+    request_id
+});
 
 impl FromWire for ExternalReference {
     type Message = pb::ExternalReference;

@@ -2,20 +2,28 @@
 
 use std::ops::Deref;
 
+use crate::freshness::{WritePosition, equal_but_for_position};
 use crate::ids::RequestId;
 use crate::wire::{FromWire, Malformed, read, read_all, text_if_set};
 
 /// The outcome of a write: the object as it is after the write, and the request id.
 ///
 /// It can be used as the object itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Written<T> {
     /// The object.
     pub value: T,
     /// The request id that the write was sent with.
     pub request_id: RequestId,
+    /// The position of the write, for lists that must show it: see
+    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none. No part of
+    /// what is compared: the answer to a repetition is the same, and its position may be a later one.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub position: Option<WritePosition>,
 }
+
+equal_but_for_position!(Written<T> { value, request_id });
 
 impl<T> Deref for Written<T> {
     type Target = T;
@@ -29,10 +37,12 @@ pub(crate) fn read_written<T: FromWire>(
     message: Option<T::Message>,
     field: &'static str,
     request_id: &str,
+    position: Option<WritePosition>,
 ) -> Result<Written<T>, Malformed> {
     Ok(Written {
         value: read(message, field)?,
         request_id: read_request_id(request_id)?,
+        position,
     })
 }
 

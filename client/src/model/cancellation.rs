@@ -10,6 +10,7 @@ use super::{
     OrderState, RefundAmount,
 };
 use crate::error_reason::ErrorReason;
+use crate::freshness::{WritePosition, equal_but_for_position};
 use crate::ids::{CancellationId, Etag, LineId, OrderId, RefundId, RequestId, ShipmentId};
 use crate::wire::{
     FromWire, Malformed, Open, Unseen, open_all, open_enum, open_if_set, read, read_all,
@@ -83,7 +84,7 @@ pub struct Cancellation {
 
 /// The outcome of a write to a cancellation.
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RequestedCancellation {
     /// The cancellation after the write: completed if no gate is left, else pending.
@@ -94,7 +95,19 @@ pub struct RequestedCancellation {
     pub order_etag: Etag,
     /// The request id that the write was sent with.
     pub request_id: RequestId,
+    /// The position of the write, for lists that must show it: see
+    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none. No part of
+    /// what is compared: the answer to a repetition is the same, and its position may be a later one.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub position: Option<WritePosition>,
 }
+
+equal_but_for_position!(RequestedCancellation {
+    cancellation,
+    order_state,
+    order_etag,
+    request_id
+});
 
 /// A cancellation with its order's etag: the response of
 /// [`get_cancellation`](crate::Store::get_cancellation).

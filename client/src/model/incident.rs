@@ -4,6 +4,7 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use super::{Actor, Money, OrderState};
+use crate::freshness::{WritePosition, equal_but_for_position};
 use crate::ids::{CancellationId, Etag, IncidentId, OrderId, RequestId};
 use crate::wire::{
     FromWire, Malformed, Open, open_all, open_enum, open_if_set, read_if_set, text_if_set, time,
@@ -47,7 +48,7 @@ pub struct Incident {
 
 /// The response of [`resolve_incident`](crate::Store::resolve_incident).
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ResolvedIncident {
     /// The incident.
@@ -58,7 +59,19 @@ pub struct ResolvedIncident {
     pub order_etag: Etag,
     /// The request id that the write was sent with.
     pub request_id: RequestId,
+    /// The position of the write, for lists that must show it: see
+    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none. No part of
+    /// what is compared: the answer to a repetition is the same, and its position may be a later one.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub position: Option<WritePosition>,
 }
+
+equal_but_for_position!(ResolvedIncident {
+    incident,
+    order_state,
+    order_etag,
+    request_id
+});
 
 open_enum! {
     /// The kind of an incident.

@@ -4,6 +4,7 @@ use belay_proto::v1 as pb;
 use jiff::Timestamp;
 
 use super::{Actor, NextAction};
+use crate::freshness::{WritePosition, equal_but_for_position};
 use crate::ids::{CarrierId, Etag, LineId, OrderId, RequestId, ShipmentId, WarehouseId};
 use crate::wire::{
     FromWire, Malformed, Open, open_all, open_enum, read, read_all, read_if_set, text_if_set, time,
@@ -107,7 +108,7 @@ pub struct CustomsFlag {
 
 /// The response of [`split_shipment`](crate::Store::split_shipment).
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SplitOff {
     /// The shipment that was split.
@@ -116,7 +117,18 @@ pub struct SplitOff {
     pub into_shipments: Vec<Shipment>,
     /// The request id that the write was sent with.
     pub request_id: RequestId,
+    /// The position of the write, for lists that must show it: see
+    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none. No part of
+    /// what is compared: the answer to a repetition is the same, and its position may be a later one.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub position: Option<WritePosition>,
 }
+
+equal_but_for_position!(SplitOff {
+    shipment,
+    into_shipments,
+    request_id
+});
 
 /// The units of one line in one shipment.
 #[non_exhaustive]

@@ -15,7 +15,7 @@ use belay_domain::ids::{OrderId, OrderKey, StoreId, WarehouseId};
 use belay_domain::order::Order;
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
-use belay_wire::batch::Reply;
+use belay_wire::batch::{Answered, Reply};
 use belay_wire::parse::bulk as parse;
 use belay_wire::parse::bulk::NamedJob;
 use belay_wire::status::CallError;
@@ -207,9 +207,10 @@ impl World {
                 Ok(answer) => {
                     let (work, order) = (Work::Decide(command), &decision.order);
                     let viewer = Viewer::WHOLE;
-                    let answer =
+                    let message =
                         answers::render(&work, &answer, order, &config, now, request_id, &viewer);
-                    Reply::Answer(answer)
+                    let version = order.version;
+                    Reply::Answer(Answered { message, version })
                 }
                 Err(rejection) => Reply::Rejected(rejection),
             }
@@ -223,7 +224,9 @@ impl World {
             self.submit(&config, &job.caller, asked)?
         };
         match reply {
-            Reply::Answer(answer) => answers::bulk_result(&answer).map_err(CallError::Internal),
+            Reply::Answer(answer) => {
+                answers::bulk_result(&answer.message).map_err(CallError::Internal)
+            }
             Reply::Rejected(rejection) => Ok(OrderResult::Rejected(rejection)),
         }
     }

@@ -7,6 +7,7 @@ use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::order::Order;
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
+use belay_wire::freshness::WritePosition;
 use belay_wire::parse::Reader;
 use belay_wire::rejections::RequestIds;
 use belay_wire::status::CallError;
@@ -25,6 +26,8 @@ pub(crate) struct Call<'a> {
     pub(crate) now: Timestamp,
     /// Whether orders are read as they were before their last change.
     pub(crate) is_stale: bool,
+    /// The position of the write that the answer is about.
+    pub(crate) written: Option<WritePosition>,
 }
 
 /// An order that was read, with its store and the time, which is never before its last change.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use belay_domain::scope::Caller;
 use belay_proto::rpc::{Rpc, StreamRpc};
 use belay_proto::testing::v1 as testing;
+use belay_wire::freshness::{Freshness, READ_ANYWHERE, READ_FROM, STALENESS, WRITE_POSITION};
 use belay_wire::parse::{self, CommandRequest, Parsed, Reader};
 use belay_wire::status::{CallError, MESSAGE_BYTES_MAX};
 use belay_wire::values::time;
@@ -16,6 +17,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::body::Body;
+use tonic::metadata::MetadataValue;
 use tonic::server::Grpc;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
@@ -31,6 +33,7 @@ use crate::{bulk, decisions, events, orders, quality, reference, simulation, sto
 pub(crate) struct Incoming {
     pub(crate) shared: Arc<Shared>,
     pub(crate) caller: Caller,
+    pub(crate) freshness: Freshness,
     pub(crate) request: http::Request<Body>,
     pub(crate) fault: Option<Fault>,
 }
@@ -61,6 +64,25 @@ fn checked<M: Message>(request: Request<M>) -> Result<M, Status> {
     Ok(message)
 }
 
+/// With what a server says beside its answers of positions and of where they were read: here all is read
+/// where it is written.
+fn respond<R: Rpc>(
+    message: R::Response,
+    written: Option<String>,
+    freshness: &Freshness,
+) -> Response<R::Response> {
+    let mut response = Response::new(message);
+    let headers = response.metadata_mut();
+    if let Some(Ok(position)) = written.map(MetadataValue::try_from) {
+        headers.insert(WRITE_POSITION, position);
+    }
+    if freshness.max_staleness.is_some() && READ_ANYWHERE.contains(&R::PATH) {
+        headers.insert(READ_FROM, MetadataValue::from_static("primary"));
+        headers.insert(STALENESS, MetadataValue::from_static("0ms"));
+    }
+    response
+}
+
 impl Methods {
     pub(crate) fn get(&self, path: &str) -> Option<&Method> {
         self.0.get(path)
@@ -87,6 +109,7 @@ impl Methods {
             let Incoming {
                 shared,
                 caller,
+                freshness,
                 request,
                 fault,
             } = incoming;
@@ -96,7 +119,11 @@ impl Methods {
                 let answer = checked(request).and_then(|message| {
                     shared.call(caller.clone(), is_stale, |call| method(call, message))
                 });
-                std::future::ready(answer.map(Response::new))
+                let answer = answer.map(|(message, written)| {
+                    let written = written.map(|written| shared.positions().seal(written));
+                    respond::<R>(message, written, &freshness)
+                });
+                std::future::ready(answer)
             });
             Box::pin(async move {
                 let codec = ProstCodec::<R::Response, R>::default();
@@ -117,6 +144,7 @@ impl Methods {
             let Incoming {
                 shared,
                 caller,
+                freshness: _,
                 request,
                 fault,
             } = incoming;
@@ -125,7 +153,7 @@ impl Methods {
                     let moved = shared.moved.subscribe();
                     shared.call(caller.clone(), false, |call| begin(call, message, moved))
                 });
-                let messages = begun.map(|begun| {
+                let messages = begun.map(|(begun, _)| {
                     let messages = go_on(shared.clone(), begun, fault);
                     Response::new(broken(messages, fault))
                 });

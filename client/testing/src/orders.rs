@@ -15,7 +15,9 @@ use belay_domain::scope::View;
 use belay_domain::terms::GateKind;
 use belay_proto::v1 as pb;
 use belay_wire::auth::check_settings;
+use belay_wire::batch::Answered;
 use belay_wire::events::Selector;
+use belay_wire::freshness::WritePosition;
 use belay_wire::parse::cancellations::Actions;
 use belay_wire::parse::decisions::HistoryPlace;
 use belay_wire::parse::refunds::Claim;
@@ -304,6 +306,8 @@ pub(crate) fn claim_refunds(
             Err(error) => failure = failure.or(Some(error)),
         }
     }
+    // It is about many orders, and not about the last.
+    call.written = None;
     // What was leased must reach its worker, whatever became of the rest.
     if let Some(failure) = failure.filter(|_| refunds.is_empty()) {
         return Err(failure);
@@ -317,8 +321,10 @@ impl Call<'_> {
     pub(crate) fn command<R: Message + Default>(&mut self, command: CommandRequest) -> Answer<R> {
         let config = self.config(&command.store)?;
         check_settings(&config, self.caller.actor.role, &command.work)?;
-        let answer = self.world.decide(&self.caller, command)?;
-        R::decode(answer.as_slice())
+        let order = OrderKey::of(&command.store, &command.envelope.order);
+        let Answered { message, version } = self.world.decide(&self.caller, command)?;
+        self.written = Some(WritePosition { order, version });
+        R::decode(message.as_slice())
             .map_err(|error| CallError::Internal(format!("an answer cannot be read: {error}")))
     }
 

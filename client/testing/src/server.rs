@@ -11,6 +11,7 @@ use belay_client::{Belay, BelayBuilder, Error, Store};
 use belay_domain::bulk::JobKey;
 use belay_domain::scope::Caller;
 use belay_wire::auth::{self, SetBy};
+use belay_wire::freshness::{Freshness, WritePosition, WritePositions};
 use belay_wire::status::CallError;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
@@ -247,6 +248,10 @@ impl Shared {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn positions(&self) -> WritePositions {
+        WritePositions::new(&self.world().identity_key, &[])
+    }
+
     fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -257,16 +262,19 @@ impl Shared {
         caller: Caller,
         is_stale: bool,
         method: impl FnOnce(&mut Call<'_>) -> Answer<T>,
-    ) -> Result<T, Status> {
+    ) -> Result<(T, Option<WritePosition>), Status> {
         let mut world = self.world();
         world.settle();
         let now = world.now();
-        let answer = method(&mut Call {
+        let mut call = Call {
             world: &mut world,
             caller,
             now,
             is_stale,
-        });
+            written: None,
+        };
+        let answer = method(&mut call);
+        let written = call.written;
         let jobs = world.jobs.take();
         drop(world);
         self.moved.send_replace(());
@@ -281,7 +289,7 @@ impl Shared {
                 }
             });
         }
-        answer.map_err(status)
+        answer.map(|answer| (answer, written)).map_err(status)
     }
 
     /// Does a piece of a bulk cancellation's work. False where nothing is left.
@@ -345,12 +353,17 @@ impl Shared {
             Ok(caller) => caller,
             Err(error) => return refuse(error.into()),
         };
+        let freshness = match Freshness::read(request.headers(), &self.positions()) {
+            Ok(freshness) => freshness,
+            Err(error) => return refuse(error),
+        };
         let Some(method) = self.methods.get(path) else {
             return refuse(CallError::MethodUnknown);
         };
         let answer = method(Incoming {
             shared: self.clone(),
             caller,
+            freshness,
             request,
             fault,
         });

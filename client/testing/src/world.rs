@@ -18,7 +18,7 @@ use belay_domain::records::{KnownRequest, NewDecision, RequestKey};
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
 use belay_proto::v1 as pb;
-use belay_wire::batch::{Batch, Reply, Submitted};
+use belay_wire::batch::{Answered, Batch, Reply, Submitted};
 use belay_wire::events as wire_events;
 use belay_wire::parse::CommandRequest;
 use belay_wire::rejections::RequestIds;
@@ -125,12 +125,12 @@ impl World {
         Ok(records.config.clone())
     }
 
-    /// Decides a command and keeps what comes of it; gives the encoded answer.
+    /// Decides a command and keeps what comes of it.
     pub(crate) fn decide(
         &mut self,
         caller: &Caller,
         command: CommandRequest,
-    ) -> Result<Vec<u8>, CallError> {
+    ) -> Result<Answered, CallError> {
         let config = self.config(&command.store)?;
         let envelope = command.envelope;
         let request_id = envelope.request_id.unwrap_or_else(new_id);

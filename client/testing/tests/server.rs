@@ -6,7 +6,9 @@ use belay_client::calls::{NewBuyer, NewLine};
 use belay_client::model::{
     CancellationState, Destination, EventType, OrderState, PaymentFact, RefundResult, RefundState,
 };
-use belay_client::{ErrorReason, Kind, Money, RetryPolicy, Role, Store, Units, reason};
+use belay_client::{
+    ErrorReason, Kind, Money, RetryPolicy, Role, Store, Units, WritePosition, reason,
+};
 use belay_testing::{Fault, Server};
 
 async fn shop(server: &Server) -> Store {
@@ -202,6 +204,30 @@ async fn roles_and_scopes_hold() {
     let other = store.with_role(Role::Seller, "other").unwrap();
     let error = other.get_order("A-1").await.unwrap_err();
     assert!(error.has_reason(&ErrorReason::OrderNotFound), "{error}");
+}
+
+#[tokio::test]
+async fn a_list_that_may_be_old_is_fresh_and_shows_the_write_that_it_names() {
+    let server = Server::start().await;
+    let store = shop(&server).await;
+    place(&store, "A-1").await;
+    let all = Units::all();
+    let requested = store
+        .request_cancellation("A-1", all)
+        .reason(reason::NO_LONGER_WANTED);
+    let position = requested.await.unwrap().position.expect("it is told");
+    let list = || {
+        let support = store.with_role(Role::Support, "sam").unwrap();
+        support.list_orders().max_staleness(Duration::from_secs(5))
+    };
+    let page = list().read_after(&position).await.unwrap();
+    assert_eq!(page.items[0].state, OrderState::Cancelled);
+    // What another server gave out, or nobody, is told.
+    let others = WritePosition::parse("01ab").unwrap();
+    let error = list().read_after(&others).await.unwrap_err();
+    assert!(error.has_reason(&ErrorReason::InvalidField), "{error}");
+    let error = list().max_staleness(Duration::ZERO).await.unwrap_err();
+    assert!(error.has_reason(&ErrorReason::InvalidField), "{error}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use belay_domain::context::{Context, StoreConfig};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::rejection::Rejection;
 use belay_wire::answers;
-use belay_wire::batch::Reply;
+use belay_wire::batch::{Answered, Reply};
 use belay_wire::views::Viewer;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -64,7 +64,7 @@ impl<'a> Ask<'a> {
             self.command(&order, request_id).await
         };
         let result = reply.and_then(|reply| match reply {
-            Reply::Answer(answer) => answers::bulk_result(&answer).map_err(|error| {
+            Reply::Answer(answer) => answers::bulk_result(&answer.message).map_err(|error| {
                 tracing::error!(order.id = %order.order, error, "a result cannot be read");
                 Unasked::Because(ErrorReason::Internal)
             }),
@@ -116,9 +116,10 @@ impl<'a> Ask<'a> {
                 let order = &decision.order;
                 let store = &self.store;
                 let (work, viewer) = (&self.work, Viewer::WHOLE);
-                Reply::Answer(answers::render(
-                    work, &answer, order, store, now, request_id, &viewer,
-                ))
+                Reply::Answer(Answered {
+                    message: answers::render(work, &answer, order, store, now, request_id, &viewer),
+                    version: order.version,
+                })
             }
             Err(rejection) => Reply::Rejected(rejection),
         })

@@ -79,6 +79,11 @@ impl DatabaseArguments {
                 anyhow::bail!("--database-url and --database-url-file name one database; give one")
             }
         };
+        self.with_tls(&url)
+    }
+
+    /// A URL with what the arguments say of TLS as its parameters.
+    pub(super) fn with_tls(&self, url: &SecretString) -> anyhow::Result<SecretString> {
         let mode = self.database_tls.map(|mode| PathBuf::from(mode.name()));
         let parameters = [
             ("ssl-mode", &mode),
@@ -94,7 +99,7 @@ impl DatabaseArguments {
         }
         let said = said.finish();
         if said.is_empty() {
-            return Ok(url);
+            return Ok(url.clone());
         }
         let url = url.expose_secret();
         let join = if url.contains('?') { '&' } else { '?' };
@@ -102,7 +107,7 @@ impl DatabaseArguments {
     }
 }
 
-fn url_of(file: &Path) -> anyhow::Result<SecretString> {
+pub(super) fn url_of(file: &Path) -> anyhow::Result<SecretString> {
     let shown = file.display();
     let metadata = std::fs::metadata(file).with_context(|| format!("{shown}"))?;
     anyhow::ensure!(

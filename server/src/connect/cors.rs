@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use belay_wire::freshness::{MAX_STALENESS, READ_AFTER, READ_FROM, STALENESS, WRITE_POSITION};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -11,7 +12,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 const REMEMBERED: Duration = Duration::from_secs(7_200);
 
 /// The request headers of ours, and of Connect and of traces.
-const ALLOWED: [&str; 13] = [
+const ALLOWED: [&str; 15] = [
     "connect-protocol-version",
     "connect-timeout-ms",
     "connect-content-encoding",
@@ -25,10 +26,17 @@ const ALLOWED: [&str; 13] = [
     "belay-sellers",
     "belay-warehouses",
     "belay-carriers",
+    MAX_STALENESS,
+    READ_AFTER,
 ];
 
 /// What a page may read besides the body and its type.
-const EXPOSED: [&str; 1] = ["connect-content-encoding"];
+const EXPOSED: [&str; 4] = [
+    "connect-content-encoding",
+    WRITE_POSITION,
+    READ_FROM,
+    STALENESS,
+];
 
 pub(super) fn layer(origins: &[HeaderValue]) -> CorsLayer {
     let names = |names: &'static [&'static str]| names.iter().copied().map(HeaderName::from_static);

@@ -232,6 +232,16 @@ fn mode(text: &str) -> Result<TlsMode, AddressError> {
 pub(super) struct Address {
     places: Arc<[Place]>,
     primary: Arc<Primary>,
+    wanted: Wanted,
+}
+
+/// Which of the places of an address is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// The one that takes writes.
+    Primary,
+    /// The only one, whatever it is, for reads that may be old.
+    Secondary,
 }
 
 impl Address {
@@ -262,12 +272,32 @@ impl Address {
         Ok(Self {
             places: places.into(),
             primary: Arc::default(),
+            wanted: Wanted::Primary,
         })
+    }
+
+    /// Reads a URL of secondaries: an address of each, with its host and port for people.
+    pub(super) fn parse_secondaries(
+        url: &SecretString,
+    ) -> Result<Vec<(String, Self)>, AddressError> {
+        let places = Self::parse(url)?.places;
+        let secondary = |place: &Place| {
+            let address = Self {
+                places: Arc::new([place.clone()]),
+                primary: Arc::default(),
+                wanted: Wanted::Secondary,
+            };
+            (place.name.clone(), address)
+        };
+        Ok(places.iter().map(secondary).collect())
     }
 
     /// A session with the database; where several places are given, with the one that takes writes.
     pub(super) async fn connect(&self, lock_wait_max: Duration) -> Result<Conn, DbError> {
-        self.primary.connect(&self.places, lock_wait_max).await
+        match (self.wanted, &*self.places) {
+            (Wanted::Secondary, [only]) => session::begin_at_secondary(only, lock_wait_max).await,
+            _ => self.primary.connect(&self.places, lock_wait_max).await,
+        }
     }
 
     /// What is known of where the primary is, and which connections are not to be used any more.

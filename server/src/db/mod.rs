@@ -44,6 +44,7 @@ pub mod error;
 pub mod events;
 pub mod feed;
 pub mod figures;
+pub mod heartbeats;
 pub mod held_events;
 pub mod incidents;
 pub mod migrate;

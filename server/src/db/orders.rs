@@ -45,6 +45,19 @@ pub async fn existing(conn: &mut Conn, keys: &[OrderKey]) -> Result<Vec<OrderKey
     Ok(found)
 }
 
+/// The versions of those of these orders that exist. No document and no other table is looked at.
+pub async fn versions(
+    conn: &mut Conn,
+    keys: &[OrderKey],
+) -> Result<HashMap<OrderKey, u64>, DbError> {
+    let query = orders::table
+        .filter(one_of(orders::order_key, keys))
+        .select((orders::order_key, orders::version));
+    let rows: Vec<(Bytes<16>, u64)> = query.load(conn).await?;
+    let version = |(key, version): (Bytes<16>, u64)| (key.into(), version);
+    Ok(rows.into_iter().map(version).collect())
+}
+
 /// How many lines, payments, shipments, cancellations, refunds, incidents and notes an order has.
 type Counts = (u32, u32, u32, u32, u32, u32, u32);
 

@@ -47,6 +47,19 @@ impl Pools {
         })
     }
 
+    /// A pool for each of the secondaries that a URL names, by its host and port. What fails there is no
+    /// outage of the database. Connects to nothing yet.
+    pub fn of_secondaries(
+        url: &SecretString,
+        settings: PoolSettings,
+        telemetry: &Telemetry,
+    ) -> Result<Vec<(String, Pool)>, DbError> {
+        let addresses = Address::parse_secondaries(url)?.into_iter();
+        let pools = addresses
+            .map(|(name, address)| Ok((name, Pool::at(address, settings, telemetry.clone())?)));
+        pools.collect()
+    }
+
     pub fn of(&self, share: Share) -> &Pool {
         match share {
             Share::Writes => &self.writes,

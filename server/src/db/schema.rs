@@ -633,3 +633,11 @@ diesel::table! {
         erase_time -> Datetime,
     }
 }
+
+diesel::table! {
+    heartbeats (server_id) {
+        server_id -> Binary,
+        beat -> Unsigned<BigInt>,
+        beat_time -> Datetime,
+    }
+}

@@ -30,6 +30,15 @@ impl Snapshot {
         }
     }
 
+    /// On a secondary: how old it is shows in what is read.
+    pub async fn begin_anywhere(pool: &Pool) -> Result<Self, DbError> {
+        let mut conn = pool.checkout().await?;
+        match transaction::begin_snapshot_anywhere(&mut conn).await {
+            Ok(()) => Ok(Self(conn)),
+            Err(error) => conn.finish_with(Err(error)),
+        }
+    }
+
     async fn on_next(pool: &Pool) -> Result<Self, DbError> {
         let mut conn = pool.checkout().await?;
         let gone = conn.gone();
@@ -37,6 +46,12 @@ impl Snapshot {
             Ok(()) => Ok(Self(conn)),
             Err(error) => conn.finish_with(Err(error)),
         }
+    }
+
+    /// Gives the connection back, and what was read is not needed. Every future on it has ended.
+    pub async fn give_up(mut self) -> Result<(), DbError> {
+        let ended = transaction::rollback(&mut self.0).await;
+        self.0.finish_with(ended)
     }
 
     /// Gives the connection back. Every future on it has ended.

@@ -34,6 +34,13 @@ pub async fn begin_snapshot(conn: &mut Conn) -> Result<(), DbError> {
     begun.map_err(writable::as_read_only)
 }
 
+/// The same on a server that need not take writes.
+pub async fn begin_snapshot_anywhere(conn: &mut Conn) -> Result<(), DbError> {
+    const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+    Ok(AnsiTransactionManager::begin_transaction_sql(conn, SNAPSHOT).await?)
+}
+
 /// An error of class `ConnectionLost` leaves open whether the commit landed.
 pub async fn commit(conn: &mut Conn) -> Result<(), DbError> {
     Ok(AnsiTransactionManager::commit_transaction(conn).await?)

@@ -3,12 +3,15 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::order::Order;
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
+use belay_wire::batch::Answered;
+use belay_wire::freshness::{Freshness, READ_FROM, STALENESS, WRITE_POSITION, WritePosition};
 use belay_wire::parse::{CommandRequest, ListRequest, Reader};
 use belay_wire::rejections::RequestIds;
 use belay_wire::status::CallError;
@@ -16,11 +19,13 @@ use belay_wire::views::Viewer;
 use jiff::Timestamp;
 use prost::Message;
 use tokio::time::Instant;
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 use crate::db::ListQuery;
 use crate::page_gate::{Turn, TurnedAway};
 use crate::reads::Sight;
+use crate::secondaries::reading::{ReadFrom, Reading};
 use crate::telemetry::{calls, traces};
 use crate::{App, across_orders, failure, ids};
 
@@ -29,14 +34,39 @@ use crate::{App, across_orders, failure, ids};
 pub(super) struct Call {
     pub(super) caller: Caller,
     pub(super) deadline: Instant,
+    pub(super) freshness: Freshness,
 }
 
 /// The result that a method gives back to tonic.
 pub(super) type MethodResult<T> = Result<Response<T>, Status>;
 
-/// Runs the work of a method. Here, and nowhere else in one, a failure becomes a status.
+/// Runs the work of a method that answers with a message alone.
 pub(super) async fn answer<T>(work: impl Future<Output = Result<T, CallError>>) -> MethodResult<T> {
-    work.await.map(Response::new).map_err(status)
+    respond(async { work.await.map(Response::new) }).await
+}
+
+/// Runs the work of a method. Here, and nowhere else in one, a failure becomes a status.
+pub(super) async fn respond<T>(
+    work: impl Future<Output = Result<Response<T>, CallError>>,
+) -> MethodResult<T> {
+    work.await.map_err(status)
+}
+
+/// An answer that says where it was read, if that may have been anywhere.
+pub(super) fn read_from<T>(from: ReadFrom, message: T) -> Response<T> {
+    let mut response = Response::new(message);
+    let (place, staleness) = match from {
+        ReadFrom::Unsaid => return response,
+        ReadFrom::Primary => ("primary", Duration::ZERO),
+        ReadFrom::Secondary { staleness } => ("secondary", staleness),
+    };
+    let staleness = staleness.as_micros().div_ceil(1_000);
+    let headers = response.metadata_mut();
+    headers.insert(READ_FROM, MetadataValue::from_static(place));
+    if let Ok(staleness) = MetadataValue::try_from(format!("{staleness}ms")) {
+        headers.insert(STALENESS, staleness);
+    }
+    response
 }
 
 /// The status of a call that failed; the cause of a defect goes to the log.
@@ -116,22 +146,29 @@ impl App {
         request: Request<M>,
         parse: impl FnOnce(M, &Reader<'_>) -> Result<CommandRequest, CallError>,
     ) -> MethodResult<R> {
-        answer(async {
+        respond(async {
             let (call, command) = self.read(request, parse)?;
             self.submit(&call, command).await
         })
         .await
     }
 
-    /// Lets the engine decide, and reads its answer.
+    /// Lets the engine decide, and reads its answer; beside it goes the position of the write.
     pub(super) async fn submit<R: Message + Default>(
         &self,
         call: &Call,
         command: CommandRequest,
-    ) -> Result<R, CallError> {
+    ) -> Result<Response<R>, CallError> {
         let store = self.config(call, &command.store).await?;
+        let order = OrderKey::of(&command.store, &command.envelope.order);
         let answer = self.decide(store, &call.caller, call.deadline, command);
-        decoded(&answer.await?)
+        let Answered { message, version } = answer.await?;
+        let mut response = Response::new(decoded(&message)?);
+        let position = self.positions.seal(WritePosition { order, version });
+        if let Ok(position) = MetadataValue::try_from(position) {
+            response.metadata_mut().insert(WRITE_POSITION, position);
+        }
+        Ok(response)
     }
 
     /// One order, the reference data of its store, and the moment of the read, which is never
@@ -170,13 +207,13 @@ impl App {
         }
     }
 
-    /// A page of what orders hold, with the token for what follows.
+    /// A page of what orders hold, with the token for what follows, and where it was read.
     pub(super) async fn list<M, F: ListQuery, Entry: Message>(
         &self,
         request: Request<M>,
         parse: impl FnOnce(M, &Reader<'_>) -> Result<ListRequest<F>, CallError>,
         render: impl Fn(&Viewer<'_>, &Order, u32, &Read<()>) -> Option<Entry>,
-    ) -> Result<(Vec<Entry>, String), CallError> {
+    ) -> Result<(Vec<Entry>, String, ReadFrom), CallError> {
         let (call, list) = self.read(request, parse)?;
         let config = self.config(&call, &list.store).await?;
         let _turn = self.page_turn(&call).await?;
@@ -189,7 +226,15 @@ impl App {
             };
             render(&call.viewer(order), order, number, &read)
         };
-        across_orders::page(self, &list.filter, &list.page, render).await
+        let mut reading = self.reading(&call);
+        let page = across_orders::page(&mut reading, &list.filter, &list.page, render).await?;
+        let (entries, next_page_token) = page;
+        Ok((entries, next_page_token, reading.read_from()))
+    }
+
+    /// A read as fresh as the call asks for.
+    pub(super) fn reading<'a>(&'a self, call: &'a Call) -> Reading<'a> {
+        Reading::of(self, &call.freshness, call.deadline)
     }
 
     /// Leave to read a page; kept until it is rendered.

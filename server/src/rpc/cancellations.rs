@@ -12,7 +12,7 @@ use belay_wire::parse::cancellations as parse;
 use belay_wire::{render, values};
 use tonic::Request;
 
-use super::call::{MethodResult, answer, rejected};
+use super::call::{MethodResult, answer, read_from, rejected, respond};
 use crate::db::snapshot::Snapshot;
 use crate::quality::{self, Measured};
 use crate::reads::Sight;
@@ -144,7 +144,7 @@ impl CancellationService for Cancellations {
         &self,
         request: Request<pb::ListCancellationsRequest>,
     ) -> MethodResult<pb::ListCancellationsResponse> {
-        answer(async {
+        respond(async {
             let page = self.app.list(
                 request,
                 parse::list_cancellations,
@@ -153,11 +153,12 @@ impl CancellationService for Cancellations {
                     Some(render::cancellation(viewer, order, &read.config, found))
                 },
             );
-            let (cancellations, next_page_token) = page.await?;
-            Ok(pb::ListCancellationsResponse {
+            let (cancellations, next_page_token, from) = page.await?;
+            let page = pb::ListCancellationsResponse {
                 cancellations,
                 next_page_token,
-            })
+            };
+            Ok(read_from(from, page))
         })
         .await
     }
@@ -189,7 +190,7 @@ impl CancellationService for Cancellations {
         &self,
         request: Request<pb::ListIncidentsRequest>,
     ) -> MethodResult<pb::ListIncidentsResponse> {
-        answer(async {
+        respond(async {
             let page = self.app.list(
                 request,
                 parse::list_incidents,
@@ -197,11 +198,12 @@ impl CancellationService for Cancellations {
                     Some(render::incident(viewer, order, order.incident(number)?))
                 },
             );
-            let (incidents, next_page_token) = page.await?;
-            Ok(pb::ListIncidentsResponse {
+            let (incidents, next_page_token, from) = page.await?;
+            let page = pb::ListIncidentsResponse {
                 incidents,
                 next_page_token,
-            })
+            };
+            Ok(read_from(from, page))
         })
         .await
     }
@@ -217,16 +219,18 @@ impl CancellationService for Cancellations {
         &self,
         request: Request<pb::SummarizeActionsRequest>,
     ) -> MethodResult<pb::SummarizeActionsResponse> {
-        answer(async {
+        respond(async {
             let (call, actions) = self.app.read(request, parse::summarize_actions)?;
             self.app.config(&call, &actions.summary.store).await?;
             let _turn = self.app.page_turn(&call).await?;
-            let counted = across_orders::count_actions(&self.app, &actions).await?;
-            Ok(render::actions_summary(
+            let mut reading = self.app.reading(&call);
+            let counted = across_orders::count_actions(&mut reading, &actions).await?;
+            let summary = render::actions_summary(
                 counted.auto_approved,
                 counted.requested,
                 counted.nearest_deadline,
-            ))
+            );
+            Ok(read_from(reading.read_from(), summary))
         })
         .await
     }

@@ -9,7 +9,7 @@ use belay_wire::parse::fulfillment as parse;
 use belay_wire::render;
 use tonic::Request;
 
-use super::call::{MethodResult, answer, rejected};
+use super::call::{MethodResult, answer, read_from, rejected, respond};
 use crate::App;
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl FulfillmentService for Fulfillment {
         &self,
         request: Request<pb::ListShipmentsRequest>,
     ) -> MethodResult<pb::ListShipmentsResponse> {
-        answer(async {
+        respond(async {
             let page = self.app.list(
                 request,
                 parse::list_shipments,
@@ -59,11 +59,12 @@ impl FulfillmentService for Fulfillment {
                     Some(render::shipment(viewer, order, &read.config, found))
                 },
             );
-            let (shipments, next_page_token) = page.await?;
-            Ok(pb::ListShipmentsResponse {
+            let (shipments, next_page_token, from) = page.await?;
+            let page = pb::ListShipmentsResponse {
                 shipments,
                 next_page_token,
-            })
+            };
+            Ok(read_from(from, page))
         })
         .await
     }

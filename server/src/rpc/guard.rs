@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use belay_domain::scope::Caller;
 use belay_wire::auth::{access, authorize};
+use belay_wire::freshness::{Freshness, WritePositions};
 use belay_wire::status::{CallError, CallOutcome, outcome_of};
 use futures_util::FutureExt as _;
 use http::HeaderMap;
@@ -34,6 +35,7 @@ use crate::telemetry::calls::OpenCall;
 struct Admission {
     authentication: Authentication,
     limits: CallerLimits,
+    positions: WritePositions,
     telemetry: Telemetry,
 }
 
@@ -42,6 +44,7 @@ struct LetIn {
     caller: Caller,
     session: Session,
     admitted: Admitted,
+    freshness: Freshness,
 }
 
 impl Admission {
@@ -70,6 +73,7 @@ impl Admission {
             caller: authorize(access, login.caller)?,
             session: login.session,
             admitted,
+            freshness: Freshness::read(&parts.headers, &self.positions)?,
         })
     }
 }
@@ -87,11 +91,13 @@ impl<S> Guard<S> {
         service: S,
         authentication: Authentication,
         limits: CallerLimits,
+        positions: WritePositions,
         telemetry: Telemetry,
     ) -> Self {
         let admission = Admission {
             authentication,
             limits,
+            positions,
             telemetry,
         };
         Self { service, admission }
@@ -144,6 +150,7 @@ where
             parts.extensions.insert(Call {
                 caller,
                 deadline: deadline.decide_by,
+                freshness: known.freshness,
             });
             let body = CountedBody::of(body, admitted.clone());
             let answer = service.call(http::Request::from_parts(parts, body));
@@ -314,7 +321,9 @@ mod tests {
 
     fn guard<S>(service: S) -> Guard<S> {
         let limits = CallerLimits::new(CallerSettings::default());
-        Guard::new(service, Authentication::Dev, limits, Telemetry::local())
+        let positions = WritePositions::new(&[1; 32], &[]);
+        let telemetry = Telemetry::local();
+        Guard::new(service, Authentication::Dev, limits, positions, telemetry)
     }
 
     /// The reason with which the guard answers a call to a method that never does.

@@ -15,7 +15,7 @@ use belay_wire::status::CallError;
 use belay_wire::{events as wire_events, render};
 use tonic::Request;
 
-use super::call::{Call, MethodResult, answer, rejected};
+use super::call::{Call, MethodResult, answer, read_from, rejected, respond};
 use crate::db::decisions::StoredDecision;
 use crate::db::events;
 use crate::db::snapshot::Snapshot;
@@ -115,17 +115,18 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::ListOrdersRequest>,
     ) -> MethodResult<pb::ListOrdersResponse> {
-        answer(async {
+        respond(async {
             let page = self
                 .app
                 .list(request, parse::list_orders, |viewer, order, _, read| {
                     Some(render::order(viewer, order, &read.config, read.now))
                 });
-            let (orders, next_page_token) = page.await?;
-            Ok(pb::ListOrdersResponse {
+            let (orders, next_page_token, from) = page.await?;
+            let page = pb::ListOrdersResponse {
                 orders,
                 next_page_token,
-            })
+            };
+            Ok(read_from(from, page))
         })
         .await
     }
@@ -134,20 +135,23 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::FindOrdersRequest>,
     ) -> MethodResult<pb::FindOrdersResponse> {
-        answer(async {
+        respond(async {
             let (call, search) = self.app.read(request, parse::find_orders)?;
             let config = self.app.config(&call, &search.store).await?;
             let _turn = self.app.page_turn(&call).await?;
             let render = |order: &Order, _: u32, now| {
                 Some(render::order(&call.viewer(order), order, &config, now))
             };
-            let page = across_orders::page(&self.app, &search.filter, &search.page, render).await?;
+            let mut reading = self.app.reading(&call);
+            let page =
+                across_orders::page(&mut reading, &search.filter, &search.page, render).await?;
             let (orders, next_page_token) = page;
-            Ok(pb::FindOrdersResponse {
+            let found = pb::FindOrdersResponse {
                 orders,
                 next_page_token,
-                ids_left_out: across_orders::leaves_ids_out(&self.app, &search.filter).await?,
-            })
+                ids_left_out: across_orders::leaves_ids_out(&mut reading, &search.filter).await?,
+            };
+            Ok(read_from(reading.read_from(), found))
         })
         .await
     }
@@ -156,12 +160,14 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::SummarizeOrdersRequest>,
     ) -> MethodResult<pb::SummarizeOrdersResponse> {
-        answer(async {
+        respond(async {
             let (call, summary) = self.app.read(request, parse::summarize_orders)?;
             self.app.config(&call, &summary.store).await?;
             let _turn = self.app.page_turn(&call).await?;
-            let counts = across_orders::count_orders(&self.app, &summary).await?;
-            Ok(render::orders_summary(&counts))
+            let mut reading = self.app.reading(&call);
+            let counts = across_orders::count_orders(&mut reading, &summary).await?;
+            let summary = render::orders_summary(&counts);
+            Ok(read_from(reading.read_from(), summary))
         })
         .await
     }

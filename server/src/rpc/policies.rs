@@ -17,7 +17,7 @@ use belay_wire::status::CallError;
 use futures_util::{Stream, TryStreamExt as _};
 use tonic::{Request, Status};
 
-use super::call::{MethodResult, answer, status};
+use super::call::{MethodResult, answer, read_from, respond, status};
 use crate::admin::policies::{self, PolicyView};
 use crate::db::decisions::StoredDecision;
 use crate::{App, across_orders, simulation};
@@ -151,13 +151,14 @@ impl PolicyService for Policies {
         &self,
         request: Request<pb::ListDecisionsRequest>,
     ) -> MethodResult<pb::ListDecisionsResponse> {
-        answer(async {
+        respond(async {
             let (call, list) = self.app.read(request, decisions::list_decisions)?;
             let config = self.app.config(&call, &list.store).await?;
             let after = decisions::after(&list.page)?;
             let limit = list.page.limit();
             let _turn = self.app.page_turn(&call).await?;
-            let found = across_orders::decisions(&self.app, &list.filter, after, limit).await?;
+            let mut reading = self.app.reading(&call);
+            let found = across_orders::decisions(&mut reading, &list.filter, after, limit).await?;
             let show = |stored: &StoredDecision| {
                 let lines = found.lines.get(&stored.key.order_key);
                 Some(render_decision(
@@ -182,10 +183,11 @@ impl PolicyService for Policies {
                     key: stored.key.clone(),
                 },
             );
-            Ok(pb::ListDecisionsResponse {
+            let page = pb::ListDecisionsResponse {
                 decisions,
                 next_page_token,
-            })
+            };
+            Ok(read_from(reading.read_from(), page))
         })
         .await
     }

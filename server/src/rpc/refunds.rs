@@ -9,7 +9,7 @@ use belay_wire::parse::refunds as parse;
 use belay_wire::render;
 use tonic::Request;
 
-use super::call::{MethodResult, answer, decoded, rejected};
+use super::call::{MethodResult, answer, decoded, read_from, rejected, respond};
 use crate::{App, across_orders};
 
 #[derive(Debug)]
@@ -41,17 +41,18 @@ impl RefundService for Refunds {
         &self,
         request: Request<pb::ListRefundsRequest>,
     ) -> MethodResult<pb::ListRefundsResponse> {
-        answer(async {
+        respond(async {
             let page = self
                 .app
                 .list(request, parse::list_refunds, |_, order, number, _| {
                     Some(render::refund(order, order.refund(number)?))
                 });
-            let (refunds, next_page_token) = page.await?;
-            Ok(pb::ListRefundsResponse {
+            let (refunds, next_page_token, from) = page.await?;
+            let page = pb::ListRefundsResponse {
                 refunds,
                 next_page_token,
-            })
+            };
+            Ok(read_from(from, page))
         })
         .await
     }
@@ -68,7 +69,7 @@ impl RefundService for Refunds {
                 across_orders::claim_refunds(&self.app, store, caller, deadline, &claim).await?;
             let mut refunds = Vec::new();
             for answer in &claimed {
-                refunds.extend(decoded::<pb::ClaimRefundsResponse>(answer)?.refunds);
+                refunds.extend(decoded::<pb::ClaimRefundsResponse>(&answer.message)?.refunds);
             }
             refunds
                 .sort_by_key(|refund| refund.due_by.map(|due_by| (due_by.seconds, due_by.nanos)));

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use belay_domain::ids::Partitions;
+use belay_wire::freshness::WritePositions;
 use tokio_util::sync::CancellationToken;
 
 use super::ServerSettings;
@@ -21,6 +22,7 @@ use crate::page_gate::PageGate;
 use crate::projections::Lags;
 use crate::reads::Reads;
 use crate::retention::OldestRows;
+use crate::secondaries::Secondaries;
 use crate::simulation::Simulations;
 use crate::store_cache::StoreCache;
 use crate::telemetry::Telemetry;
@@ -36,6 +38,8 @@ pub(super) async fn app(settings: &ServerSettings) -> anyhow::Result<App> {
         identity_keys,
         clock,
     } = opened;
+    let secondaries = Secondaries::new(settings.secondaries.as_ref(), &telemetry)
+        .context("the address of the secondaries")?;
     let stores = StoreCache::new(pools.upkeep.clone());
     let feed = Feed::start(pools.reads.clone(), partitions.count.get(), settings.feed);
     let engine = Engine::start(
@@ -67,6 +71,8 @@ pub(super) async fn app(settings: &ServerSettings) -> anyhow::Result<App> {
         stores,
         telemetry,
         pools,
+        secondaries,
+        positions: WritePositions::new(identity_keys.first(), identity_keys.former()),
         identity_key: *identity_keys.first(),
         identity_keys,
         partitions,

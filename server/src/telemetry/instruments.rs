@@ -131,6 +131,12 @@ instruments! {
         "Transactions whose COMMIT had no answer, by what was found out: committed; absent, and then done after all; given_up where no caller waited any more";
     READ_BATCH_SIZE = "belay.reads.batch.size", "{read}", Histogram, [],
         "Reads of single orders that shared a snapshot";
+    SECONDARY_READS = "belay.secondary.reads", "{read}", Counter, [OUTCOME],
+        "Reads that a secondary might have answered, by whether one did; else the primary did: none answers, none is fresh enough, none shows the write that was named in time, one failed half-way";
+    SECONDARIES_ANSWERING = "belay.secondaries.answering", "{secondary}", Gauge, [],
+        "Secondaries that answer";
+    SECONDARY_STALENESS = "belay.secondary.staleness", "s", Gauge, [],
+        "How old what is read from the freshest secondary may be; 0 where none answers";
     CONNECTIONS = metric::DB_CLIENT_CONNECTION_COUNT, "{connection}", Gauge, [POOL, attribute::DB_CLIENT_CONNECTION_STATE],
         "Connections to the database, by share and state";
     CONNECTIONS_MAX = metric::DB_CLIENT_CONNECTION_MAX, "{connection}", Gauge, [POOL],

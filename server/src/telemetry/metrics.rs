@@ -26,6 +26,7 @@ use prometheus::{Registry, TextEncoder};
 use super::bounded_names::BoundedNames;
 use super::instruments::*;
 use super::logins::Cause;
+use super::secondary_reads::SecondaryRead;
 use super::traces::SCOPE;
 use crate::db::ErrorKind;
 use crate::retention;
@@ -225,6 +226,7 @@ struct Inner {
     settled: Counter<u64>,
     settle_lag: Histogram<f64>,
     bulk_orders: Counter<u64>,
+    secondary_reads: Counter<u64>,
     rows_pruned: Counter<u64>,
     logins_failed: Counter<u64>,
     parts_ended: Counter<u64>,
@@ -260,6 +262,8 @@ impl Inner {
             OUTCOME,
             &mut outcomes.map(|of| of.name()),
         );
+        let outcomes = &mut SecondaryRead::ALL.iter().map(|of| of.name());
+        at_zero(&self.secondary_reads, OUTCOME, outcomes);
         let rows = &mut retention::Kind::ALL.iter().map(|of| of.name());
         at_zero(&self.rows_pruned, ROWS, rows);
         let found = &mut LostCommit::ALL.iter().map(|of| of.name());
@@ -342,6 +346,7 @@ impl Metrics {
             is_serving: AtomicBool::new(false),
             settle_lag: seconds(SETTLE_LAG, &LATE_SECONDS),
             bulk_orders: counter(BULK_ORDERS),
+            secondary_reads: counter(SECONDARY_READS),
             registry,
             meter,
             _provider: provider,
@@ -401,6 +406,11 @@ impl Metrics {
 
     pub(crate) fn reads_taken(&self, reads: usize) {
         self.0.read_batch_size.record(count(reads), &[]);
+    }
+
+    pub(crate) fn read_of_secondary(&self, outcome: SecondaryRead) {
+        let label = KeyValue::new(OUTCOME, outcome.name());
+        self.0.secondary_reads.add(1, &[label]);
     }
 
     pub(crate) fn settled(&self, settled: Settled) {

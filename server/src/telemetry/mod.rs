@@ -14,6 +14,7 @@ pub mod logs;
 pub mod metrics;
 pub mod port;
 pub(crate) mod runtime;
+pub(crate) mod secondary_reads;
 pub mod tls;
 pub mod traces;
 

@@ -61,18 +61,27 @@ impl Submitted<'_> {
     fn answer(&self, answer: &Answer, order: &Order, now: Timestamp) -> Reply {
         let (work, store, id) = (self.work, self.store, self.request_id);
         let viewer = Viewer::of_whole(self.caller.actor.role);
-        Reply::Answer(answers::render(
-            work, answer, order, store, now, id, &viewer,
-        ))
+        Reply::Answer(Answered {
+            message: answers::render(work, answer, order, store, now, id, &viewer),
+            version: order.version,
+        })
     }
 }
 
 /// The reply to a command that was decided, now or when it was first sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// The encoded response message.
-    Answer(Vec<u8>),
+    Answer(Answered),
     Rejected(Rejection),
+}
+
+/// The answer to a command that was accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    /// The encoded response message.
+    pub message: Vec<u8>,
+    /// The version of the order by which all that the command did is there.
+    pub version: u64,
 }
 
 /// The orders of a transaction, as they were and as they have become, and what else is to be
@@ -163,11 +172,10 @@ impl Batch {
             return Ok(reply);
         }
         match reply {
-            Reply::Answer(answer) => Ok(Reply::Answer(answers::seen(
-                &viewer,
-                command.work,
-                &answer,
-            )?)),
+            Reply::Answer(Answered { message, version }) => Ok(Reply::Answer(Answered {
+                message: answers::seen(&viewer, command.work, &message)?,
+                version,
+            })),
             // The terms name the money.
             Reply::Rejected(Rejection::QuoteMismatch { .. }) => {
                 Ok(Reply::Rejected(Rejection::QuoteMismatch {
@@ -191,7 +199,9 @@ impl Batch {
         let request_key = command.request_key();
         if let Some(known) = request_key.as_ref().and_then(|key| self.known.get(key)) {
             return if known.fingerprint == command.fingerprint {
-                decode(&known.answer).map(|kept| self.repeat(command, kept))
+                let order = self.orders.get(&command.key);
+                let version = order.map_or(0, |change| change.after.version);
+                decode(&known.answer, version).map(|kept| self.repeat(command, kept))
             } else {
                 Ok(Reply::Rejected(Rejection::RequestIdReused))
             };
@@ -309,8 +319,7 @@ impl Batch {
             fingerprint: command.fingerprint,
             answer: match (&result, command.work) {
                 (Ok(_), Work::Decide(Command::RecordPayment(_))) => {
-                    let head = answers::order_head(&order, command.request_id);
-                    encode(&Reply::Answer(head))
+                    encode_answer(&answers::order_head(&order, command.request_id))
                 }
                 _ => encode(reply),
             },
@@ -375,7 +384,7 @@ const STORED_REJECTION: u8 = 2;
 
 fn encode(reply: &Reply) -> Vec<u8> {
     match reply {
-        Reply::Answer(answer) => [&[STORED_ANSWER], answer.as_slice()].concat(),
+        Reply::Answer(answer) => encode_answer(&answer.message),
         Reply::Rejected(rejection) => {
             let stored_rejection =
                 serde_json::to_vec(&StoredRejection::Rejected(rejection.clone()));
@@ -386,9 +395,17 @@ fn encode(reply: &Reply) -> Vec<u8> {
     }
 }
 
-fn decode(stored: &[u8]) -> Result<Reply, StoredAnswerError> {
+fn encode_answer(message: &[u8]) -> Vec<u8> {
+    [&[STORED_ANSWER], message].concat()
+}
+
+/// `version` is that of the order as it stands: what was done before is in it.
+fn decode(stored: &[u8], version: u64) -> Result<Reply, StoredAnswerError> {
     match stored.split_first() {
-        Some((&STORED_ANSWER, answer)) => Ok(Reply::Answer(answer.to_vec())),
+        Some((&STORED_ANSWER, message)) => Ok(Reply::Answer(Answered {
+            message: message.to_vec(),
+            version,
+        })),
         Some((&STORED_REJECTION, stored_rejection)) => {
             let StoredRejection::Rejected(rejection) = serde_json::from_slice(stored_rejection)?;
             Ok(Reply::Rejected(rejection))

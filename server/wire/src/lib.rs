@@ -20,6 +20,7 @@ pub mod batch;
 pub mod cloud_events;
 pub mod enums;
 pub mod events;
+pub mod freshness;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod identity;

@@ -11,6 +11,7 @@ use belay_tests::instance::{Health, Service};
 use belay_tests::process::built;
 use belay_tests::server::anywhere;
 use belay_tests::{HANG, SHOP, TestServer, run_over_http, until};
+use belay_wire::freshness::{MAX_STALENESS, READ_AFTER, READ_FROM, STALENESS, WRITE_POSITION};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rustls::version::TLS13;
@@ -382,6 +383,8 @@ fn browsers_are_told_which_pages_may_call() {
                 "authorization",
                 "belay-role",
                 "traceparent",
+                MAX_STALENESS,
+                READ_AFTER,
             ] {
                 assert!(
                     allowed.split(',').any(|of| of.trim() == name),
@@ -434,10 +437,13 @@ fn a_page_of_an_allowed_origin_calls_and_where_none_is_named_none_may() {
             told.header("access-control-allow-origin"),
             "https://shop.example.com"
         );
-        assert!(
-            told.header("access-control-expose-headers")
-                .contains("retry-after")
-        );
+        let exposed = told.header("access-control-expose-headers");
+        for name in ["retry-after", WRITE_POSITION, READ_FROM, STALENESS] {
+            assert!(
+                exposed.split(',').any(|of| of.trim() == name),
+                "{name} in {exposed}"
+            );
+        }
         assert!(told.header("vary").contains("origin"));
         service.stop().await;
         let headers = [

@@ -477,8 +477,9 @@ impl Side {
         loop {
             match self.inside.submit(submission.clone()).await {
                 Ok(Reply::Answer(answer)) => {
-                    let leased = pb::ClaimRefundsResponse::decode(&*answer).expect("a response");
-                    return (format!("ok {}", leased.refunds.len()), answer);
+                    let leased = pb::ClaimRefundsResponse::decode(answer.message.as_slice())
+                        .expect("a response");
+                    return (format!("ok {}", leased.refunds.len()), answer.message);
                 }
                 Ok(Reply::Rejected(rejection)) => {
                     return (rejection.reason().to_string(), Vec::new());

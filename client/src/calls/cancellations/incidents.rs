@@ -71,17 +71,18 @@ impl Store {
 
 list! {
     /// Made by [`Store::list_incidents`].
-    ListIncidents(pb::ListIncidentsRequest) -> Incident;
+    ListIncidents(pb::ListIncidentsRequest) -> Incident, [freshness];
     incidents
 }
 call! {
     /// Made by [`Store::resolve_incident`].
     ResolveIncident(pb::ResolveIncidentRequest) -> ResolvedIncident, [request_id, etag, note];
-    |response| Ok(ResolvedIncident {
+    |response, position| Ok(ResolvedIncident {
         incident: read(response.incident, "incident")?,
         order_state: OrderState::from_wire(response.order_state),
         order_etag: Etag::from(response.order_etag),
         request_id: read_request_id(&response.request_id)?,
+        position,
     })
 }
 

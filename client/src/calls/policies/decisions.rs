@@ -39,7 +39,7 @@ impl Store {
 
 list! {
     /// Made by [`Store::list_decisions`].
-    ListDecisions(pb::ListDecisionsRequest) -> PolicyDecision;
+    ListDecisions(pb::ListDecisionsRequest) -> PolicyDecision, [freshness];
     decisions
 }
 

@@ -15,6 +15,7 @@ use belay_server::auth::{Authentication, Credentials};
 use belay_server::command_line::address::address;
 use belay_server::command_line::database::DatabaseArguments;
 use belay_server::command_line::schema::SchemaArguments;
+use belay_server::command_line::secondaries::SecondaryArguments;
 use belay_server::command_line::tls::{PortTls, TlsArguments, port_tls};
 use belay_server::command_line::trust::{Believes, ProxyArguments};
 use belay_server::command_line::variables;
@@ -35,6 +36,8 @@ use super::listen::{Listen, StopSignal, audited, serve_until_stopped, start};
 pub(super) struct Serve {
     #[command(flatten)]
     database: DatabaseArguments,
+    #[command(flatten)]
+    secondaries: SecondaryArguments,
     #[command(flatten)]
     schema: SchemaArguments,
     #[command(flatten)]
@@ -111,6 +114,7 @@ impl Serve {
     pub(super) async fn check(&self) -> anyhow::Result<()> {
         let url = self.database.url()?;
         database_address::check(&url).context("the database's address")?;
+        self.secondaries.settings(&self.database)?;
         let tls = self.tls.settings()?;
         self.authentication(port_tls(tls.as_ref())).await?;
         self.listen.http.settings(None)?;
@@ -140,6 +144,7 @@ impl Serve {
         settings.console = self.console;
         settings.profiling = self.profiling()?;
         settings.several_primaries = self.several_primaries;
+        settings.secondaries = self.secondaries.settings(&self.database)?;
         settings.identity_keys = self.listen.identity.read()?;
         let mut stop = StopSignal::listen()?;
         match start(settings, self.listen.grpc_address, &mut stop).await? {

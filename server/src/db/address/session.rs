@@ -7,7 +7,7 @@ use diesel::sql_types::Text;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::Place;
-use crate::db::error::DbError;
+use crate::db::error::{DbError, ErrorKind};
 use crate::db::{Conn, writable};
 
 /// One statement list, sent at once, because a list of init statements would be run in reverse
@@ -25,10 +25,38 @@ const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
 /// old one had committed. `read_only` tells neither.
 const OF_GROUP: &str = "SET SESSION group_replication_consistency = 'BEFORE'";
 
+/// On a secondary nothing is waited for: how far it is shows in what is read.
+const OF_SECONDARY: &str = "SET SESSION group_replication_consistency = 'EVENTUAL'";
+
 /// Begins a session at a place, whether it takes writes or not.
 pub(super) async fn begin(
     place: &Place,
     lock_wait_max: Duration,
+) -> Result<(Conn, Standing), DbError> {
+    begin_with(place, lock_wait_max, OF_GROUP).await
+}
+
+/// Begins a session for reads that may be old.
+pub(super) async fn begin_at_secondary(
+    place: &Place,
+    lock_wait_max: Duration,
+) -> Result<Conn, DbError> {
+    let (conn, standing) = begin_with(place, lock_wait_max, OF_SECONDARY).await?;
+    if standing.commits_out_of_order {
+        return Err(DbError::Connect {
+            kind: ErrorKind::Statement,
+            message: "it commits in another order than its primary (replica_preserve_commit_order=OFF): what it \
+                      shows would say nothing of what it lacks"
+                .to_owned(),
+        });
+    }
+    Ok(conn)
+}
+
+async fn begin_with(
+    place: &Place,
+    lock_wait_max: Duration,
+    of_group: &str,
 ) -> Result<(Conn, Standing), DbError> {
     let mut conn = place.connect().await?;
     let session = format!(
@@ -38,7 +66,7 @@ pub(super) async fn begin(
     conn.batch_execute(&session).await?;
     let standing = Standing::read(&mut conn).await?;
     if standing.may_be_of_group {
-        conn.batch_execute(OF_GROUP).await?;
+        conn.batch_execute(of_group).await?;
     }
     Ok((conn, standing))
 }
@@ -66,6 +94,8 @@ pub(super) async fn begin_at_primary(
 pub struct Standing {
     /// It has the plugin of Group Replication.
     may_be_of_group: bool,
+    /// As a replica it applies several transactions at once, and commits them as they come.
+    commits_out_of_order: bool,
     /// Why more than one member takes writes, if that is so.
     pub several_writers: Option<&'static str>,
 }
@@ -74,7 +104,8 @@ impl Standing {
     /// Asks without any grant, and on servers that know none of these settings.
     pub async fn read(conn: &mut Conn) -> Result<Self, DbError> {
         const QUERY: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
-            ('group_replication_group_name', 'group_replication_single_primary_mode', 'wsrep_on')";
+            ('group_replication_group_name', 'group_replication_single_primary_mode', 'wsrep_on', \
+             'replica_parallel_workers', 'replica_preserve_commit_order')";
         let found: Vec<Variable> = diesel::sql_query(QUERY).load(conn).await?;
         let pairs = found.iter();
         Ok(Self::of(
@@ -84,11 +115,14 @@ impl Standing {
 
     fn of<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let (mut group_name, mut single_primary, mut galera) = (None, true, false);
+        let (mut is_parallel, mut keeps_order) = (false, true);
         for (name, value) in variables {
             match name {
                 "group_replication_group_name" => group_name = Some(value),
                 "group_replication_single_primary_mode" => single_primary = value != "OFF",
                 "wsrep_on" => galera = value == "ON",
+                "replica_parallel_workers" => is_parallel = !matches!(value, "0" | "1"),
+                "replica_preserve_commit_order" => keeps_order = value != "OFF",
                 _ => {}
             }
         }
@@ -102,6 +136,7 @@ impl Standing {
         };
         Self {
             may_be_of_group: group_name.is_some(),
+            commits_out_of_order: is_parallel && !keeps_order,
             several_writers,
         }
     }
@@ -118,6 +153,19 @@ struct Variable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_replica_that_commits_in_another_order_is_recognised() {
+        const SEVERAL: (&str, &str) = ("replica_parallel_workers", "4");
+        const ONE: (&str, &str) = ("replica_parallel_workers", "1");
+        const KEEPS: (&str, &str) = ("replica_preserve_commit_order", "ON");
+        const LEAVES: (&str, &str) = ("replica_preserve_commit_order", "OFF");
+        let of = |variables: &[(&'static str, &'static str)]| {
+            Standing::of(variables.iter().copied()).commits_out_of_order
+        };
+        assert!(of(&[SEVERAL, LEAVES]));
+        assert!(!of(&[SEVERAL, KEEPS]) && !of(&[ONE, LEAVES]) && !of(&[]));
+    }
 
     #[test]
     fn several_writers_are_recognised() {

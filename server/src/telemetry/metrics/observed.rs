@@ -27,6 +27,15 @@ impl Metrics {
         gauge(PROJECTION_LAG, projection_lag);
         gauge(OLDEST_ROW, oldest_rows);
         gauge(CONNECTIONS, connections);
+        gauge(SECONDARIES_ANSWERING, |app| {
+            let answering = app.secondaries.staleness().into_iter().flatten();
+            vec![(count(answering.count()), Vec::new())]
+        });
+        gauge(SECONDARY_STALENESS, |app| {
+            let freshest = app.secondaries.staleness().into_iter().flatten().min();
+            let seconds = freshest.unwrap_or_default().as_millis().div_ceil(1_000);
+            vec![(u64::try_from(seconds).unwrap_or(u64::MAX), Vec::new())]
+        });
         gauge(CONNECTIONS_MAX, |app| {
             of_each_share(|share| app.pools.of(share).status().max)
         });

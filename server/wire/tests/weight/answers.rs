@@ -64,10 +64,10 @@ fn decide(case: &Case, order: &Order, work: &Work, known: &[&NewRequest]) -> (Re
 }
 
 fn response(reply: &Reply) -> pb::RecordPaymentResponse {
-    let Reply::Answer(bytes) = reply else {
+    let Reply::Answer(answer) = reply else {
         panic!("{reply:?}")
     };
-    pb::RecordPaymentResponse::decode(&**bytes).unwrap()
+    pb::RecordPaymentResponse::decode(answer.message.as_slice()).unwrap()
 }
 
 fn large() -> Case {
@@ -90,7 +90,7 @@ fn no_answer_is_kept_with_a_whole_order() {
     let [kept] = &*batch.new_requests else {
         panic!("{:?}", batch.new_requests)
     };
-    assert!(given.len() > 256 * 1024, "{}", given.len());
+    assert!(given.message.len() > 256 * 1024, "{}", given.message.len());
     assert!(kept.answer.len() < 256, "{}", kept.answer.len());
     // It is an answer itself, for a server that repeats what it finds.
     let head = pb::RecordPaymentResponse::decode(&kept.answer[1..]).unwrap();
@@ -117,6 +117,10 @@ fn a_repetition_tells_the_order_as_it_stands() {
     later.cancellations.clear();
     let (again, _) = decide(&case, &later, &captured("e1"), &[kept]);
     let order = response(&again).order.unwrap();
+    let Reply::Answer(told) = &again else {
+        panic!("{again:?}")
+    };
+    assert_eq!(told.version, later.version, "what was done before is in it");
     assert_eq!(order.etag, format!("\"{}\"", later.version));
     assert!(order.cancellations.is_empty());
     // What an earlier server has kept whole is told so as well.
@@ -124,7 +128,7 @@ fn a_repetition_tells_the_order_as_it_stands() {
         panic!("{first:?}")
     };
     let whole = NewRequest {
-        answer: [&[1], given.as_slice()].concat(),
+        answer: [&[1], given.message.as_slice()].concat(),
         ..kept.clone()
     };
     assert_eq!(decide(&case, &later, &captured("e1"), &[&whole]).0, again);
