@@ -11,11 +11,13 @@ use belay_proto::v1;
 use belay_proto::v1::cancellation_service_client::CancellationServiceClient;
 use belay_proto::v1::order_service_client::OrderServiceClient;
 use belay_proto::v1::store_service_client::StoreServiceClient;
+use belay_wire::freshness::{MAX_STALENESS, READ_FROM};
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::load::{Turn, Worker};
+use crate::secondaries::STALENESS;
 use crate::shop::{LISTED, LISTED_BUYER, OrderNumber, PAGE, Purpose, STORE, Shop};
 
 const CURRENCY: &str = "EUR";
@@ -137,6 +139,8 @@ pub(crate) enum Task {
     ClientGet,
     /// Reads the orders of one buyer, page by page, over and over.
     List,
+    /// The same, from a secondary where one may answer: so many came from there.
+    ListAnywhere(Arc<AtomicU64>),
 }
 
 impl Task {
@@ -229,7 +233,11 @@ impl Caller {
         Ok(())
     }
 
-    async fn list(&mut self) -> anyhow::Result<()> {
+    /// Says where it was read, if the answer does.
+    async fn list(
+        &mut self,
+        headers: &[(&'static str, &'static str)],
+    ) -> anyhow::Result<Option<String>> {
         let list = v1::ListOrdersRequest {
             store_id: STORE.to_owned(),
             buyer_id: LISTED_BUYER.to_owned(),
@@ -237,18 +245,24 @@ impl Caller {
             page_token: std::mem::take(&mut self.page_token),
             ..Default::default()
         };
-        let page = self
+        let mut list = request(list, "storefront");
+        for (name, value) in headers {
+            let value = MetadataValue::from_static(value);
+            list.metadata_mut().insert(*name, value);
+        }
+        let (told, page, _) = self
             .orders
-            .list_orders(request(list, "storefront"))
+            .list_orders(list)
             .await
             .context("ListOrders")?
-            .into_inner();
+            .into_parts();
         anyhow::ensure!(
             u64::try_from(page.orders.len())? == PAGE,
             "a page that is not full"
         );
         self.page_token = page.next_page_token;
-        Ok(())
+        let from = told.get(READ_FROM).and_then(|from| from.to_str().ok());
+        Ok(from.map(ToOwned::to_owned))
     }
 
     pub(crate) async fn pay(&mut self, order: OrderNumber) -> anyhow::Result<()> {
@@ -327,7 +341,16 @@ impl Worker for Caller {
                 let order = self.shop.cancelled.next().context("no order to read")?;
                 self.client_get(order).await?;
             }
-            Task::List => self.list().await?,
+            Task::List => {
+                self.list(&[]).await?;
+            }
+            Task::ListAnywhere(there) => {
+                let there = there.clone();
+                let from = self.list(&[(MAX_STALENESS, STALENESS)]).await?;
+                if from.as_deref() == Some("secondary") {
+                    there.fetch_add(1, Ordering::Relaxed);
+                }
+            }
         }
         Ok(Turn::Done)
     }

@@ -24,6 +24,7 @@ mod raw;
 mod readers;
 mod replicas;
 mod report;
+mod secondaries;
 mod service;
 mod shop;
 
@@ -98,6 +99,10 @@ struct Args {
     /// Set two servers on the database beside one as well, with commits that are slow.
     #[arg(long)]
     replicas: bool,
+    /// Measure lists as well that a secondary answers: the URL of another mysqld of this machine, without a
+    /// database. `make bench` gives it one for `--secondary-reads`.
+    #[arg(long)]
+    secondary: Option<String>,
     /// Measure the feed as well: reading it from its beginning, watching it, and the stock that
     /// follows it.
     #[arg(long)]

@@ -6,7 +6,7 @@ use crate::report::{Series, Setting};
 use crate::service::Service;
 use crate::{
     Bench, audit, baseline, detail, feed, growth, overload, profile, projection, raw, readers,
-    replicas, report,
+    replicas, report, secondaries,
 };
 
 /// All that was measured, as far as it was asked for.
@@ -14,6 +14,7 @@ pub(super) struct Measured {
     series: Vec<Series>,
     replicas: Option<replicas::Replicas>,
     readers: Option<readers::Readers>,
+    secondaries: Option<secondaries::Secondaries>,
     overload: Option<overload::Overload>,
     feed: Option<feed::Feed>,
     projection: Option<projection::Projection>,
@@ -40,6 +41,10 @@ impl Measured {
             Some(readers) => Some(readers::measure(bench, &service.url, readers).await?),
             None => None,
         };
+        let secondaries = match bench.args.secondary.clone() {
+            Some(root) => Some(secondaries::measure(bench, &root).await?),
+            None => None,
+        };
         let overload = match bench.args.overload {
             Some(times) => Some(overload::measure(bench, &service.url, times).await?),
             None => None,
@@ -63,6 +68,7 @@ impl Measured {
             series,
             replicas,
             readers,
+            secondaries,
             overload,
             feed,
             projection,
@@ -88,6 +94,11 @@ impl Measured {
         lines.extend(report::table(&self.series));
         lines.extend(self.replicas.iter().map(replicas::Replicas::line));
         lines.extend(self.readers.iter().flat_map(readers::Readers::lines));
+        lines.extend(
+            self.secondaries
+                .iter()
+                .flat_map(secondaries::Secondaries::lines),
+        );
         lines.extend(self.overload.iter().flat_map(overload::Overload::lines));
         lines.extend(self.feed.iter().flat_map(feed::Feed::lines));
         lines.extend(
@@ -106,6 +117,7 @@ impl Measured {
         let all = &mut figures;
         self.replicas.iter().for_each(|one| one.add_to(all));
         self.readers.iter().for_each(|one| one.add_to(all));
+        self.secondaries.iter().for_each(|one| one.add_to(all));
         self.overload.iter().for_each(|one| one.add_to(all));
         self.feed.iter().for_each(|one| one.add_to(all));
         self.projection.iter().for_each(|one| one.add_to(all));

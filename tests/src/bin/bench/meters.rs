@@ -63,6 +63,11 @@ impl Meters {
         }
     }
 
+    /// That of the database, where it runs on this machine.
+    pub(crate) fn mysqld_pid(&self) -> Option<u32> {
+        self.mysqld_pid
+    }
+
     /// The processes that serve, as far as they run on this machine.
     pub(crate) fn processes(&self) -> Vec<(&'static str, u32)> {
         let mysqld = self.mysqld_pid.map(|pid| ("mysqld", pid));

@@ -25,6 +25,16 @@ impl Service {
         database_url: &str,
         lanes: Option<u16>,
     ) -> anyhow::Result<Self> {
+        Self::start_with(belay, database_url, lanes, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub(crate) async fn start_with(
+        belay: &Path,
+        database_url: &str,
+        lanes: Option<u16>,
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
         let migrated = command(belay, database_url)
             .arg("migrate")
             .status()
@@ -49,6 +59,7 @@ impl Service {
         if let Some(lanes) = lanes {
             serve.args(["--lanes", &lanes.to_string()]);
         }
+        serve.args(arguments);
         let child = serve.spawn().context("belay serve")?;
         let pid = child.id().context("belay serve ended at once")?;
         let mut service = Self {
