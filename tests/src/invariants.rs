@@ -87,7 +87,7 @@ async fn chains(database: &Database) -> Vec<String> {
 const QUERIES: &[(&str, &str)] = &[
     (
         "B1: a bulk cancellation counts other results than it has",
-        "SELECT CONCAT(BIN_TO_UUID(j.bulk_id), ' ', j.state) FROM bulk_cancellations j LEFT JOIN
+        "SELECT CONCAT(HEX(j.bulk_id), ' ', j.state) FROM bulk_cancellations j LEFT JOIN
              (SELECT job_key, COUNT(*) total, SUM(outcome = 'COMPLETED') completed, SUM(outcome = 'PENDING') pending,
                      SUM(outcome = 'REJECTED') rejected, SUM(outcome = 'FAILED') failed
               FROM bulk_orders GROUP BY job_key) o USING (job_key)
