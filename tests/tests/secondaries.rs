@@ -223,7 +223,7 @@ async fn a_secondary_that_is_too_far_behind_or_gone_is_not_read_and_fails_nothin
     databases.secondary.restart().await;
     assert_eq!(ids(&until_from(&patient, "secondary").await).len(), 3);
 
-    let metrics = service.app().telemetry.metrics.text().expect("text");
+    let metrics = service.inside().metrics();
     for outcome in ["secondary", "stale", "unavailable"] {
         let family = "belay_secondary_reads_total";
         let counted = format!("{family}{{belay_outcome=\"{outcome}\"}}");

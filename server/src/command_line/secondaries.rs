@@ -7,8 +7,8 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::database::{DatabaseArguments, url_of};
-use super::waits::within;
 use crate::db::address;
+use crate::durations::within;
 use crate::secondaries::{CONNECTIONS_DEFAULT, SecondarySettings};
 
 pub const CONNECTIONS_MOST: u16 = 256;
@@ -58,12 +58,12 @@ fn default_connections() -> u16 {
 }
 
 fn wait(text: &str) -> Result<Duration, String> {
-    within(text, Duration::ZERO, WAIT_MOST)
+    within(text, Duration::ZERO..=WAIT_MOST)
         .ok_or_else(|| "must be a duration such as 100ms, from 0s to 5s".to_owned())
 }
 
 fn heartbeat(text: &str) -> Result<Duration, String> {
-    within(text, HEARTBEAT_LEAST, HEARTBEAT_MOST)
+    within(text, HEARTBEAT_LEAST..=HEARTBEAT_MOST)
         .ok_or_else(|| "must be a duration such as 500ms, from 100ms to 10s".to_owned())
 }
 

@@ -158,9 +158,10 @@ fn given_by(reason: ErrorReason, any: &BTreeSet<ErrorReason>, all: &[Rpc]) -> St
 
 /// The delay of a reason. How long who is shed waits follows from the load, and this is where it begins.
 fn delay(reason: ErrorReason, delay: Option<Duration>) -> String {
-    let at_first = match reason {
-        ErrorReason::Overloaded => " at first",
-        _ => "",
+    let at_first = if reason == ErrorReason::Overloaded {
+        " at first"
+    } else {
+        ""
     };
     delay.map_or_else(String::new, |delay| {
         format!(" ({} ms{at_first})", delay.as_millis())
