@@ -65,7 +65,7 @@ pub struct ServerSettings {
     pub newer_schema: BTreeSet<String>,
     /// Databases that may answer reads which may be old; none where every read is the primary's.
     pub secondaries: Option<SecondarySettings>,
-    /// Connections to the database, held open; divided as [`Shares`] says.
+    /// Connections to the database, held open; divided as [`crate::db::shares::Shares`] says.
     pub connections: usize,
     pub lanes: u16,
     /// Of the lanes.
