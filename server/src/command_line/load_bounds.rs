@@ -64,7 +64,7 @@ pub struct LoadBounds {
     /// 200ms or 1s, from 10ms to 60s. One that would wait longer is OVERLOADED at once, or the last of the caller that
     /// has the most there; two batches may always wait. Less keeps answers quick when too many come, more takes in
     /// longer rushes.
-    #[arg(long, env = "BELAY_LANE_WAIT", default_value = "200ms", value_parser = lane_wait, value_name = "DURATION")]
+    #[arg(long, env = "BELAY_LANE_WAIT", default_value = "150ms", value_parser = lane_wait, value_name = "DURATION")]
     lane_wait: Duration,
     /// Orders that another transaction has locked and that are waited for off their lane: 1 to 4096. A command on one
     /// more is CONTENTION.
@@ -207,7 +207,7 @@ mod tests {
         let url = SecretString::from("mysql://belay@127.0.0.1/belay");
         let own = ServerSettings::new(url, Authentication::Dev);
         assert_eq!(bounds(&settings(&[]).unwrap()), bounds(&own));
-        assert_eq!(lane_wait("200ms"), Ok(LANE_WAIT_MAX));
+        assert_eq!(lane_wait("150ms"), Ok(LANE_WAIT_MAX));
         assert_eq!(feed_poll("50ms"), Ok(POLL));
         assert_eq!(page_wait("2s"), Ok(PAGE_WAIT_MAX));
     }

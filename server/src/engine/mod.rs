@@ -46,7 +46,7 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 pub const LANE_QUEUE_MAX: usize = 4096;
 /// How long a command waits in the queue of a lane, as far as its pace lets it be foreseen; one that would wait longer
 /// is shed like one that finds the queue full.
-pub const LANE_WAIT_MAX: Duration = Duration::from_millis(200);
+pub const LANE_WAIT_MAX: Duration = Duration::from_millis(150);
 /// Attempts of one batch before its callers are told to come back.
 pub const ATTEMPTS_MAX: u32 = 3;
 /// How long the database may take over one transaction up to its COMMIT, and as long again over the
