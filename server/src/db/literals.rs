@@ -85,7 +85,7 @@ impl Cells {
 
     /// None is NULL.
     pub(crate) fn cell(&self, row: usize, column: usize) -> Option<&[u8]> {
-        self.values.get(self.at(row, column))
+        self.values.0[self.at(row, column)].0.as_deref()
     }
 
     fn at(&self, row: usize, column: usize) -> usize {
@@ -93,12 +93,9 @@ impl Cells {
     }
 }
 
-/// The values of a statement in the order of their marks, as diesel serialized them for the wire.
+/// The values of a statement in the order of their marks, as diesel serialized them for the wire; None is NULL.
 #[derive(Debug)]
-struct Values {
-    bytes: Vec<Option<Vec<u8>>>,
-    kinds: Vec<MysqlType>,
-}
+struct Values(Vec<(Option<Vec<u8>>, MysqlType)>);
 
 impl Values {
     fn of<Q>(statement: &Q) -> Result<Self, DbError>
@@ -107,31 +104,27 @@ impl Values {
     {
         let mut bound = RawBytesBindCollector::<Mysql>::new();
         statement.collect_binds(&mut bound, &mut (), &Mysql)?;
-        Ok(Self {
-            bytes: bound.binds,
-            kinds: bound.metadata,
-        })
+        Ok(Self(bound.binds.into_iter().zip(bound.metadata).collect()))
     }
 
     fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn get(&self, at: usize) -> Option<&[u8]> {
-        self.bytes.get(at)?.as_deref()
+        self.0.len()
     }
 
     /// Bytes that their text has at most, or a few more for short ones.
     fn length_max(&self) -> usize {
-        let lengths = self.bytes.iter().flatten().map(Vec::len);
+        let lengths = self
+            .0
+            .iter()
+            .filter_map(|(value, _)| Some(value.as_ref()?.len()));
         2 * lengths.sum::<usize>() + 16 * self.len()
     }
 
     /// Writes a value as it stands in a statement.
     fn push(&self, at: usize, text: &mut String) -> Result<(), DbError> {
-        match (self.bytes.get(at), self.kinds.get(at)) {
-            (Some(Some(value)), Some(kind)) => push(text, value, *kind),
-            _ => {
+        match &self.0[at] {
+            (Some(value), kind) => push(text, value, *kind),
+            (None, _) => {
                 text.push_str("NULL");
                 Ok(())
             }

@@ -260,7 +260,8 @@ impl<'a> Matches<'a> {
         match self.apart.as_slice() {
             [] => {}
             [(name, values)] => conditions.push(format!("`{name}` IN ({})", values.join(", "))),
-            // All that belongs to an order is locked with it, so its other rows may be looked at.
+            // Who writes rows of an order has all of them to itself, by the order's lock or its partition's, so the
+            // others may be looked at.
             [(ORDER_KEY, keys), ..] => {
                 let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
                 keys.sort_unstable();
