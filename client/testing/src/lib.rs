@@ -54,6 +54,7 @@
 mod bulk;
 mod call;
 mod clock;
+mod codec;
 mod decisions;
 mod events;
 mod faults;

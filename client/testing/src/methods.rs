@@ -12,18 +12,18 @@ use belay_wire::freshness::{Freshness, READ_ANYWHERE, READ_FROM, STALENESS, WRIT
 use belay_wire::parse::{self, CommandRequest, Parsed, Reader};
 use belay_wire::status::{CallError, MESSAGE_BYTES_MAX};
 use belay_wire::values::time;
-use futures_util::FutureExt as _;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 use tonic::server::Grpc;
 use tonic::{Request, Response, Status};
-use tonic_prost::ProstCodec;
 use tower::service_fn;
 
 use crate::call::{Answer, Call};
+use crate::codec::AnswerCodec;
 use crate::faults::Fault;
 use crate::server::{Shared, status};
 use crate::{bulk, decisions, events, orders, quality, reference, simulation, stock};
@@ -67,10 +67,10 @@ fn checked<M: Message>(request: Request<M>) -> Result<M, Status> {
 /// With what a server says beside its answers of positions and of where they were read: here all is read
 /// where it is written.
 fn respond<R: Rpc>(
-    message: R::Response,
+    message: Vec<u8>,
     written: Option<String>,
     freshness: &Freshness,
-) -> Response<R::Response> {
+) -> Response<Vec<u8>> {
     let mut response = Response::new(message);
     let headers = response.metadata_mut();
     if let Some(Ok(position)) = written.map(MetadataValue::try_from) {
@@ -90,7 +90,7 @@ impl Methods {
 
     /// A method that answers with one message.
     fn unary<R: Rpc + Default>(&mut self, method: fn(&mut Call<'_>, R) -> Answer<R::Response>) {
-        self.add(move |call, request: R| method(call, request));
+        self.add(move |call, request: R| Ok(method(call, request)?.encode_to_vec()));
     }
 
     /// A method that is a command and no more.
@@ -103,7 +103,7 @@ impl Methods {
 
     fn add<R: Rpc + Default>(
         &mut self,
-        method: impl Fn(&mut Call<'_>, R) -> Answer<R::Response> + Clone + Send + Sync + 'static,
+        method: impl Fn(&mut Call<'_>, R) -> Answer<Vec<u8>> + Clone + Send + Sync + 'static,
     ) {
         let run = move |incoming: Incoming| -> Answered {
             let Incoming {
@@ -120,13 +120,13 @@ impl Methods {
                     shared.call(caller.clone(), is_stale, |call| method(call, message))
                 });
                 let answer = answer.map(|(message, written)| {
-                    let written = written.map(|written| shared.positions().seal(written));
+                    let written = written.map(|written| shared.positions.seal(written));
                     respond::<R>(message, written, &freshness)
                 });
                 std::future::ready(answer)
             });
             Box::pin(async move {
-                let codec = ProstCodec::<R::Response, R>::default();
+                let codec = AnswerCodec::<R>::default();
                 let mut grpc = Grpc::new(codec).max_decoding_message_size(DECODED_BYTES_MAX);
                 grpc.unary(service, request).await
             })
@@ -154,13 +154,13 @@ impl Methods {
                     shared.call(caller.clone(), false, |call| begin(call, message, moved))
                 });
                 let messages = begun.map(|(begun, _)| {
-                    let messages = go_on(shared.clone(), begun, fault);
-                    Response::new(broken(messages, fault))
+                    let messages = broken(go_on(shared.clone(), begun, fault), fault);
+                    Response::new(messages.map_ok(|message| message.encode_to_vec()))
                 });
                 std::future::ready(messages)
             });
             Box::pin(async move {
-                let codec = ProstCodec::<R::Response, R>::default();
+                let codec = AnswerCodec::<R>::default();
                 let mut grpc = Grpc::new(codec).max_decoding_message_size(DECODED_BYTES_MAX);
                 grpc.server_streaming(service, request).await
             })

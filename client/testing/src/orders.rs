@@ -291,7 +291,7 @@ pub(crate) fn claim_refunds(
             worker: claim.worker.clone(),
             lease: claim.lease,
         };
-        let leased = call.command::<pb::ClaimRefundsResponse>(CommandRequest {
+        let leased = call.command(CommandRequest {
             store: claim.store.clone(),
             envelope: Envelope {
                 order,
@@ -300,6 +300,11 @@ pub(crate) fn claim_refunds(
                 child: None,
             },
             work: Work::Decide(Command::LeaseRefunds(lease)),
+        });
+        let leased = leased.and_then(|answer| {
+            let answer = pb::ClaimRefundsResponse::decode(answer.as_slice());
+            answer
+                .map_err(|error| CallError::Internal(format!("an answer cannot be read: {error}")))
         });
         match leased {
             Ok(answer) => refunds.extend(answer.refunds),
@@ -317,15 +322,14 @@ pub(crate) fn claim_refunds(
 }
 
 impl Call<'_> {
-    /// Has a command decided, and reads its answer.
-    pub(crate) fn command<R: Message + Default>(&mut self, command: CommandRequest) -> Answer<R> {
+    /// Has a command decided. The answer is the encoded message of the RPC.
+    pub(crate) fn command(&mut self, command: CommandRequest) -> Answer<Vec<u8>> {
         let config = self.config(&command.store)?;
         check_settings(&config, self.caller.actor.role, &command.work)?;
         let order = OrderKey::of(&command.store, &command.envelope.order);
         let Answered { message, version } = self.world.decide(&self.caller, command)?;
         self.written = Some(WritePosition { order, version });
-        R::decode(message.as_slice())
-            .map_err(|error| CallError::Internal(format!("an answer cannot be read: {error}")))
+        Ok(message)
     }
 
     /// The store's orders that the caller sees.

@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     world: Mutex<World>,
     faults: Mutex<Faults>,
     methods: Methods,
+    /// Made once: their key is derived.
+    pub(crate) positions: WritePositions,
     /// Told after every call.
     pub(crate) moved: watch::Sender<()>,
     /// Streams end once it is cancelled.
@@ -93,10 +95,12 @@ impl ServerBuilder {
                 ahead: SignedDuration::ZERO,
             },
         };
+        let identity_key = self.identity_key.unwrap_or(IDENTITY_KEY);
         Server(Arc::new(Shared {
-            world: Mutex::new(World::new(clock, self.identity_key.unwrap_or(IDENTITY_KEY))),
+            world: Mutex::new(World::new(clock, identity_key)),
             faults: Mutex::default(),
             methods: Methods::all(),
+            positions: WritePositions::new(&identity_key, &[]),
             moved: watch::Sender::new(()),
             closing: CancellationToken::new(),
             jobs: TaskTracker::new(),
@@ -248,10 +252,6 @@ impl Shared {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn positions(&self) -> WritePositions {
-        WritePositions::new(&self.world().identity_key, &[])
-    }
-
     fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -353,7 +353,7 @@ impl Shared {
             Ok(caller) => caller,
             Err(error) => return refuse(error.into()),
         };
-        let freshness = match Freshness::read(request.headers(), &self.positions()) {
+        let freshness = match Freshness::read(request.headers(), &self.positions) {
             Ok(freshness) => freshness,
             Err(error) => return refuse(error),
         };

@@ -18,7 +18,7 @@ use belay_domain::records::{KnownRequest, NewDecision, RequestKey};
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
 use belay_proto::v1 as pb;
-use belay_wire::batch::{Answered, Batch, Reply, Submitted};
+use belay_wire::batch::{Answered, Batch, Change, Reply, Submitted};
 use belay_wire::events as wire_events;
 use belay_wire::parse::CommandRequest;
 use belay_wire::rejections::RequestIds;
@@ -214,23 +214,23 @@ impl World {
     }
 
     /// All of what a batch has decided.
-    fn keep(&mut self, batch: Batch) {
-        for (key, change) in batch.orders() {
-            if change.before.as_ref() == Some(&change.after) {
+    fn keep(&mut self, mut batch: Batch) {
+        for (key, Change { before, after }) in batch.take_orders() {
+            if before.as_ref() == Some(&after) {
                 continue;
             }
-            if change.before.is_none() {
-                self.created.insert(*key);
+            match before {
+                Some(before) => {
+                    self.created.remove(&key);
+                    if let Some(due) = before.next_due() {
+                        self.due.remove(&(due, key));
+                    }
+                    self.before.insert(key, before);
+                }
+                None => _ = self.created.insert(key),
             }
-            if let Some(before) = &change.before {
-                self.created.remove(key);
-                let due = before.next_due().map(|due| (due, *key));
-                due.iter().for_each(|due| _ = self.due.remove(due));
-                self.before.insert(*key, before.clone());
-            }
-            self.due
-                .extend(change.after.next_due().map(|due| (due, *key)));
-            self.orders.insert(*key, change.after.clone());
+            self.due.extend(after.next_due().map(|due| (due, key)));
+            self.orders.insert(key, after);
         }
         let requests = batch.new_requests.into_iter();
         self.known.extend(requests.map(|request| {

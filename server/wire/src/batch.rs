@@ -152,6 +152,11 @@ impl Batch {
         self.orders.iter()
     }
 
+    /// The same, given away.
+    pub fn take_orders(&mut self) -> HashMap<OrderKey, Change> {
+        std::mem::take(&mut self.orders)
+    }
+
     /// Decides a command on top of those before it. Nothing becomes part of the batch before all of
     /// it is made: one that panics has left no trace.
     ///
