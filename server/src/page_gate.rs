@@ -1,7 +1,9 @@
 //! Who may read a page now. A page is the heaviest thing that a reading caller can ask for; so few
 //! are read at the same time, a few wait, and the rest is turned away at once and told when to come
-//! back. What a page holds is for others to know.
+//! back. Beside many commands half as many are read: whoever writes waits for less than whoever lists.
+//! What a page holds, and what a command is, is for others to know.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,14 +20,16 @@ use crate::telemetry::metrics::Queue;
 pub const PAGES_WAITING_MAX: usize = 64;
 /// How long a page waits for its turn before it is shed, where nothing else is said.
 pub const PAGE_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Commands under way beside which half as many pages are read at once.
+pub const COMMANDS_MANY: usize = 8;
 /// Most pages at once that can be asked for.
 pub const PAGES_AT_ONCE_MAX: u16 = 256;
 
 /// The settings of a gate.
 #[derive(Debug, Clone, Copy)]
 pub struct PageSettings {
-    /// Pages that are read at the same time; `None`: as many as there are processors. The share of
-    /// the reads leaves at least two connections to others.
+    /// Pages that are read at the same time, and half of them while [`COMMANDS_MANY`] commands or more are under
+    /// way; `None`: as many as there are processors. The share of the reads leaves at least two connections to others.
     pub at_once: Option<u16>,
     /// See [`PAGES_WAITING_MAX`].
     pub waiting_max: usize,
@@ -66,13 +70,15 @@ pub struct PageGate(Arc<Inner>);
 struct Inner {
     state: Mutex<State>,
     at_once: usize,
+    /// How many are under way.
+    commands: Arc<AtomicUsize>,
     wait_max: Duration,
     telemetry: Telemetry,
 }
 
 #[derive(Debug)]
 struct State {
-    free: usize,
+    inside: usize,
     waiting: FairQueue<oneshot::Sender<Turn>>,
     /// How long a page has taken of late.
     page_time: Duration,
@@ -86,16 +92,22 @@ pub struct Turn {
 }
 
 impl PageGate {
-    /// For a server with so many connections for reads.
-    pub fn new(settings: PageSettings, connections: usize, telemetry: &Telemetry) -> Self {
+    /// For a server with so many connections for reads, and with so many commands under way.
+    pub fn new(
+        settings: PageSettings,
+        connections: usize,
+        commands: Arc<AtomicUsize>,
+        telemetry: &Telemetry,
+    ) -> Self {
         let at_once = settings.at_once(connections);
         Self(Arc::new(Inner {
             state: Mutex::new(State {
-                free: at_once,
+                inside: 0,
                 waiting: FairQueue::new(settings.waiting_max),
                 page_time: Duration::ZERO,
             }),
             at_once,
+            commands,
             wait_max: settings.wait_max,
             telemetry: telemetry.clone(),
         }))
@@ -104,8 +116,8 @@ impl PageGate {
     /// Waits for the caller's turn. Dropping the future gives it up.
     pub async fn enter(&self, caller: &Actor, deadline: Instant) -> Result<Turn, TurnedAway> {
         let turn = match self.queue_up(caller, Instant::now(), deadline) {
-            Ok(Place::Inside(turn)) => return Ok(turn),
-            Ok(Place::Waits(turn, until)) => timeout_at(until, turn).await,
+            Ok(Admission::Inside(turn)) => return Ok(turn),
+            Ok(Admission::Waits(turn, until)) => timeout_at(until, turn).await,
             Err(turned_away) => {
                 self.0.telemetry.metrics.shed(Queue::Pages);
                 return Err(turned_away);
@@ -131,15 +143,16 @@ impl PageGate {
         caller: &Actor,
         now: Instant,
         deadline: Instant,
-    ) -> Result<Place, TurnedAway> {
+    ) -> Result<Admission, TurnedAway> {
+        let at_once = self.0.at_once();
         let mut state = self.0.state();
-        if state.free > 0 {
-            state.free -= 1;
-            return Ok(Place::Inside(Turn::new(&self.0)));
-        }
         // Whoever hung up keeps nobody out.
         state.waiting.retain(|waits| !waits.is_closed());
-        if now + state.expected(self.0.at_once) > deadline {
+        if state.inside < at_once && state.waiting.len() == 0 {
+            state.inside += 1;
+            return Ok(Admission::Inside(Turn::new(&self.0)));
+        }
+        if now + state.expected(at_once) > deadline {
             return Err(TurnedAway);
         }
         let (waits, turn) = oneshot::channel();
@@ -148,7 +161,7 @@ impl PageGate {
             Pushed::Taken | Pushed::InPlaceOf(_) => {
                 // The other half of its time is for the page itself.
                 let time = deadline.saturating_duration_since(now) / 2;
-                Ok(Place::Waits(turn, now + time.min(self.0.wait_max)))
+                Ok(Admission::Waits(turn, now + time.min(self.0.wait_max)))
             }
             Pushed::Full(_) => Err(TurnedAway),
         }
@@ -156,7 +169,7 @@ impl PageGate {
 }
 
 /// Where a page stands.
-enum Place {
+enum Admission {
     Inside(Turn),
     Waits(oneshot::Receiver<Turn>, Instant),
 }
@@ -179,23 +192,39 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the next one in, if one waits.
+    /// How many may be inside at this moment.
+    fn at_once(&self) -> usize {
+        if self.commands.load(Ordering::Relaxed) >= COMMANDS_MANY {
+            self.at_once.div_ceil(2)
+        } else {
+            self.at_once
+        }
+    }
+
+    /// Lets in who waits, as many as may be inside by now. Those who wait hear of it from one who leaves: while
+    /// somebody waits, somebody is inside.
     fn leave(self: &Arc<Self>, took: Duration) {
-        self.state().note(took);
+        {
+            let mut state = self.state();
+            state.note(took);
+            state.inside -= 1;
+        }
         loop {
             let next = {
                 let mut state = self.state();
-                let next = state.waiting.pop();
-                if next.is_none() {
-                    state.free += 1;
+                if state.inside >= self.at_once() {
+                    return;
                 }
+                let Some(next) = state.waiting.pop() else {
+                    return;
+                };
+                state.inside += 1;
                 next
             };
-            let Some(next) = next else { return };
-            match next.send(Turn::new(self)) {
-                Ok(()) => return,
-                // It has hung up: the turn is the next one's.
-                Err(mut turn) => turn.gate = None,
+            // It has hung up: the turn is the next one's.
+            if let Err(mut turn) = next.send(Turn::new(self)) {
+                turn.gate = None;
+                self.state().inside -= 1;
             }
         }
     }
@@ -233,7 +262,7 @@ mod tests {
             waiting_max,
             wait_max: FOR_EVER,
         };
-        PageGate::new(settings, 16, &Telemetry::local())
+        PageGate::new(settings, 16, Arc::default(), &Telemetry::local())
     }
 
     fn caller(id: &str) -> Actor {
@@ -268,6 +297,37 @@ mod tests {
         assert_eq!(gate.waiting(), 0);
         drop(third);
         gate.enter(&bob, late).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn beside_many_commands_half_as_many_are_inside() {
+        let commands = Arc::new(AtomicUsize::new(COMMANDS_MANY));
+        let settings = PageSettings {
+            at_once: Some(3),
+            ..PageSettings::default()
+        };
+        let gate = PageGate::new(settings, 16, commands.clone(), &Telemetry::local());
+        let late = Instant::now() + FOR_EVER;
+        let ann = caller("ann");
+        let first = gate.enter(&ann, late).await.unwrap();
+        let second = gate.enter(&ann, late).await.unwrap();
+        let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(gate.enter(&ann, late))).collect();
+        for waits in &mut waiting {
+            assert!(waits.as_mut().now_or_never().is_none());
+        }
+        // One leaves, one comes in.
+        drop(first);
+        let third = waiting.remove(0).await.unwrap();
+        assert!(waiting[0].as_mut().now_or_never().is_none());
+        // The commands are done: one leaves, two come in.
+        commands.store(0, Ordering::Relaxed);
+        drop(second);
+        for waits in waiting {
+            let turn = waits.await.unwrap();
+            std::mem::forget(turn);
+        }
+        drop(third);
+        gate.enter(&ann, late).await.unwrap();
     }
 
     #[tokio::test]
@@ -324,7 +384,7 @@ mod tests {
             wait_max: Duration::ZERO,
             ..PageSettings::default()
         };
-        let gate = PageGate::new(settings, 16, &Telemetry::local());
+        let gate = PageGate::new(settings, 16, Arc::default(), &Telemetry::local());
         let late = Instant::now() + FOR_EVER;
         let _inside = gate.enter(&caller("ann"), late).await.unwrap();
         let away = gate.enter(&caller("bob"), late).await;
@@ -334,7 +394,7 @@ mod tests {
     #[test]
     fn a_page_counts_an_eighth() {
         let mut state = State {
-            free: 0,
+            inside: 0,
             waiting: FairQueue::new(1),
             page_time: Duration::from_millis(80),
         };

@@ -108,7 +108,7 @@ struct Inner {
     tasks: TaskTracker,
     telemetry: Telemetry,
     /// Callers that wait for an answer.
-    callers: AtomicUsize,
+    callers: Arc<AtomicUsize>,
 }
 
 impl Engine {
@@ -131,7 +131,7 @@ impl Engine {
             partitions: settings.partitions,
             tasks,
             telemetry: telemetry.clone(),
-            callers: AtomicUsize::new(0),
+            callers: Arc::default(),
         }))
     }
 
@@ -171,6 +171,11 @@ impl Engine {
     /// How many callers wait for an answer at this moment.
     pub fn callers(&self) -> usize {
         self.0.callers.load(Ordering::Acquire)
+    }
+
+    /// The same, as it goes on.
+    pub fn callers_under_way(&self) -> Arc<AtomicUsize> {
+        self.0.callers.clone()
     }
 
     /// How many commands wait in the queues of all lanes: interactive ones, and background ones.

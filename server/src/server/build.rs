@@ -57,7 +57,13 @@ pub(super) async fn app(settings: &ServerSettings) -> anyhow::Result<App> {
         &telemetry,
     );
     let reads = Reads::start(pools.reads.clone(), clock, settings.read_queue, &telemetry);
-    let pages = PageGate::new(settings.pages, shares.size(Share::Reads), &telemetry);
+    let connections = shares.size(Share::Reads);
+    let pages = PageGate::new(
+        settings.pages,
+        connections,
+        engine.callers_under_way(),
+        &telemetry,
+    );
     Ok(App {
         engine,
         reads,
