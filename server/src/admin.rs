@@ -4,6 +4,7 @@
 //!
 //! How a request looks, and who may send it, is for others to know.
 
+pub(crate) mod clock;
 pub(crate) mod consumers;
 pub(crate) mod policies;
 pub(crate) mod records;

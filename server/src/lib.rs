@@ -43,6 +43,7 @@ pub mod port;
 pub mod profiles;
 pub mod projections;
 mod quality;
+mod queries;
 pub mod reads;
 pub mod retention;
 pub mod rpc;

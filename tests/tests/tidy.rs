@@ -201,10 +201,18 @@ fn the_database_knows_nothing_of_the_wire() {
 }
 
 #[test]
-fn the_services_know_nothing_of_sql() {
+fn the_services_read_and_write_nothing_themselves() {
     nowhere(
         rust_files("server/src/rpc"),
-        &["diesel", "mysql", "SELECT ", "INSERT "],
+        &[
+            "diesel",
+            "mysql",
+            "SELECT ",
+            "INSERT ",
+            "Snapshot",
+            "pools.",
+            "&mut conn",
+        ],
     );
 }
 
@@ -228,13 +236,14 @@ fn one_file_knows_the_codes_of_grpc() {
 #[test]
 fn the_protos_are_known_at_the_boundary_only() {
     // The composition root names the services that it starts; `belay dev` and the console are callers
-    // like any other, and what comes in JSON is read by the descriptors. The feed hands on events as they are stored, and who delivers them sends them on. A
-    // simulation measures its messages, so it makes them.
+    // like any other, and what comes in JSON is read by the descriptors. The feed and an order's history hand on events as they are stored, and who delivers
+    // them sends them on. A simulation measures its messages, so it makes them.
     let boundary = [
         "server/src/connect",
         "server/src/console",
         "server/src/deliver",
         "server/src/feed",
+        "server/src/queries/history.rs",
         "server/src/rpc.rs",
         "server/src/rpc/",
         "server/src/server.rs",

@@ -13,8 +13,8 @@ use belay_wire::{render, values};
 use tonic::Request;
 
 use super::call::{MethodResult, answer, read_from, rejected, respond};
-use crate::db::snapshot::Snapshot;
-use crate::quality::{self, Measured};
+use crate::quality::Measured;
+use crate::queries::sellers;
 use crate::reads::Sight;
 use crate::{App, across_orders, ids};
 
@@ -52,10 +52,8 @@ impl CancellationService for Cancellations {
             let (viewer, asked) = (call.viewer(order), (&**order, &asked.request));
             let mut shown = render::preview::preview(&viewer, asked, &preview, config, now, key);
             if preview.counted && call.caller.actor.role == Role::Seller {
-                let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
                 let of = (&order.store, &order.seller);
-                let measured = quality::measure(&mut conn, config, of, now).await;
-                let measured = conn.end(measured).await?;
+                let measured = sellers::quality_at(&self.app, config, of, now).await?;
                 shown.quality = measured.map(|Measured { quality, rate, .. }| {
                     render::quality::preview(&quality, rate, &shown)
                 });

@@ -10,8 +10,7 @@ use tonic::Request;
 
 use super::call::{Call, MethodResult, answer};
 use crate::App;
-use crate::admin::write_failure;
-use crate::db::clock;
+use crate::admin::clock;
 
 #[derive(Debug)]
 pub(super) struct ManualClock {
@@ -26,9 +25,7 @@ impl ClockService for ManualClock {
     ) -> MethodResult<pb::GetTimeResponse> {
         answer(async {
             let (_, pb::GetTimeRequest {}) = Call::of(request)?;
-            let mut conn = self.app.pools.reads.checkout().await?;
-            let read = clock::manual(&mut conn).await;
-            let time = Some(time(conn.finish_with(read)?));
+            let time = Some(time(clock::now(&self.app).await?));
             Ok(pb::GetTimeResponse { time })
         })
         .await
@@ -40,9 +37,7 @@ impl ClockService for ManualClock {
     ) -> MethodResult<pb::AdvanceTimeResponse> {
         answer(async {
             let (_, by) = self.app.read(request, parse::advance_time)?;
-            let mut conn = self.app.pools.reads.checkout().await?;
-            let write = clock::advance_manual(&mut conn, by).await;
-            let time = Some(time(conn.finish_with(write).map_err(write_failure)?));
+            let time = Some(time(clock::advance(&self.app, by).await?));
             Ok(pb::AdvanceTimeResponse { time })
         })
         .await

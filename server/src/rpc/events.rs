@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use belay_domain::actor::Role;
 use belay_domain::feed::{Consumer, ConsumerKey, PartitionEnds};
 use belay_domain::ids::StoreId;
 use belay_proto::v1 as pb;
@@ -22,10 +21,8 @@ use super::call::{Call, MethodResult, answer, status};
 use super::watching::WatchMessage;
 use crate::App;
 use crate::admin::consumers as admin;
-use crate::db::consumers::{self, ConsumerQuery};
-use crate::db::feed;
-use crate::db::snapshot::Snapshot;
 use crate::feed::Delivery;
+use crate::queries::consumers as queries;
 
 #[derive(Debug)]
 pub(super) struct Events {
@@ -190,13 +187,7 @@ impl EventService for Events {
         answer(async {
             let (call, named) = self.app.read(request, parse::get_consumer)?;
             let key = self.key(&call, named).await?;
-            let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
-            let read = async {
-                let found = consumers::get(&mut conn, &key).await?;
-                Ok((found, feed::ends(&mut conn).await?))
-            }
-            .await;
-            let (found, ends) = conn.end(read).await?;
+            let (found, ends) = queries::get(&self.app, &key).await?;
             let consumer = found.ok_or(CallError::ConsumerNotFound { consumer: key.id })?;
             Ok(pb::GetConsumerResponse {
                 consumer: Some(self.show(&consumer, &ends)),
@@ -213,23 +204,11 @@ impl EventService for Events {
             let (call, (store, page)) = self.app.read(request, parse::list_consumers)?;
             self.check_store(&call, store.as_ref()).await?;
             let after = page.after()?;
-            let caller = &call.caller;
-            let sees_all = matches!(caller.actor.role, Role::Operator | Role::Auditor);
-            let query = ConsumerQuery {
-                store,
-                stores: caller.scope.stores.clone(),
-                owner: (!sees_all).then(|| caller.actor.clone()),
-            };
             let _turn = self.app.page_turn(&call).await?;
-            let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
-            let read = async {
-                let found = consumers::list(&mut conn, &query, after, page.limit()).await?;
-                Ok((found, feed::ends(&mut conn).await?))
-            }
-            .await;
-            let (found, ends) = conn.end(read).await?;
+            let (caller, limit) = (&call.caller, page.limit());
+            let (found, ends) = queries::list(&self.app, caller, store, after, limit).await?;
             let show = |consumer: &Consumer| Some(self.show(consumer, &ends));
-            let (consumers, next_page_token) = page.cut(&found, show, consumers::place);
+            let (consumers, next_page_token) = page.cut(&found, show, queries::place);
             Ok(pb::ListConsumersResponse {
                 consumers,
                 next_page_token,

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use belay_domain::ids::{OrderKey, StoreId, WarehouseId};
-use belay_domain::projection::Projection;
-use belay_domain::scope::IdFilter;
 use belay_domain::stock::{EntryPlace, OpenHolding, Stock, StoredEntry};
-use belay_domain::store::Warehouse;
 use belay_proto::v1 as pb;
 use belay_proto::v1::inventory_service_server::InventoryService;
 use belay_wire::parse::inventory as parse;
@@ -18,9 +15,7 @@ use tonic::Request;
 use super::call::{Call, MethodResult, answer};
 use crate::App;
 use crate::admin::stock as admin;
-use crate::db::snapshot::Snapshot;
-use crate::db::stock_balances::{self, StockQuery};
-use crate::db::{DbError, StoreRecord as _, projections, stock_entries, stock_holdings};
+use crate::queries::stock::{self as queries, StockQuery};
 
 #[derive(Debug)]
 pub(super) struct Inventory {
@@ -36,24 +31,13 @@ impl Inventory {
         warehouse: &WarehouseId,
     ) -> Result<(), CallError> {
         self.app.config(call, store).await?;
-        let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
-        let found = Warehouse::get(&mut conn, store, warehouse).await;
-        let is_there = conn.end(found).await?.is_some();
-        if is_there && call.caller.scope.warehouses.contains(warehouse) {
+        let scope = &call.caller.scope;
+        if queries::sees_warehouse(&self.app, scope, store, warehouse).await? {
             Ok(())
         } else {
             Err(CallError::WarehouseNotFound {
                 warehouse: warehouse.clone(),
             })
-        }
-    }
-
-    /// A moment of the projection, and the generation to read.
-    async fn begin(&self) -> Result<(Snapshot, u32), DbError> {
-        let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
-        match projections::get(&mut conn, Projection::Stock).await {
-            Ok(generations) => Ok((conn, generations.serving)),
-            Err(error) => conn.end(Err(error)).await,
         }
     }
 }
@@ -98,10 +82,7 @@ impl InventoryService for Inventory {
             let (call, key) = self.app.read(request, parse::get_stock)?;
             self.check_warehouse(&call, &key.store, &key.warehouse)
                 .await?;
-            let (mut conn, generation) = self.begin().await?;
-            let read = stock_balances::get(&mut conn, generation, &key).await;
-            let stock = conn.end(read).await?;
-            let stock = stock.unwrap_or_else(|| Stock::unknown(key));
+            let stock = queries::get(&self.app, key).await?;
             Ok(pb::GetStockResponse {
                 stock: Some(render::stock(&stock)),
             })
@@ -128,10 +109,7 @@ impl InventoryService for Inventory {
                 with_archived: filter.with_archived,
             };
             let _turn = self.app.page_turn(&call).await?;
-            let (mut conn, generation) = self.begin().await?;
-            let limit = list.page.limit();
-            let read = stock_balances::list(&mut conn, generation, &query, after, limit).await;
-            let found = conn.end(read).await?;
+            let found = queries::list(&self.app, &query, after, list.page.limit()).await?;
             let place = |stock: &Stock| (stock.key.warehouse.clone(), stock.key.sku.clone());
             let show = |stock: &Stock| Some(render::stock(stock));
             let (stocks, next_page_token) = list.page.cut(&found, show, place);
@@ -154,10 +132,7 @@ impl InventoryService for Inventory {
                 .await?;
             let before = list.page.after()?.map(EntryPlace);
             let _turn = self.app.page_turn(&call).await?;
-            let (mut conn, generation) = self.begin().await?;
-            let limit = list.page.limit();
-            let read = stock_entries::list(&mut conn, generation, &key, before, limit).await;
-            let found = conn.end(read).await?;
+            let found = queries::entries(&self.app, &key, before, list.page.limit()).await?;
             let place = |stored: &StoredEntry| stored.entry.place.0;
             let viewer = Viewer::of_no_order(&call.caller.actor);
             let show = |stored: &StoredEntry| Some(render::stock_entry(&viewer, stored));
@@ -181,17 +156,9 @@ impl InventoryService for Inventory {
                 .await?;
             let after: Option<([u8; 16], u32)> = list.page.after()?;
             let after = after.map(|(order, shipment)| (OrderKey(order), shipment));
-            let scope = &call.caller.scope;
-            // Holdings do not say who carries them.
-            if scope.carriers != IdFilter::All {
-                return Ok(pb::ListStockHoldersResponse::default());
-            }
             let _turn = self.app.page_turn(&call).await?;
-            let (mut conn, generation) = self.begin().await?;
-            let limit = list.page.limit();
-            let of = (&key, &scope.sellers);
-            let read = stock_holdings::list_open(&mut conn, generation, of, after, limit).await;
-            let found = conn.end(read).await?;
+            let (scope, limit) = (&call.caller.scope, list.page.limit());
+            let found = queries::holders(&self.app, scope, &key, after, limit).await?;
             let place = |open: &OpenHolding| (open.order_key.0, open.shipment);
             let show = |open: &OpenHolding| Some(render::stock_holder(open));
             let (holders, next_page_token) = list.page.cut(&found, show, place);

@@ -8,62 +8,18 @@ use belay_domain::query::DecisionPlace;
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::order_service_server::OrderService;
-use belay_wire::events::Selector;
 use belay_wire::parse::decisions::{self, HistoryPlace};
 use belay_wire::parse::orders as parse;
-use belay_wire::status::CallError;
-use belay_wire::{events as wire_events, render};
+use belay_wire::render;
 use tonic::Request;
 
-use super::call::{Call, MethodResult, answer, read_from, rejected, respond};
-use crate::db::decisions::StoredDecision;
-use crate::db::events;
-use crate::db::snapshot::Snapshot;
+use super::call::{MethodResult, answer, read_from, rejected, respond};
+use crate::queries::history::{self, StoredDecision};
 use crate::{App, across_orders};
 
 #[derive(Debug)]
 pub(super) struct Orders {
     pub(super) app: Arc<App>,
-}
-
-/// So many events of an order behind a position, or all that there are: those that the caller sees, as
-/// it sees them. None where there is no such order, for every order begins with an event.
-async fn history(
-    app: &App,
-    call: &Call,
-    key: OrderKey,
-    after: Option<u64>,
-    limit: u16,
-) -> Result<Option<Vec<pb::Event>>, CallError> {
-    let selector = Selector::of_caller(&pb::EventFilter::default(), &call.caller);
-    let partition = key.partition(app.partitions);
-    let mut behind = after.unwrap_or(0);
-    let mut events = Vec::new();
-    loop {
-        let mut conn = Snapshot::begin(&app.pools.reads).await?;
-        let read = events::history(&mut conn, key, (partition, behind), limit).await;
-        let rows = conn.end(read).await?;
-        if rows.is_empty() && behind == 0 {
-            return Ok(None);
-        }
-        for row in &rows {
-            let read = wire_events::read(&row.payload, row.partition, row.last_position, row.count);
-            let read = read.map_err(|error| {
-                CallError::Internal(format!("stored events cannot be read: {error}"))
-            })?;
-            // A page may begin, or end, in the middle of a row.
-            let new = read
-                .iter()
-                .filter(|event| event.position.unsigned_abs() > behind);
-            // Who sees an order sees what came of it, and who sees parcels what came of those.
-            let seen = new.filter(|event| selector.shows_whole() || selector.selects(event));
-            events.extend(seen.map(|event| selector.shown(event).into_owned()));
-            behind = row.last_position;
-        }
-        if rows.len() < usize::from(limit) || events.len() >= usize::from(limit) {
-            return Ok(Some(events));
-        }
-    }
 }
 
 /// A request that was rejected, with its place among those.
@@ -202,7 +158,8 @@ impl OrderService for Orders {
             }
             let _turn = self.app.page_turn(&call).await?;
             let key = OrderKey::of(store, id);
-            let events = history(&self.app, &call, key, after.position, page.limit()).await?;
+            let (caller, limit) = (&call.caller, page.limit());
+            let events = history::events(&self.app, caller, key, after.position, limit).await?;
             let events = events.ok_or_else(|| rejected(Rejection::OrderNotFound, id))?;
             let (events, next_page_token) = if list.filter.with_rejected {
                 let behind = after.rejected.as_ref();

@@ -19,7 +19,7 @@ use tonic::{Request, Status};
 
 use super::call::{MethodResult, answer, read_from, respond, status};
 use crate::admin::policies::{self, PolicyView};
-use crate::db::decisions::StoredDecision;
+use crate::queries::history::StoredDecision;
 use crate::{App, across_orders, simulation};
 
 #[derive(Debug)]

@@ -19,8 +19,7 @@ use super::call::{Call, MethodResult, answer};
 use crate::App;
 use crate::admin::records;
 use crate::admin::stores::{self, StoreView};
-use crate::db::StoreRecord;
-use crate::db::snapshot::Snapshot;
+use crate::queries::records::{self as queries, StoreRecord};
 
 #[derive(Debug)]
 pub(super) struct Stores {
@@ -179,15 +178,8 @@ impl Stores {
         self.app.config(call, &list.store).await?;
         let after: Option<Id> = list.page.after()?;
         let _turn = self.app.page_turn(call).await?;
-        let mut conn = Snapshot::begin(&self.app.pools.reads).await?;
-        let read = R::list(
-            &mut conn,
-            (&list.store, seen),
-            after.as_ref(),
-            list.page.limit(),
-        )
-        .await;
-        let records = conn.end(read).await?;
+        let (of, limit) = ((&list.store, seen), list.page.limit());
+        let records: Vec<R> = queries::list(&self.app, of, after.as_ref(), limit).await?;
         let rendered = |record: &R| Some(render(record));
         Ok(list
             .page
