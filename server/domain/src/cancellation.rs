@@ -99,6 +99,11 @@ impl Gate {
     pub fn effective_kind(&self) -> GateKind {
         self.instead_of.unwrap_or(self.spec.kind)
     }
+
+    /// Whether the answer to it says what has become of a parcel, and not whether somebody consents.
+    pub fn awaits_a_fact(&self) -> bool {
+        !self.effective_kind().is_consent()
+    }
 }
 
 /// The answer that closed a gate, and its actor.

@@ -327,8 +327,8 @@ pub(super) fn is_acceptable(
     evaluations: &[Evaluation],
     on_ineligible_units: IneligibleUnits,
 ) -> bool {
-    let are_allowed = evaluations.iter();
-    on_ineligible_units.accepts(are_allowed.map(|evaluation| evaluation.allowed.is_some()))
+    let is_allowed = |evaluation: &Evaluation| evaluation.allowed.is_some();
+    on_ineligible_units.accepts(evaluations.iter().map(is_allowed))
 }
 
 /// The rejection of a request: every denial, and the largest selection that could be requested

@@ -45,6 +45,8 @@ fn step(draft: &mut Draft<'_>, id: PartId) -> bool {
         cancel(draft, id);
         return true;
     };
+    // A review in place of a fact is a question to a person: it opens, though the parcel is lost. So the kind
+    // that is asked counts here, and not what its answer means.
     let awaits_a_fact = !part.gates[gate].spec.kind.is_consent();
     // What is home is not lost.
     if awaits_a_fact && part.receipt.is_none() && is_lost(draft, part.shipment) {
@@ -169,9 +171,7 @@ pub(crate) fn resolve_as_lost_on(draft: &mut Draft<'_>, shipment: u32) {
     for id in draft.order.parts_waiting_on(shipment) {
         let part = draft.part(id);
         // Whose consent is asked goes on being asked, and what is home is not lost.
-        let awaits_a_fact = part
-            .open_gate()
-            .is_some_and(|gate| !gate.effective_kind().is_consent());
+        let awaits_a_fact = part.open_gate().is_some_and(Gate::awaits_a_fact);
         if awaits_a_fact && part.receipt.is_none() {
             gates::resolve_as_lost(draft, id);
             advance(draft, id.cancellation);

@@ -267,6 +267,6 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
     }
     match first_denial {
         Some(reason) if !on_request => DirectCancellation::Refused(reason),
-        _ => DirectCancellation::OnRequest,
+        Some(_) | None => DirectCancellation::OnRequest,
     }
 }
