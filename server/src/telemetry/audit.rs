@@ -373,22 +373,8 @@ impl Writer {
                 waiting.recv_timeout(RETRY_INTERVAL)
             };
             match next {
-                Ok(Command::Write(line)) => {
-                    self.add(&line);
-                    while self.bytes.len() < WRITE_BYTES_MAX {
-                        match waiting.try_recv() {
-                            Ok(Command::Write(line)) => self.add(&line),
-                            Ok(command) => {
-                                if self.obey(command) {
-                                    return;
-                                }
-                            }
-                            Err(_) => break,
-                        }
-                    }
-                }
                 Ok(command) => {
-                    if self.obey(command) {
+                    if self.obey(command) || self.fill(waiting) {
                         return;
                     }
                 }
@@ -399,6 +385,19 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Takes what waits, as much as one write holds. Whether it ends.
+    fn fill(&mut self, waiting: &Receiver<Command>) -> bool {
+        while self.bytes.len() < WRITE_BYTES_MAX {
+            let Ok(command) = waiting.try_recv() else {
+                break;
+            };
+            if self.obey(command) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether it ends.
