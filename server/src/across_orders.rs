@@ -11,7 +11,7 @@ use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::order::{Line, Order, OrderState};
 use belay_domain::query::{
-    Counted, DecisionFilter, DecisionPlace, OrderSearch, OrdersSummary, Place, SearchedBy,
+    Counted, DecisionFilter, DecisionPlace, ListPosition, OrderSearch, OrdersSummary, SearchedBy,
 };
 use belay_domain::scope::{Caller, Scope};
 use belay_wire::batch::Answered;
@@ -62,7 +62,7 @@ pub(crate) async fn page<Entry: Message>(
 async fn page_of<Entry: Message>(
     conn: &mut Conn,
     clock: Clock,
-    (filter, after): (&impl ListQuery, Option<Place>),
+    (filter, after): (&impl ListQuery, Option<ListPosition>),
     page: &PageRequest,
     render: impl Fn(&Order, u32, Timestamp) -> Option<Entry>,
 ) -> Result<(Vec<Entry>, String), DbError> {
@@ -89,7 +89,10 @@ async fn page_of<Entry: Message>(
     Ok(page.end_cut(cut, &found))
 }
 
-async fn records_of(conn: &mut Conn, found: &[Place]) -> Result<HashMap<OrderKey, usize>, DbError> {
+async fn records_of(
+    conn: &mut Conn,
+    found: &[ListPosition],
+) -> Result<HashMap<OrderKey, usize>, DbError> {
     let mut keys: Vec<OrderKey> = found.iter().map(|place| place.order_key).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -101,7 +104,10 @@ async fn records_of(conn: &mut Conn, found: &[Place]) -> Result<HashMap<OrderKey
 
 /// The places in slices, each with at most [`SLICE_RECORDS_MAX`] records or of one order. An order
 /// counts for its first place in a slice.
-fn slices(places: &[Place], records_of: impl Fn(&OrderKey) -> usize) -> Vec<&[Place]> {
+fn slices(
+    places: &[ListPosition],
+    records_of: impl Fn(&OrderKey) -> usize,
+) -> Vec<&[ListPosition]> {
     let (mut slices, mut rest) = (Vec::new(), places);
     while !rest.is_empty() {
         let (mut known, mut records) = (HashSet::new(), 0);
@@ -334,12 +340,12 @@ mod tests {
 
     #[test]
     fn slices_hold_few_records_or_one_order_and_together_all_places() {
-        let place = |order: u8| Place {
+        let place = |order: u8| ListPosition {
             create_time: Timestamp::UNIX_EPOCH,
             order_key: OrderKey([order; 16]),
             number: 0,
         };
-        let places: Vec<Place> = [1, 1, 2, 3, 4, 4].map(place).into();
+        let places: Vec<ListPosition> = [1, 1, 2, 3, 4, 4].map(place).into();
         let records_of = |key: &OrderKey| match key.0[0] {
             3 => SLICE_RECORDS_MAX + 1,
             _ => SLICE_RECORDS_MAX / 2,

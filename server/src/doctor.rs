@@ -1,5 +1,5 @@
 //! `belay doctor`: whether this machine, this account and this database are fit for `belay serve`, each
-//! finding with what mends it. It reads, and writes nothing. What keeps a server from serving is looked
+//! finding with what fixes it. It reads, and writes nothing. What keeps a server from serving is looked
 //! at by every start as well.
 
 mod database;
@@ -59,8 +59,8 @@ pub enum Weight {
 pub struct Finding {
     pub weight: Weight,
     pub what: String,
-    /// What mends it; empty where nothing is to be mended.
-    pub mend: String,
+    /// What fixes it; empty where nothing is to be fixed.
+    pub fix: String,
     /// It ends by itself: a server starts, and says that it does not serve.
     passes: bool,
 }
@@ -70,23 +70,23 @@ impl Finding {
         Self {
             weight: Weight::Fine,
             what: what.into(),
-            mend: String::new(),
+            fix: String::new(),
             passes: false,
         }
     }
 
-    fn warning(what: impl Into<String>, mend: impl Into<String>) -> Self {
+    fn warning(what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             weight: Weight::Warning,
-            mend: mend.into(),
+            fix: fix.into(),
             ..Self::fine(what)
         }
     }
 
-    fn fatal(what: impl Into<String>, mend: impl Into<String>) -> Self {
+    fn fatal(what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             weight: Weight::Fatal,
-            ..Self::warning(what, mend)
+            ..Self::warning(what, fix)
         }
     }
 
@@ -122,12 +122,12 @@ impl Doctor {
                 Weight::Warning => "warning",
                 Weight::Fatal => "FATAL",
             };
-            let mend = match finding.mend.as_str() {
+            let fix = match finding.fix.as_str() {
                 "" => String::new(),
-                mend => format!("; mend: {mend}"),
+                fix => format!("; fix: {fix}"),
             };
             // Where nobody reads it, the exit code still says it.
-            let _ = writeln!(out, "{word:<8} {}{mend}", finding.what);
+            let _ = writeln!(out, "{word:<8} {}{fix}", finding.what);
         }
         let is_unfit = findings.iter().any(|of| of.weight == Weight::Fatal);
         ExitCode::from(if is_unfit { EXIT_UNFIT } else { 0 })
@@ -191,7 +191,7 @@ async fn at_work(conn: &mut Conn) -> Result<Vec<Finding>, DbError> {
 /// What keeps a server from serving, at its start: the schema was looked at before.
 ///
 /// # Errors
-/// Each finding of that kind with what mends it.
+/// Each finding of that kind with what fixes it.
 pub(crate) async fn at_start(conn: &mut Conn) -> anyhow::Result<()> {
     let mut findings = vec![
         database::version(conn).await?,
@@ -203,16 +203,16 @@ pub(crate) async fn at_start(conn: &mut Conn) -> anyhow::Result<()> {
     for Finding {
         weight,
         what,
-        mend,
+        fix,
         passes,
     } in findings
     {
         match weight {
             Weight::Fine => {}
             Weight::Fatal if !passes => {
-                fatal.insert(format!("{what}; mend: {mend}"));
+                fatal.insert(format!("{what}; fix: {fix}"));
             }
-            Weight::Warning | Weight::Fatal => tracing::warn!(mend, "{what}"),
+            Weight::Warning | Weight::Fatal => tracing::warn!(fix, "{what}"),
         }
     }
     anyhow::ensure!(

@@ -9,7 +9,7 @@ use belay_wire::events::{event_without_buyer, without_buyer};
 use clap::Args;
 
 use crate::command_line::database::DatabaseArguments;
-use crate::db::erasures::{self, EventsRow, Place};
+use crate::db::erasures::{self, EventTable, EventsRow};
 use crate::db::{Conn, DbError, migrate, pool, settings, transaction};
 use crate::identity_keys::{IdentityArguments, IdentityKeys};
 
@@ -148,7 +148,7 @@ async fn erase_locked(
     }
     erasures::blank(conn, &order).await?;
     let mut partition = None;
-    for place in [Place::History, Place::Feed] {
+    for place in [EventTable::History, EventTable::Feed] {
         let mut after = 0;
         loop {
             let rows = erasures::event_rows(conn, order_key, place, after, BATCH_ROWS).await?;

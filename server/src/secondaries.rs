@@ -209,7 +209,7 @@ impl Secondaries {
     ) -> Result<Result<Moment, SecondaryRead>, DbError> {
         let place = &self.0.places[index];
         let mut snapshot = Snapshot::begin_anywhere(&place.pool).await?;
-        let read = self.judge(place, &mut snapshot, wanted).await;
+        let read = self.read_checked(place, &mut snapshot, wanted).await;
         match read {
             Ok(Ok(as_of)) => Ok(Ok(Moment {
                 snapshot,
@@ -229,7 +229,7 @@ impl Secondaries {
     }
 
     /// Since when what a snapshot shows may be old, if it is fresh enough.
-    async fn judge(
+    async fn read_checked(
         &self,
         place: &Place,
         conn: &mut Conn,

@@ -67,7 +67,7 @@ pub(crate) fn found(look: Result<Hash, impl Display>) -> Hash {
 #[derive(Debug)]
 pub(crate) struct Looks {
     /// What was tried last: it is in use, or was told to be faulty.
-    judged: Hash,
+    checked: Hash,
     last: Hash,
 }
 
@@ -75,18 +75,18 @@ impl Looks {
     /// After this was taken.
     pub(crate) fn after(taken: Hash) -> Self {
         Self {
-            judged: taken,
+            checked: taken,
             last: taken,
         }
     }
 
     /// Whether what a look finds is to be tried: it is new, and was the same at two looks, so that
     /// it is not half written.
-    pub(crate) fn is_to_be_judged(&mut self, found: Hash) -> bool {
+    pub(crate) fn is_to_be_checked(&mut self, found: Hash) -> bool {
         let is_settled = self.last == found;
         self.last = found;
-        if is_settled && self.judged != found {
-            self.judged = found;
+        if is_settled && self.checked != found {
+            self.checked = found;
             return true;
         }
         false
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_judged_once_and_only_after_two_looks_that_agree() {
+    fn a_change_is_checked_once_and_only_after_two_looks_that_agree() {
         let [first, second, third] = [b"1", b"2", b"3"].map(|text| blake3::hash(text));
         let mut looks = Looks::after(first);
         let found = [
@@ -141,13 +141,13 @@ mod tests {
             (third, false),
             (second, false),
             (second, true),
-            // Back to what is in use, or was: the last that was judged is what counts.
+            // Back to what is in use, or was: the last that was checked is what counts.
             (third, false),
             (second, false),
             (second, false),
         ];
         for (step, (hash, expected)) in found.into_iter().enumerate() {
-            assert_eq!(looks.is_to_be_judged(hash), expected, "step {step}");
+            assert_eq!(looks.is_to_be_checked(hash), expected, "step {step}");
         }
     }
 

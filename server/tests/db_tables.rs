@@ -12,7 +12,7 @@ use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::money::{Currency, Money};
 use belay_domain::order::{Order, OrderState};
 use belay_domain::query::{
-    CancellationFilter, IncidentFilter, OrderFilter, Place, RefundFilter, ShipmentFilter,
+    CancellationFilter, IncidentFilter, ListPosition, OrderFilter, RefundFilter, ShipmentFilter,
 };
 use belay_domain::records::{NewDecision, NewEvents, NewRequest, RequestKey};
 use belay_domain::refund::RefundState;
@@ -243,8 +243,8 @@ fn all_orders() -> OrderFilter {
     }
 }
 
-async fn pages(conn: &mut Conn, filter: &OrderFilter, limit: u16) -> Vec<Place> {
-    let mut places: Vec<Place> = Vec::new();
+async fn pages(conn: &mut Conn, filter: &OrderFilter, limit: u16) -> Vec<ListPosition> {
+    let mut places: Vec<ListPosition> = Vec::new();
     loop {
         let page = db::list(conn, filter, places.last().copied(), limit)
             .await
@@ -318,7 +318,7 @@ async fn pages_of_children_lose_none() {
     let placed = ten_orders(&mut conn).await;
     macro_rules! all {
         ($filter:expr) => {{
-            let (filter, mut places) = ($filter, Vec::<Place>::new());
+            let (filter, mut places) = ($filter, Vec::<ListPosition>::new());
             loop {
                 let page = db::list(&mut conn, &filter, places.last().copied(), 3)
                     .await
@@ -328,8 +328,9 @@ async fn pages_of_children_lose_none() {
                 }
                 places.extend(page);
             }
-            let sorted = |pair: &[Place]| {
-                let order = |place: &Place| (place.create_time, place.order_key, place.number);
+            let sorted = |pair: &[ListPosition]| {
+                let order =
+                    |place: &ListPosition| (place.create_time, place.order_key, place.number);
                 order(&pair[0]) > order(&pair[1])
             };
             assert!(places.windows(2).all(sorted));

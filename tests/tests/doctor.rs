@@ -1,4 +1,4 @@
-//! `belay doctor`: what keeps a server from serving is told, with what mends it.
+//! `belay doctor`: what keeps a server from serving is told, with what fixes it.
 
 use belay_client::calls::FirstPolicy;
 use belay_server::grants::GrantSet;
@@ -105,7 +105,7 @@ fn no_server_starts_that_could_not_write_and_it_says_what_mends_it() {
         for told in [
             "the database is not fit to serve on",
             "the account may not INSERT orders",
-            "mend: GRANT INSERT ON orders: `belay grants serve` has all",
+            "fix: GRANT INSERT ON orders: `belay grants serve` has all",
             "the account may not SELECT gates",
         ] {
             assert!(said.contains(told), "{said}");

@@ -16,7 +16,7 @@ use crate::shipment::Stage;
 
 /// An entry of a list that goes from new to old, and where the next page of it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct ListPosition {
     pub create_time: Timestamp,
     pub order_key: OrderKey,
     /// Of the order's child that is listed; 0 where orders are.

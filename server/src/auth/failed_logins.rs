@@ -57,12 +57,12 @@ impl From<Cause> for Failure {
 #[derive(Debug)]
 pub struct FailedLogins {
     failures_max: u32,
-    addresses: Mutex<HashMap<Place, Record>>,
+    addresses: Mutex<HashMap<Origin, Record>>,
 }
 
 /// The place in which the failures of an address are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
+enum Origin {
     /// Of IPv6 the network, for whoever has one address there has them all.
     Of(IpAddr),
     /// The port does not say where calls come from.
@@ -128,10 +128,10 @@ impl FailedLogins {
     fn is_over_at(&self, peer: Option<&Peer>, now: Instant) -> bool {
         let addresses = self.addresses();
         match place_in(&addresses, peer) {
-            place @ Place::Of(_) => addresses
+            place @ Origin::Of(_) => addresses
                 .get(&place)
                 .is_some_and(|record| self.left(record, now) < 1.0),
-            Place::Unknown | Place::Others => false,
+            Origin::Unknown | Origin::Others => false,
         }
     }
 
@@ -160,9 +160,9 @@ impl FailedLogins {
         record.told = Some(now);
         Some(Line {
             address: match place {
-                Place::Of(address) => address.to_string(),
-                Place::Unknown => "unknown".to_owned(),
-                Place::Others => "others".to_owned(),
+                Origin::Of(address) => address.to_string(),
+                Origin::Unknown => "unknown".to_owned(),
+                Origin::Others => "others".to_owned(),
             },
             failures: std::mem::take(&mut record.untold),
         })
@@ -175,23 +175,23 @@ impl FailedLogins {
         (record.left + back).min(max)
     }
 
-    fn addresses(&self) -> std::sync::MutexGuard<'_, HashMap<Place, Record>> {
+    fn addresses(&self) -> std::sync::MutexGuard<'_, HashMap<Origin, Record>> {
         self.addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn place_in(addresses: &HashMap<Place, Record>, peer: Option<&Peer>) -> Place {
+fn place_in(addresses: &HashMap<Origin, Record>, peer: Option<&Peer>) -> Origin {
     let Some(peer) = peer else {
-        return Place::Unknown;
+        return Origin::Unknown;
     };
-    let place = Place::Of(network(peer.address.ip()));
+    let place = Origin::Of(network(peer.address.ip()));
     // One place is kept for the others.
     if addresses.contains_key(&place) || addresses.len() + 1 < ADDRESSES_MAX {
         place
     } else {
-        Place::Others
+        Origin::Others
     }
 }
 

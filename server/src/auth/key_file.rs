@@ -117,7 +117,7 @@ impl KeyFile {
         let look = read.as_ref().map(|file| blake3::hash(&file.bytes));
         let found = trusted_file::found(look);
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        if !looks.is_to_be_judged(found) {
+        if !looks.is_to_be_checked(found) {
             return Reload::Unchanged;
         }
         match read.and_then(|file| parse(&self.path, &file.bytes)) {

@@ -67,7 +67,7 @@ impl SecretFile {
         let look = read.as_ref().map(|file| blake3::hash(&file.bytes));
         let found = trusted_file::found(look);
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        if !looks.is_to_be_judged(found) {
+        if !looks.is_to_be_checked(found) {
             return None;
         }
         let path = self.path.display();

@@ -18,7 +18,7 @@ use std::time::Duration;
 use belay_domain::bulk::{BulkFilter, BulkSelection, Job, JobKey, JobOrder, JobState, OrderResult};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{OrderId, OrderKey};
-use belay_domain::query::Place;
+use belay_domain::query::ListPosition;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use tokio::task::{self, JoinSet};
@@ -204,7 +204,7 @@ enum Change {
     /// Orders were found, up to a place; perhaps the last ones.
     Selected {
         orders: Vec<(OrderKey, OrderId)>,
-        through: Option<Place>,
+        through: Option<ListPosition>,
         is_last: bool,
     },
     Asked(Vec<JobOrder>),
@@ -262,8 +262,8 @@ impl Worker {
     async fn page(
         &self,
         query: &BulkQuery<'_>,
-        after: Option<Place>,
-    ) -> Result<(Vec<Place>, Vec<(OrderKey, OrderId)>), DbError> {
+        after: Option<ListPosition>,
+    ) -> Result<(Vec<ListPosition>, Vec<(OrderKey, OrderId)>), DbError> {
         let mut conn = Snapshot::begin(&self.lease.app.pools.background).await?;
         let read = async {
             let places = list(&mut conn, query, after, SELECT_PAGE).await?;

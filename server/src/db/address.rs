@@ -24,7 +24,7 @@ use mysql_async::UrlError;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use self::place::Place;
+use self::place::Endpoint;
 use self::primary::Primary;
 pub use self::session::Standing;
 use super::Conn;
@@ -230,7 +230,7 @@ fn mode(text: &str) -> Result<TlsMode, AddressError> {
 /// The address of a database: the places where it may be found. Clones share what is known of them.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
-    places: Arc<[Place]>,
+    places: Arc<[Endpoint]>,
     primary: Arc<Primary>,
     wanted: Wanted,
 }
@@ -260,13 +260,16 @@ impl Address {
         }
         let mut places = Vec::with_capacity(hosts.len());
         for host in hosts {
-            let place = Place::parse(&format!("mysql://{account}{host}{path}"))?;
-            if places.iter().any(|other: &Place| other.name == place.name) {
+            let place = Endpoint::parse(&format!("mysql://{account}{host}{path}"))?;
+            if places
+                .iter()
+                .any(|other: &Endpoint| other.name == place.name)
+            {
                 return Err(AddressError::SamePlace(place.name));
             }
             places.push(place);
         }
-        if places.len() > 1 && places.iter().any(Place::is_socket) {
+        if places.len() > 1 && places.iter().any(Endpoint::is_socket) {
             return Err(AddressError::SocketOfSeveral);
         }
         Ok(Self {
@@ -281,7 +284,7 @@ impl Address {
         url: &SecretString,
     ) -> Result<Vec<(String, Self)>, AddressError> {
         let places = Self::parse(url)?.places;
-        let secondary = |place: &Place| {
+        let secondary = |place: &Endpoint| {
             let address = Self {
                 places: Arc::new([place.clone()]),
                 primary: Arc::default(),

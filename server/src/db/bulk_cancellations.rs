@@ -12,7 +12,7 @@ use belay_domain::bulk::{BulkSelection, Counts, Job, JobKey, JobState};
 use belay_domain::commands::RequestCancellation;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{OrderKey, StoreId};
-use belay_domain::query::Place;
+use belay_domain::query::ListPosition;
 use belay_domain::scope::{Caller, Scope};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -65,17 +65,17 @@ struct StoredPlace {
 }
 
 impl StoredPlace {
-    fn of(place: Place) -> Self {
+    fn of(place: ListPosition) -> Self {
         Self {
             micros: place.create_time.as_microsecond(),
             order_key: place.order_key.0,
         }
     }
 
-    fn place(self) -> Result<Place, DbError> {
+    fn place(self) -> Result<ListPosition, DbError> {
         let create_time = Timestamp::from_microsecond(self.micros)
             .map_err(|error| DbError::Corrupt(format!("the place of a job: {error}")))?;
-        Ok(Place {
+        Ok(ListPosition {
             create_time,
             order_key: OrderKey(self.order_key),
             number: 0,
@@ -88,7 +88,7 @@ impl StoredPlace {
 pub struct StoredJob {
     pub job: Job,
     /// The last order that its filter has given.
-    pub selected_through: Option<Place>,
+    pub selected_through: Option<ListPosition>,
     /// The server that works at it, or did last.
     pub owner: Option<Uuid>,
 }

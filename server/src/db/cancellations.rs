@@ -8,7 +8,7 @@ use belay_domain::cancellation::{
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{OrderKey, SellerId, StoreId};
 use belay_domain::order::Order;
-use belay_domain::query::{CancellationFilter, Place};
+use belay_domain::query::{CancellationFilter, ListPosition};
 use belay_domain::scope::View;
 use belay_domain::terms::{Effect, Fault, NextAction};
 use diesel::mysql::Mysql;
@@ -156,7 +156,7 @@ impl ListQuery for CancellationFilter {
     /// The order, or else who is awaited (with the seller, the warehouse or the carrier), or else
     /// the warehouse or the carrier leads to the page; and else the seller and the state. The
     /// others filter.
-    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+    fn page(&self, after: Option<ListPosition>, limit: u16) -> PageQuery {
         let page = match (self.order, self.awaiting) {
             (Some(order), _) => {
                 let filters = [columns(self), of_a_part(self)].concat();

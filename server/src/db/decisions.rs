@@ -165,7 +165,7 @@ pub async fn page(
         scope: &range.scope,
         start: At(after.map_or(range.start, |last| last.decision_time)),
         end: At(range.end),
-        after: after.map(|last| Place {
+        after: after.map(|last| LastOfPage {
             order_key: last.key.order_key.into(),
             request_id: last.key.request_id.into(),
             caller: &last.key.caller,
@@ -206,13 +206,13 @@ struct DecisionsInRange<'a> {
     scope: &'a Scope,
     start: At,
     end: At,
-    after: Option<Place<'a>>,
+    after: Option<LastOfPage<'a>>,
     limit: i64,
 }
 
 /// A place among the decisions of one instant.
 #[derive(Debug)]
-struct Place<'a> {
+struct LastOfPage<'a> {
     order_key: Bytes<16>,
     request_id: Bytes<16>,
     caller: &'a str,

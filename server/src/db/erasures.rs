@@ -118,7 +118,7 @@ pub async fn blank(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
 
 /// The table that a row of events is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum EventTable {
     Feed,
     History,
 }
@@ -126,7 +126,7 @@ pub enum Place {
 /// A row of an order's events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventsRow {
-    pub place: Place,
+    pub place: EventTable,
     pub partition: u16,
     pub last_position: u64,
     pub count: u32,
@@ -142,7 +142,7 @@ pub struct EventsRow {
 pub async fn event_rows(
     conn: &mut Conn,
     key: OrderKey,
-    place: Place,
+    place: EventTable,
     after: u64,
     limit: u16,
 ) -> Result<Vec<EventsRow>, DbError> {
@@ -178,8 +178,8 @@ pub async fn event_rows(
         };
     }
     let rows: Vec<Row> = match place {
-        Place::Feed => rows!(events),
-        Place::History => rows!(order_history),
+        EventTable::Feed => rows!(events),
+        EventTable::History => rows!(order_history),
     };
     let row = |row: Row| {
         let (partition, last_position, count, order_version, time, payload, chain, digest) = row;
@@ -210,7 +210,7 @@ pub async fn replace_payload(
         seal.map(|seal| Bytes(seal.1)),
     );
     let matched = match row.place {
-        Place::Feed => {
+        EventTable::Feed => {
             diesel::update(events::table.find((row.partition, row.last_position)))
                 .set((
                     events::payload.eq(&row.payload),
@@ -220,7 +220,7 @@ pub async fn replace_payload(
                 .execute(conn)
                 .await?
         }
-        Place::History => {
+        EventTable::History => {
             diesel::update(order_history::table.find((Bytes::from(key), row.last_position)))
                 .set((
                     order_history::payload.eq(&row.payload),

@@ -4,7 +4,7 @@ use belay_domain::actor::{Actor, Role};
 use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use belay_domain::order::Order;
-use belay_domain::query::{IncidentFilter, Place};
+use belay_domain::query::{IncidentFilter, ListPosition};
 use belay_domain::scope::View;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -116,7 +116,7 @@ pub(super) fn write(writes: &mut Writes, rows: &Changed<IncidentRow>) -> Result<
 }
 
 impl ListQuery for IncidentFilter {
-    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+    fn page(&self, after: Option<ListPosition>, limit: u16) -> PageQuery {
         let columns = [
             Some(Filter::eq("store_id", self.store.as_str())),
             self.state.map(|state| Filter::eq("state", state.name())),

@@ -7,7 +7,7 @@
 //! entry of the page before (a keyset), so that the hundredth page costs what the first does.
 
 use belay_domain::ids::OrderKey;
-use belay_domain::query::Place;
+use belay_domain::query::ListPosition;
 use belay_domain::scope::{IdFilter, Scope};
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -23,7 +23,7 @@ use super::scope::walk_in_scope;
 use super::statement::padded;
 
 /// Where a list begins: after every entry there could be.
-const NEWEST: Place = Place {
+const NEWEST: ListPosition = ListPosition {
     create_time: Timestamp::MAX,
     order_key: OrderKey([u8::MAX; 16]),
     number: u32::MAX,
@@ -195,7 +195,7 @@ impl Filter {
 /// A filter whose entries are listed in pages.
 pub trait ListQuery: Sync {
     /// After the last entry of the page before, so many, of those that the filter's scope sees.
-    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery;
+    fn page(&self, after: Option<ListPosition>, limit: u16) -> PageQuery;
 }
 
 /// One page of a list, newest first, after the last entry of the page before. An entry's time is
@@ -204,9 +204,9 @@ pub trait ListQuery: Sync {
 pub async fn list(
     conn: &mut Conn,
     filter: &impl ListQuery,
-    after: Option<Place>,
+    after: Option<ListPosition>,
     limit: u16,
-) -> Result<Vec<Place>, DbError> {
+) -> Result<Vec<ListPosition>, DbError> {
     filter.page(after, limit).load(conn).await
 }
 
@@ -253,7 +253,7 @@ impl PageQuery {
 
     /// After the last entry of the page before, so many.
     #[must_use]
-    pub(super) fn after(mut self, last: Option<Place>, limit: u16) -> Self {
+    pub(super) fn after(mut self, last: Option<ListPosition>, limit: u16) -> Self {
         self.before = place_columns(last.unwrap_or(NEWEST));
         self.limit = limit.into();
         self
@@ -286,9 +286,9 @@ impl PageQuery {
         Ok(())
     }
 
-    async fn load(self, conn: &mut Conn) -> Result<Vec<Place>, DbError> {
+    async fn load(self, conn: &mut Conn) -> Result<Vec<ListPosition>, DbError> {
         let rows: Vec<(At, Bytes<16>, u32)> = RunQueryDsl::load(self, conn).await?;
-        let place = |(time, key, number): (At, Bytes<16>, u32)| Place {
+        let place = |(time, key, number): (At, Bytes<16>, u32)| ListPosition {
             create_time: time.0,
             order_key: key.into(),
             number,
@@ -328,7 +328,7 @@ impl PageQuery {
     }
 }
 
-fn place_columns(place: Place) -> (At, Bytes<16>, u32) {
+fn place_columns(place: ListPosition) -> (At, Bytes<16>, u32) {
     (At(place.create_time), place.order_key.into(), place.number)
 }
 

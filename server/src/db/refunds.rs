@@ -5,7 +5,7 @@ use std::iter;
 use belay_domain::ids::{ExternalId, OrderKey, SellerId, StoreId, WorkerId};
 use belay_domain::money::Amounts;
 use belay_domain::order::Order;
-use belay_domain::query::{Place, RefundFilter};
+use belay_domain::query::{ListPosition, RefundFilter};
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::scope::Scope;
 use diesel::mysql::Mysql;
@@ -152,7 +152,7 @@ pub(super) fn write(writes: &mut Writes, rows: &Changed<RefundRow>) -> Result<()
 
 impl ListQuery for RefundFilter {
     /// The order, or the seller, or neither leads to the page, with the state.
-    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+    fn page(&self, after: Option<ListPosition>, limit: u16) -> PageQuery {
         let columns = [
             Filter::given("seller_id", &self.seller),
             self.state.map(|state| Filter::eq("state", state.name())),

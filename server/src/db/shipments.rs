@@ -4,7 +4,7 @@ use std::iter;
 
 use belay_domain::ids::{CarrierId, ExternalId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::order::Order;
-use belay_domain::query::{Place, ShipmentFilter};
+use belay_domain::query::{ListPosition, ShipmentFilter};
 use belay_domain::shipment::{
     CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage, Whereabouts,
 };
@@ -186,7 +186,7 @@ pub(super) fn write(writes: &mut Writes, rows: &Changed<ShipmentRow>) -> Result<
 impl ListQuery for ShipmentFilter {
     /// An order, a warehouse, a carrier, a seller: the first of these that is given leads to the
     /// page, with the stage, and the others filter.
-    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+    fn page(&self, after: Option<ListPosition>, limit: u16) -> PageQuery {
         let columns = [
             Filter::given("warehouse_id", &self.warehouse),
             Filter::given("carrier_id", &self.carrier),

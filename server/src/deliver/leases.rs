@@ -77,8 +77,8 @@ impl Courier {
         // The database began to count later than we.
         self.lease_ends = asked_at + self.bounds.lease;
         self.clock = (renewed.now, asked_at);
-        self.take_over(&renewed);
-        self.let_go(&renewed);
+        self.acquire(&renewed);
+        self.release(&renewed);
         let show = show(self.pool.checkout().await?, &self.name, &renewed);
         let show = in_time(show).await;
         match show {
@@ -159,7 +159,7 @@ impl Courier {
     }
 
     /// Goes by what was found: what passed on is forgotten, what was taken begins.
-    fn take_over(&mut self, renewed: &Renewed) {
+    fn acquire(&mut self, renewed: &Renewed) {
         let now = Instant::now();
         let ours: BTreeMap<u16, &DeliveryPartition> = renewed
             .all
@@ -196,7 +196,7 @@ impl Courier {
     }
 
     /// Lets go of what is more than a fair share, so that others can take it.
-    fn let_go(&mut self, renewed: &Renewed) {
+    fn release(&mut self, renewed: &Renewed) {
         let share = share(renewed.all.len(), renewed.instances);
         let staying = self.partitions.values_mut().filter(|part| !part.is_leaving);
         for partition in staying.skip(share) {

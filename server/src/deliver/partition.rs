@@ -296,7 +296,7 @@ impl Partition {
     }
 
     fn fresh_ended(&mut self, letter: &Letter, outcome: Outcome, plan: &RetryPlan) -> Verdict {
-        let (verdict, hold) = plan.judge(outcome, 1);
+        let (verdict, hold) = plan.follow_up(outcome, 1);
         let is_waiting = hold
             .as_ref()
             .is_some_and(|hold| hold.state == HeldState::Waiting);
@@ -321,7 +321,7 @@ impl Partition {
         let lane = self.lanes.entry(letter.order).or_default();
         let before = lane.waiting.get(&letter.position);
         let attempts = before.map_or(0, |waiting| waiting.attempts);
-        let (verdict, hold) = plan.judge(outcome, attempts.saturating_add(1));
+        let (verdict, hold) = plan.follow_up(outcome, attempts.saturating_add(1));
         let change = match hold {
             None => Change::Taken,
             Some(hold) => Change::Held(letter.order, hold),

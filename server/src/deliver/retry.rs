@@ -43,7 +43,7 @@ pub(super) struct RetryPlan {
 
 impl RetryPlan {
     /// What becomes of an event that was sent so often.
-    pub(super) fn judge(&self, outcome: Outcome, attempts: u32) -> (Verdict, Option<Hold>) {
+    pub(super) fn follow_up(&self, outcome: Outcome, attempts: u32) -> (Verdict, Option<Hold>) {
         let dead = |failure| Hold {
             state: HeldState::Dead,
             attempts,
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_receiver_may_ask_for_more_time_within_the_bound() {
-        let wait = |retry_after| PLAN.judge(failed(retry_after), 1).1.unwrap().wait;
+        let wait = |retry_after| PLAN.follow_up(failed(retry_after), 1).1.unwrap().wait;
         assert!(wait(None) <= Duration::from_secs(2));
         assert!(wait(Some(0)) >= Duration::from_secs(1));
         assert_eq!(wait(Some(59)), Duration::from_secs(59));
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn the_last_attempt_and_a_refusal_make_a_dead_letter() {
         let state = |outcome, attempts| {
-            let (verdict, hold) = PLAN.judge(outcome, attempts);
+            let (verdict, hold) = PLAN.follow_up(outcome, attempts);
             (verdict, hold.map(|hold| hold.state))
         };
         assert_eq!(

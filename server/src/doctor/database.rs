@@ -130,8 +130,8 @@ pub(super) async fn connections(conn: &mut Conn, wanted: u32) -> Result<Finding,
     let free = max.saturating_sub(used);
     let what = format!("{free} of {max} connections are free");
     Ok(if free < wanted {
-        let mend = format!("raise max_connections, or lower --database-connections from {wanted}");
-        Finding::warning(what, mend)
+        let fix = format!("raise max_connections, or lower --database-connections from {wanted}");
+        Finding::warning(what, fix)
     } else {
         Finding::fine(what)
     })
@@ -199,15 +199,15 @@ fn is_of_projections(table: &str) -> bool {
 
 fn lacking(set: GrantSet, privilege: &str, table: &str, error: &DbError) -> Finding {
     let what = format!("the account may not {privilege} {table}: {error}");
-    let mend = format!(
+    let fix = format!(
         "GRANT {privilege} ON {table}: `belay grants {}` has all",
         set.name()
     );
     // Without those of retention it serves, and keeps everything for ever.
     if set == GrantSet::Retention || is_of_projections(table) {
-        return Finding::warning(what, mend);
+        return Finding::warning(what, fix);
     }
-    Finding::fatal(what, mend)
+    Finding::fatal(what, fix)
 }
 
 /// It finds no row, and is checked in full.

@@ -58,19 +58,19 @@ fn of_expiry(kind: Kind, shown: &str, expires: Duration, now: Timestamp) -> Find
     let Ok(at) = at else {
         return Finding::fine(format!("{shown} does not expire"));
     };
-    let mend = "renew it; a server takes over what was renewed without a restart";
+    let fix = "renew it; a server takes over what was renewed without a restart";
     if at <= now {
         let what = format!("{shown} has expired at {at}");
         return match kind {
             // Others of the file may still be good.
-            Kind::Authority => Finding::warning(what, mend),
-            Kind::Certificate | Kind::Revocations => Finding::fatal(what, mend),
+            Kind::Authority => Finding::warning(what, fix),
+            Kind::Certificate | Kind::Revocations => Finding::fatal(what, fix),
         };
     }
     let what = format!("{shown} expires at {at}");
     let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
     if left < EXPIRY_WARNING {
-        Finding::warning(what, mend)
+        Finding::warning(what, fix)
     } else {
         Finding::fine(what)
     }

@@ -104,13 +104,13 @@ fn of_calendars(ending: Vec<String>) -> Vec<Finding> {
     if ending.is_empty() {
         return vec![Finding::fine("calendars of policies have holidays to come")];
     }
-    let mend = "activate a policy that has the next year's";
+    let fix = "activate a policy that has the next year's";
     let more = ending.len().saturating_sub(TOLD_MAX);
     let told = ending.into_iter().take(TOLD_MAX);
-    let mut findings: Vec<Finding> = told.map(|what| Finding::warning(what, mend)).collect();
+    let mut findings: Vec<Finding> = told.map(|what| Finding::warning(what, fix)).collect();
     if more > 0 {
         let what = format!("{more} more calendars of policies run out of holidays");
-        findings.push(Finding::warning(what, mend));
+        findings.push(Finding::warning(what, fix));
     }
     findings
 }

@@ -111,9 +111,9 @@ impl Job {
     }
 }
 
-pub(super) type Answered = oneshot::Receiver<Result<Reply, EngineError>>;
+pub(super) type ReplyReceiver = oneshot::Receiver<Result<Reply, EngineError>>;
 
-pub(super) fn job(submission: Submission) -> Result<(Job, Answered), EngineError> {
+pub(super) fn job(submission: Submission) -> Result<(Job, ReplyReceiver), EngineError> {
     let Fingerprint { hash, bytes } = submission.work.fingerprint().map_err(|error| {
         tracing::error!(%error, "a command could not be encoded for its fingerprint");
         EngineError::Internal

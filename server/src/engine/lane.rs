@@ -182,7 +182,7 @@ impl Batches {
                 else => return None,
             },
         };
-        let mut batch = Batch {
+        let mut batch = TakenJobs {
             bytes: first.bytes,
             jobs: vec![first],
         };
@@ -204,7 +204,7 @@ impl Batches {
 
     fn fill(
         &mut self,
-        batch: &mut Batch,
+        batch: &mut TakenJobs,
         commands_max: usize,
         next: impl Fn(&Queues) -> Option<Job>,
     ) {
@@ -222,7 +222,7 @@ impl Batches {
     }
 }
 
-struct Batch {
+struct TakenJobs {
     jobs: Vec<Job>,
     bytes: usize,
 }

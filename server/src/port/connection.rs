@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tower::ServiceExt as _;
 
-use super::places::Place;
+use super::places::Slot;
 use super::streams::Streams;
 use crate::auth::peer::Peer;
 use crate::connect::{HttpCalls, InReserve};
@@ -78,7 +78,7 @@ pub(super) struct Served {
 impl Served {
     /// From what was accepted to the end. It runs in a task of its own: whatever a connection begins
     /// with, it holds up no other.
-    pub(super) async fn connection(self, stream: TcpStream, address: SocketAddr, place: Place) {
+    pub(super) async fn connection(self, stream: TcpStream, address: SocketAddr, place: Slot) {
         // Nagle's algorithm would hold back small replies. A connection that is gone already says so
         // below.
         let _ = stream.set_nodelay(true);
@@ -108,7 +108,7 @@ impl Served {
     }
 
     /// Serves what is connected, plain or not, until one side ends it.
-    async fn http<S>(self, stream: S, peer: Peer, place: Place)
+    async fn http<S>(self, stream: S, peer: Peer, place: Slot)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -191,7 +191,7 @@ async fn after(time: Option<Duration>) {
     }
 }
 
-async fn reserve_is_over(place: &Place) {
+async fn reserve_is_over(place: &Slot) {
     if place.is_reserve() {
         tokio::time::sleep(RESERVE_MAX).await;
     } else {

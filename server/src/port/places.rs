@@ -54,7 +54,7 @@ struct InReserve {
 
 /// A place that a connection has until this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Slot {
     places: Places,
     kind: Kind,
 }
@@ -76,7 +76,7 @@ impl Places {
 
     /// A place for a connection from `address`: one in the reserve where the limits are met, and the
     /// limit that it is.
-    pub(super) fn take(&self, address: IpAddr) -> (Place, Option<Refusal>) {
+    pub(super) fn take(&self, address: IpAddr) -> (Slot, Option<Refusal>) {
         let origin = origin(address);
         let mut taken = self.taken();
         let of_origin = taken.by_origin.get(&origin).copied().unwrap_or_default();
@@ -95,7 +95,7 @@ impl Places {
     }
 
     /// A place in the reserve, whatever the limits say.
-    pub(super) fn take_reserve(&self, address: IpAddr) -> Place {
+    pub(super) fn take_reserve(&self, address: IpAddr) -> Slot {
         self.reserved(&mut self.taken(), origin(address))
     }
 
@@ -109,7 +109,7 @@ impl Places {
         self.taken().ending
     }
 
-    fn reserved(&self, taken: &mut Taken, origin: IpAddr) -> Place {
+    fn reserved(&self, taken: &mut Taken, origin: IpAddr) -> Slot {
         if taken.reserve.len() >= RESERVE {
             taken.end_oldest();
         }
@@ -125,8 +125,8 @@ impl Places {
         self.place(Kind::Reserve { id, ended })
     }
 
-    fn place(&self, kind: Kind) -> Place {
-        Place {
+    fn place(&self, kind: Kind) -> Slot {
+        Slot {
             places: self.clone(),
             kind,
         }
@@ -175,7 +175,7 @@ fn origin(address: IpAddr) -> IpAddr {
     }
 }
 
-impl Place {
+impl Slot {
     /// Whether only health is answered here.
     pub(super) fn is_reserve(&self) -> bool {
         matches!(self.kind, Kind::Reserve { .. })
@@ -190,7 +190,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
         match &self.kind {
@@ -225,7 +225,7 @@ mod tests {
         Places::new(Limits { all, address }, metrics)
     }
 
-    fn take(places: &Places, address: &str) -> (Place, Option<Refusal>) {
+    fn take(places: &Places, address: &str) -> (Slot, Option<Refusal>) {
         places.take(address.parse().unwrap())
     }
 
@@ -260,7 +260,7 @@ mod tests {
     async fn the_reserve_is_taken_from_whom_has_most_of_it() {
         let places = places(0, 1);
         let once = take(&places, B).0;
-        let mut many: Vec<Place> = (1..RESERVE).map(|_| take(&places, A).0).collect();
+        let mut many: Vec<Slot> = (1..RESERVE).map(|_| take(&places, A).0).collect();
         assert!(many.iter().all(|place| !is_ended(place)));
         let _last = take(&places, A).0;
         assert!(!is_ended(&once), "the older one is another's");
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(places.ending(), 0, "it has closed by now");
     }
 
-    fn is_ended(place: &Place) -> bool {
+    fn is_ended(place: &Slot) -> bool {
         match &place.kind {
             Kind::Reserve { ended, .. } => ended.is_cancelled(),
             Kind::Served { .. } => false,

@@ -124,13 +124,13 @@ impl Front {
     pub fn look(&self) -> Option<bool> {
         let contents = Contents::read(&self.settings);
         let found = trusted_file::found(contents.as_ref().map(Contents::hash));
-        let is_to_be_judged = {
+        let is_to_be_checked = {
             let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-            looks.is_to_be_judged(found)
+            looks.is_to_be_checked(found)
         };
         let now = now();
-        let is_taken = is_to_be_judged.then(|| {
-            match contents.and_then(|contents| self.judge(&contents, now)) {
+        let is_taken = is_to_be_checked.then(|| {
+            match contents.and_then(|contents| self.check(&contents, now)) {
                 Ok(taken) => {
                     let expires = jiff::Timestamp::UNIX_EPOCH
                         .checked_add(taken.expires)
@@ -154,7 +154,7 @@ impl Front {
         is_taken
     }
 
-    fn judge(&self, contents: &Contents, now: Duration) -> Result<Taken, String> {
+    fn check(&self, contents: &Contents, now: Duration) -> Result<Taken, String> {
         let taken = build(&self.settings, contents, &self.provider)?;
         if taken.expires <= now {
             let error = "the certificate has expired";

@@ -6,8 +6,8 @@ use belay_domain::cancellation::{Cancellation, CancellationState, GateState, Par
 use belay_domain::ids::{BuyerId, CarrierId, SellerId, Sku, WarehouseId};
 use belay_domain::order::{Order, OrderState};
 use belay_domain::query::CancellationFilter;
+use belay_domain::query::ListPosition;
 use belay_domain::query::OrderFilter;
-use belay_domain::query::Place;
 use belay_domain::query::RefundFilter;
 use belay_domain::query::ShipmentFilter;
 use belay_domain::refund::RefundState;
@@ -90,7 +90,7 @@ fn combinations<const N: usize>() -> impl Iterator<Item = [bool; N]> {
 
 macro_rules! pages {
     ($conn:expr, $filter:expr) => {{
-        let mut places = Vec::<Place>::new();
+        let mut places = Vec::<ListPosition>::new();
         loop {
             let page = db::list($conn, $filter, places.last().copied(), 7)
                 .await
@@ -104,8 +104,8 @@ macro_rules! pages {
     }};
 }
 
-fn sorted(places: impl Iterator<Item = Place>) -> Vec<Place> {
-    let mut places: Vec<Place> = places.collect();
+fn sorted(places: impl Iterator<Item = ListPosition>) -> Vec<ListPosition> {
+    let mut places: Vec<ListPosition> = places.collect();
     places.sort_unstable_by_key(|place| {
         std::cmp::Reverse((place.create_time, place.order_key, place.number))
     });
@@ -157,7 +157,7 @@ async fn orders_are_found_by_any_combination_of_filters() {
                     .create_time_before
                     .is_none_or(|before| order.create_time < before)
         };
-        let place = |order: &Order| Place {
+        let place = |order: &Order| ListPosition {
             create_time: order.create_time,
             order_key: order.key(),
             number: 0,
@@ -204,7 +204,7 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
                 && (!due
                     || shipment.stage == Stage::Planned
                         && shipment.prepare_by.is_some_and(|by| by < PREPARED_BEFORE));
-            let place = Place {
+            let place = ListPosition {
                 create_time: order.create_time,
                 order_key: order.key(),
                 number: shipment.number,
@@ -228,7 +228,7 @@ async fn shipments_and_refunds_are_found_by_any_combination_of_filters() {
             let matches = is(&filter.order, &order.key())
                 && is(&filter.seller, &order.seller)
                 && is(&filter.state, &refund.state);
-            let place = Place {
+            let place = ListPosition {
                 create_time: refund.create_time,
                 order_key: order.key(),
                 number: refund.number,
@@ -286,7 +286,7 @@ async fn cancellations_are_found_by_any_combination_of_filters() {
                     .iter()
                     .flat_map(|order| order.cancellations.iter().map(move |each| (order, each)));
                 let matching = of.filter(|(order, each)| matches(&filter, order, each));
-                let expected = sorted(matching.map(|(order, each)| Place {
+                let expected = sorted(matching.map(|(order, each)| ListPosition {
                     create_time: each.create_time,
                     order_key: order.key(),
                     number: each.number,

@@ -13,7 +13,7 @@ use belay_domain::query::CancellationFilter;
 use belay_domain::query::OrderFilter;
 use belay_domain::query::RefundFilter;
 use belay_domain::query::ShipmentFilter;
-use belay_domain::query::{ActionsSummary, OrderSearch, OrdersSummary, Place, SearchedBy};
+use belay_domain::query::{ActionsSummary, ListPosition, OrderSearch, OrdersSummary, SearchedBy};
 use belay_domain::refund::RefundState;
 use belay_domain::scope::{Scope, View};
 use belay_domain::shipment::Stage;
@@ -293,7 +293,7 @@ async fn every_page_of_a_bulk_cancellation_is_led_to_by_its_index() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     crowd::fill(&mut conn).await;
-    let after = Some(Place {
+    let after = Some(ListPosition {
         create_time: time("2026-01-01T00:10:00Z"),
         order_key: OrderKey([128; 16]),
         number: 0,
@@ -328,7 +328,7 @@ async fn every_page_is_led_to_by_its_index() {
     let database = TestDatabase::migrated().await;
     let mut conn = database.connect().await;
     crowd::fill(&mut conn).await;
-    let after = Some(Place {
+    let after = Some(ListPosition {
         create_time: time("2026-01-01T00:10:00Z"),
         order_key: OrderKey([128; 16]),
         number: 1,
@@ -381,7 +381,7 @@ async fn every_page_of_a_search_is_led_to_by_its_index() {
     };
     let email = |hashes: &[[u8; 32]]| search(SearchedBy::Email(hashes.to_vec()));
     let number = ExternalId::parse("T-1").unwrap();
-    let after = Some(Place {
+    let after = Some(ListPosition {
         create_time: time("2026-01-01T00:10:00Z"),
         order_key: OrderKey([128; 16]),
         number: 0,

@@ -4,7 +4,9 @@
 use belay_domain::actor::Role;
 use belay_domain::ids::{BuyerId, SellerId, Sku};
 use belay_domain::order::OrderState;
-use belay_domain::query::{ActionsSummary, COUNT_MAX, Counted, OrderFilter, OrdersSummary, Place};
+use belay_domain::query::{
+    ActionsSummary, COUNT_MAX, Counted, ListPosition, OrderFilter, OrdersSummary,
+};
 use belay_domain::scope::{Scope, View};
 use belay_server::db::summaries;
 use belay_server::db::{self, Conn};
@@ -16,7 +18,11 @@ use crate::plans::all_orders;
 const PAGE: u16 = 50;
 
 /// The page after this one, and what finding it looked at.
-async fn page(conn: &mut Conn, filter: &OrderFilter, after: Option<Place>) -> (Vec<Place>, u64) {
+async fn page(
+    conn: &mut Conn,
+    filter: &OrderFilter,
+    after: Option<ListPosition>,
+) -> (Vec<ListPosition>, u64) {
     let before = crowd::looked_at(conn).await;
     // To ask is to look as well.
     let asking = crowd::looked_at(conn).await - before;
@@ -51,7 +57,7 @@ async fn a_buyer_with_a_hundred_thousand_orders_pages_like_one_with_ten() {
     assert_eq!(first.len(), 50);
     assert_cheap(looked_at, "the first page");
     // Orders 50,000 and on: ten were placed in that instant.
-    let middle = Place {
+    let middle = ListPosition {
         create_time: time("2026-01-01T01:23:20Z"),
         ..first[0]
     };

@@ -49,7 +49,7 @@ fn check_repeats(of: &MessageDescriptor, text: &[u8]) -> Result<(), CallError> {
     let mut track = Track::new();
     let mut json = serde_json::Deserializer::from_slice(text);
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
-    let place = Some(Place::Message(of.clone()));
+    let place = Some(Location::Message(of.clone()));
     let checked = Once { place }.deserialize(tracked);
     checked.map_err(|error| unreadable(spelled(&track.path()), &error))
 }
@@ -89,18 +89,18 @@ fn spelled(path: &Path) -> String {
 
 /// A place in a message: in one, or in the values of a field.
 #[derive(Clone)]
-enum Place {
+enum Location {
     Message(MessageDescriptor),
     Field(FieldDescriptor),
 }
 
-impl Place {
+impl Location {
     /// The place of what a field has: its list or its map, or its single value.
     fn of(field: FieldDescriptor) -> Option<Self> {
         if field.is_list() || field.is_map() {
-            Some(Place::Field(field))
+            Some(Location::Field(field))
         } else {
-            Place::inside(&field)
+            Location::inside(&field)
         }
     }
 
@@ -109,7 +109,7 @@ impl Place {
         let Kind::Message(message) = field.kind() else {
             return None;
         };
-        Some(Place::Message(message))
+        Some(Location::Message(message))
     }
 
     /// The place of the values of a map.
@@ -117,24 +117,24 @@ impl Place {
         let Kind::Message(entry) = map.kind() else {
             return None;
         };
-        Place::inside(&entry.get_field_by_name("value")?)
+        Location::inside(&entry.get_field_by_name("value")?)
     }
 }
 
 /// A value in which no object has a field, or a key, twice. Of one that is no message any key counts.
 struct Once {
-    place: Option<Place>,
+    place: Option<Location>,
 }
 
 impl Once {
     /// What a key stands for, as any of its names says it, and the place of its value.
-    fn named(&self, key: String) -> (Named, Option<Place>) {
+    fn named(&self, key: String) -> (Named, Option<Location>) {
         match &self.place {
-            Some(Place::Message(message)) => match field_of(message, &key) {
-                Some(field) => (Named::Field(field.number()), Place::of(field)),
+            Some(Location::Message(message)) => match field_of(message, &key) {
+                Some(field) => (Named::Field(field.number()), Location::of(field)),
                 None => (Named::Key(key), None),
             },
-            Some(Place::Field(map)) => (Named::Key(key), Place::of_values(map)),
+            Some(Location::Field(map)) => (Named::Key(key), Location::of_values(map)),
             None => (Named::Key(key), None),
         }
     }
@@ -176,8 +176,8 @@ impl<'de> Visitor<'de> for Once {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let place = match &self.place {
-            Some(Place::Field(field)) => Place::inside(field),
-            Some(Place::Message(_)) | None => None,
+            Some(Location::Field(field)) => Location::inside(field),
+            Some(Location::Message(_)) | None => None,
         };
         let entry = || Once {
             place: place.clone(),
@@ -232,23 +232,23 @@ fn field_of(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> 
 fn unknown_field(of: &MessageDescriptor, text: &[u8], path: &Path) -> Option<String> {
     let whole: Value = serde_json::from_slice(text).ok()?;
     let mut value = &whole;
-    let mut place = Place::Message(of.clone());
+    let mut place = Location::Message(of.clone());
     for segment in path.iter() {
         (value, place) = match (segment, place) {
-            (Segment::Map { key }, Place::Message(message)) => {
+            (Segment::Map { key }, Location::Message(message)) => {
                 let field = field_of(&message, key)?;
-                (value.get(key)?, Place::of(field)?)
+                (value.get(key)?, Location::of(field)?)
             }
-            (Segment::Seq { index }, Place::Field(field)) => {
-                (value.get(index)?, Place::inside(&field)?)
+            (Segment::Seq { index }, Location::Field(field)) => {
+                (value.get(index)?, Location::inside(&field)?)
             }
-            (Segment::Map { key }, Place::Field(field)) => {
-                (value.get(key)?, Place::of_values(&field)?)
+            (Segment::Map { key }, Location::Field(field)) => {
+                (value.get(key)?, Location::of_values(&field)?)
             }
             _ => return None,
         };
     }
-    let Place::Message(message) = place else {
+    let Location::Message(message) = place else {
         return None;
     };
     // Those of `google.protobuf` have a JSON of their own.

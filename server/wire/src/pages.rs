@@ -8,7 +8,7 @@ use aes_gcm_siv::aead::{Aead, KeyInit, Payload};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
-use belay_domain::query::Place;
+use belay_domain::query::ListPosition;
 use jiff::Timestamp;
 use prost::Message;
 use serde::Serialize;
@@ -107,7 +107,7 @@ impl PageTokens {
     }
 
     /// The token for the page after `last`.
-    pub fn seal<Place: Serialize>(&self, last: &Place) -> String {
+    pub fn seal<ListPosition: Serialize>(&self, last: &ListPosition) -> String {
         let place = serde_json::to_vec(last)
             .unwrap_or_else(|error| panic!("a place is plain data: {error}"));
         let closed = self.envelope.close(&place, &self.filters);
@@ -115,7 +115,10 @@ impl PageTokens {
     }
 
     /// Where the page begins that a token asks for; `None` for the first.
-    pub fn open<Place: DeserializeOwned>(&self, token: &str) -> Result<Option<Place>, CallError> {
+    pub fn open<ListPosition: DeserializeOwned>(
+        &self,
+        token: &str,
+    ) -> Result<Option<ListPosition>, CallError> {
         if token.is_empty() {
             return Ok(None);
         }
@@ -193,13 +196,13 @@ impl PageRequest {
     }
 
     /// The same of a list that goes from new to old.
-    pub fn after_place(&self) -> Result<Option<Place>, CallError> {
+    pub fn after_place(&self) -> Result<Option<ListPosition>, CallError> {
         let Some((micros, key, number)) = self.after::<KeptPlace>()? else {
             return Ok(None);
         };
         let create_time =
             Timestamp::from_microsecond(micros).map_err(|_| CallError::PageTokenInvalid)?;
-        Ok(Some(Place {
+        Ok(Some(ListPosition {
             create_time,
             order_key: OrderKey(key),
             number,
@@ -210,9 +213,9 @@ impl PageRequest {
     /// whose orders have few enough records. Which of them fit shows as they are rendered.
     pub fn take_places<'a>(
         &self,
-        found: &'a [Place],
+        found: &'a [ListPosition],
         records_of: impl Fn(&OrderKey) -> usize,
-    ) -> &'a [Place] {
+    ) -> &'a [ListPosition] {
         let (mut known, mut records) = (HashSet::new(), 0);
         let asked = &found[..found.len().min(self.size.into())];
         let over = asked.iter().position(|place| {
@@ -225,8 +228,12 @@ impl PageRequest {
     }
 
     /// The page, and the token for what follows of the places that were found.
-    pub fn end_cut<Entry>(&self, cut: PageCut<Entry>, found: &[Place]) -> (Vec<Entry>, String) {
-        let kept = |place: &Place| -> KeptPlace {
+    pub fn end_cut<Entry>(
+        &self,
+        cut: PageCut<Entry>,
+        found: &[ListPosition],
+    ) -> (Vec<Entry>, String) {
+        let kept = |place: &ListPosition| -> KeptPlace {
             let micros = place.create_time.as_microsecond();
             (micros, place.order_key.0, place.number)
         };
@@ -236,7 +243,7 @@ impl PageRequest {
     /// Cuts the page from what orders hold.
     pub fn cut_places<Entry: Message>(
         &self,
-        places: &[Place],
+        places: &[ListPosition],
         orders: &HashMap<OrderKey, Order>,
         render: impl Fn(&Order, u32) -> Option<Entry>,
     ) -> (Vec<Entry>, String) {
@@ -354,8 +361,8 @@ mod tests {
     }
 
     /// Places of these orders, from new to old.
-    fn places(orders: &[u8]) -> Vec<Place> {
-        let place = |(number, order): (u32, &u8)| Place {
+    fn places(orders: &[u8]) -> Vec<ListPosition> {
+        let place = |(number, order): (u32, &u8)| ListPosition {
             create_time: Timestamp::UNIX_EPOCH,
             order_key: OrderKey([*order; 16]),
             number,

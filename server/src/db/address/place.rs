@@ -13,7 +13,7 @@ use crate::db::error::{self, DbError, ErrorKind};
 
 /// One place where a database may be.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct Endpoint {
     opts: Opts,
     pub(super) tls: Option<Tls>,
     /// Its host and port, for people.
@@ -21,16 +21,16 @@ pub(super) struct Place {
 }
 
 /// Without the password.
-impl fmt::Debug for Place {
+impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place")
+        f.debug_struct("Endpoint")
             .field("host", &self.opts.ip_or_hostname())
             .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
 }
 
-impl Place {
+impl Endpoint {
     /// Reads a URL of one host.
     pub(super) fn parse(text: &str) -> Result<Self, AddressError> {
         let malformed = |error: String| AddressError::Malformed(error);

@@ -19,7 +19,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Place, session};
+use super::{Endpoint, session};
 use crate::db::Conn;
 use crate::db::error::{DbError, ErrorKind};
 
@@ -55,7 +55,7 @@ impl Primary {
     /// A session with the only place, whatever it is; of several with the one that takes writes.
     pub(super) async fn connect(
         &self,
-        places: &[Place],
+        places: &[Endpoint],
         lock_wait_max: Duration,
     ) -> Result<Conn, DbError> {
         if let [only] = places {
@@ -143,7 +143,7 @@ impl Primary {
 
 /// Asks all places at once, again and again while one may come to take writes.
 async fn search_all(
-    places: &[Place],
+    places: &[Endpoint],
     lock_wait_max: Duration,
 ) -> Result<(usize, Conn), (ErrorKind, String)> {
     let begun_at = Instant::now();

@@ -6,7 +6,7 @@ use diesel::QueryableByName;
 use diesel::sql_types::Text;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::Place;
+use super::Endpoint;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::{Conn, writable};
 
@@ -30,7 +30,7 @@ const OF_SECONDARY: &str = "SET SESSION group_replication_consistency = 'EVENTUA
 
 /// Begins a session at a place, whether it takes writes or not.
 pub(super) async fn begin(
-    place: &Place,
+    place: &Endpoint,
     lock_wait_max: Duration,
 ) -> Result<(Conn, Standing), DbError> {
     begin_with(place, lock_wait_max, OF_GROUP).await
@@ -38,7 +38,7 @@ pub(super) async fn begin(
 
 /// Begins a session for reads that may be old.
 pub(super) async fn begin_at_secondary(
-    place: &Place,
+    place: &Endpoint,
     lock_wait_max: Duration,
 ) -> Result<Conn, DbError> {
     let (conn, standing) = begin_with(place, lock_wait_max, OF_SECONDARY).await?;
@@ -54,7 +54,7 @@ pub(super) async fn begin_at_secondary(
 }
 
 async fn begin_with(
-    place: &Place,
+    place: &Endpoint,
     lock_wait_max: Duration,
     of_group: &str,
 ) -> Result<(Conn, Standing), DbError> {
@@ -74,7 +74,7 @@ async fn begin_with(
 /// Begins a session at a place that takes writes, as far as anybody can say: a member of a group
 /// has asked the others.
 pub(super) async fn begin_at_primary(
-    place: &Place,
+    place: &Endpoint,
     lock_wait_max: Duration,
 ) -> Result<Conn, DbError> {
     let (mut conn, standing) = begin(place, lock_wait_max).await?;

@@ -1,7 +1,7 @@
 //! The search for orders by what people have in hand.
 
 use belay_domain::ids::StoreId;
-use belay_domain::query::{IDS_SEARCHED_MAX, OrderSearch, Place, SearchedBy};
+use belay_domain::query::{IDS_SEARCHED_MAX, ListPosition, OrderSearch, SearchedBy};
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -16,7 +16,7 @@ use crate::db::pages::{Filter, ListQuery, Listed, PageQuery, Value};
 impl ListQuery for OrderSearch {
     /// An e-mail address and a tracking number lead to the orders in the order of the list. The
     /// beginning of an id leads to so many ids at most, and these are sorted.
-    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+    fn page(&self, after: Option<ListPosition>, limit: u16) -> PageQuery {
         let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
         let page = match &self.by {
             SearchedBy::Email(hashes) => {

@@ -2,7 +2,7 @@
 
 use belay_domain::bulk::BulkFilter;
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
-use belay_domain::query::{OrderFilter, Place};
+use belay_domain::query::{ListPosition, OrderFilter};
 use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
 use diesel::prelude::*;
@@ -19,15 +19,15 @@ impl ListQuery for OrderFilter {
     /// A buyer, a SKU, a seller, a destination: the first of these that is given leads to the page,
     /// with the state where there is an index for both, and the others filter. A time range cuts
     /// out of any of them.
-    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+    fn page(&self, after: Option<ListPosition>, limit: u16) -> PageQuery {
         let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
         // Not behind what was created at this instant with the least key.
-        let before = self.create_time_before.map(|time| Place {
+        let before = self.create_time_before.map(|time| ListPosition {
             create_time: time,
             order_key: OrderKey([0; 16]),
             number: 0,
         });
-        let position = |place: &Place| (place.create_time, place.order_key);
+        let position = |place: &ListPosition| (place.create_time, place.order_key);
         let after = before.into_iter().chain(after).min_by_key(position);
         filters.extend(
             self.create_time_from
@@ -106,7 +106,7 @@ const INSIDE: [Stage; 4] = [
 impl ListQuery for BulkQuery<'_> {
     /// A SKU, a warehouse where neither seller nor country is given, and else what leads to a list
     /// of orders.
-    fn page(&self, after: Option<Place>, limit: u16) -> PageQuery {
+    fn page(&self, after: Option<ListPosition>, limit: u16) -> PageQuery {
         let BulkFilter { sku, warehouse, .. } = self.filter;
         let by_seller_or_country = self.filter.seller.is_some() || self.filter.country.is_some();
         let (listed, index) = match (sku, warehouse) {
