@@ -10,7 +10,7 @@
 //! connection searches and the others wait for what it finds.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(in crate::db) struct Primary {
     search: tokio::sync::Mutex<Search>,
     /// Connections that were made before this are not to be used.
     outdated_before: Mutex<Option<std::time::Instant>>,
+    /// The last look at it got no answer.
+    is_silent: AtomicBool,
     /// When the primary was last found at another place.
     moved_at: watch::Sender<Option<std::time::Instant>>,
 }
@@ -117,6 +119,16 @@ impl Primary {
                 std::future::pending().await
             }
         }
+    }
+
+    /// What the last look at the database came to: none who wait for a connection are a crowd while those
+    /// that there are wait for a database that is silent.
+    pub(in crate::db) fn set_silent(&self, is_silent: bool) {
+        self.is_silent.store(is_silent, Ordering::Relaxed);
+    }
+
+    pub(in crate::db) fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Relaxed)
     }
 
     /// Whether a connection that was made then is not to be used any more.
