@@ -7,6 +7,7 @@ use belay_client::Units;
 use belay_proto::v1 as pb;
 use belay_server::secondaries::SecondarySettings;
 use belay_server::server::ServerSettings;
+use belay_tests::descriptors;
 use belay_tests::group::{Group, SHORT_GAP};
 use belay_tests::http::{HttpCaller, HttpReply};
 use belay_tests::instance::{Service, literal, storefront};
@@ -452,4 +453,14 @@ async fn said(
         value.unwrap_or_default().to_owned()
     };
     (orders, (value(READ_FROM), value(STALENESS)))
+}
+
+#[test]
+fn the_comments_of_those_that_a_secondary_may_answer_say_by_which_headers() {
+    for rpc in descriptors::rpcs() {
+        let path = format!("/belay.v1.{}", rpc.path());
+        let is_told = [MAX_STALENESS, READ_AFTER].map(|header| rpc.comment.contains(header));
+        let may_be = READ_ANYWHERE.contains(&path.as_str());
+        assert_eq!(is_told, [may_be; 2], "{path}");
+    }
 }
