@@ -77,7 +77,7 @@ pub struct Secondaries(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    places: Vec<Place>,
+    places: Vec<Secondary>,
     /// Under which this server beats.
     server: Uuid,
     beats: Mutex<Beats>,
@@ -89,7 +89,7 @@ struct Inner {
 
 /// One secondary.
 #[derive(Debug)]
-struct Place {
+struct Secondary {
     /// Its host and port, for the log.
     name: String,
     pool: Pool,
@@ -124,7 +124,7 @@ impl Secondaries {
                 ..PoolSettings::default()
             };
             let pools = Pools::of_secondaries(&settings.url, pool, telemetry)?;
-            places.extend(pools.into_iter().map(|(name, pool)| Place {
+            places.extend(pools.into_iter().map(|(name, pool)| Secondary {
                 name,
                 pool,
                 standing: Mutex::default(),
@@ -231,7 +231,7 @@ impl Secondaries {
     /// Since when what a snapshot shows may be old, if it is fresh enough.
     async fn read_checked(
         &self,
-        place: &Place,
+        place: &Secondary,
         conn: &mut Conn,
         wanted: &Freshness,
     ) -> Result<Result<Instant, SecondaryRead>, DbError> {
@@ -305,7 +305,7 @@ impl Secondaries {
         }
     }
 
-    async fn look(&self, place: &Place) {
+    async fn look(&self, place: &Secondary) {
         if !place.standing().is_due(Instant::now()) {
             return;
         }
@@ -332,7 +332,7 @@ fn silent() -> DbError {
     }
 }
 
-impl Place {
+impl Secondary {
     fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }

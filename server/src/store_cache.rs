@@ -90,6 +90,9 @@ impl StoreCache {
     async fn turn(&self) -> Result<MutexGuard<'_, ()>, StoreCacheError> {
         let turn = tokio::time::timeout(TURN_WAIT_MAX, self.0.turn.lock()).await;
         turn.map_err(|_| {
+            if self.0.pool.is_silent() {
+                return StoreCacheError::Unavailable;
+            }
             self.0.pool.shed();
             StoreCacheError::Overloaded
         })

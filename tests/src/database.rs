@@ -13,6 +13,12 @@ use tokio::sync::Mutex;
 /// Where the tests find MySQL: a URL with a user who may create databases, and without a database.
 const URL_VARIABLE: &str = "BELAY_TEST_DATABASE_URL";
 
+/// The numbers from 0 to 9,999, in `number (n)`: for many rows without as many calls, on MySQL and MariaDB, whose
+/// recursions are bounded by settings of other names.
+pub const WITH_NUMBERS: &str = "WITH digit (d) AS (SELECT 0 UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 \
+    UNION SELECT 4 UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9), \
+    number (n) AS (SELECT a.d + b.d * 10 + c.d * 100 + e.d * 1000 FROM digit a, digit b, digit c, digit e) ";
+
 /// One migrated database with a name that no other test has.
 #[derive(Debug)]
 pub struct Database {

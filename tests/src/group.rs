@@ -1,10 +1,8 @@
 //! A group of MySQL servers on this machine, with Group Replication: one primary, and members that
 //! take over from it.
 
-use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
-use std::process::Command;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,10 +11,13 @@ use mysql_async::{Conn, Opts, Row};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::instance::{Instance, session};
+use crate::network::{Host, Network};
 use crate::until;
 
 /// Of the group; any UUID.
 const NAME: &str = "5f0f8b7a-3c0e-4a53-9d0c-52b1f2c3a001";
+/// The port of a member for the others, where it is alone on its host.
+const ON_HOST: u16 = 33_061;
 /// How long a look at one member may take: one that is cut off or killed says nothing.
 const LOOK_MAX: Duration = Duration::from_secs(2);
 
@@ -34,6 +35,8 @@ pub const SHORT_GAP: &[&str] = &[
 #[derive(Debug)]
 pub struct Group {
     members: Vec<Instance>,
+    /// Between them, if it can be cut.
+    network: Option<Network>,
 }
 
 impl Group {
@@ -44,14 +47,27 @@ impl Group {
             .iter()
             .map(|port| format!("127.0.0.1:{port}"))
             .collect();
-        let begun = (0..members).map(|index| {
-            let mut own = arguments_of(index, &seeds);
-            own.extend(arguments.iter().map(ToString::to_string));
-            Instance::bare(own)
+        let begun =
+            (0..members).map(|index| Instance::bare(arguments_of(index, &seeds, arguments)));
+        let members = join_all(begun).await;
+        Self::form(members, None).await
+    }
+
+    /// Forms one with a member on each host of a network, which can be cut between them.
+    pub async fn start_on(network: Network, arguments: &[&str]) -> Self {
+        let hosts = network.hosts();
+        let seed = |host: &Host| format!("{}:{ON_HOST}", host.among_hosts);
+        let seeds: Vec<String> = hosts.iter().map(seed).collect();
+        let begun = hosts.iter().enumerate().map(|(index, host)| {
+            let arguments = arguments_of(index, &seeds, arguments);
+            Instance::bare_on(host, arguments)
         });
-        let group = Self {
-            members: join_all(begun).await,
-        };
+        let members = join_all(begun).await;
+        Self::form(members, Some(network)).await
+    }
+
+    async fn form(members: Vec<Instance>, network: Option<Network>) -> Self {
+        let group = Self { members, network };
         for member in &group.members {
             let mut conn = session(&member.root_url()).await;
             // Each has made its own while it was initialised.
@@ -78,7 +94,7 @@ impl Group {
         })
         .await;
         first.prepare().await;
-        join_all((1..members).map(|index| group.rejoin(index))).await;
+        join_all((1..group.len()).map(|index| group.rejoin(index))).await;
         group
     }
 
@@ -97,20 +113,29 @@ impl Group {
     /// The URL of all members, for a server.
     pub fn serve_url(&self) -> SecretString {
         let first = &self.members[0];
-        let hosts: Vec<String> = self
-            .members
-            .iter()
-            .map(|member| format!("127.0.0.1:{}", member.port()))
-            .collect();
+        let places: Vec<String> = self.members.iter().map(Instance::place).collect();
         let url = first.serve_url().expose_secret().to_owned();
-        let host = format!("127.0.0.1:{}", first.port());
-        SecretString::from(url.replacen(&host, &hosts.join(","), 1))
+        SecretString::from(url.replacen(&first.place(), &places.join(","), 1))
     }
 
-    /// The member that takes writes, if one says so of itself and has the majority with it.
+    /// The member that takes writes, as most of those see it who see any. One that was cut off says of itself
+    /// for a while that it is the primary.
     pub async fn primary(&self) -> Option<usize> {
-        let roles = join_all(self.members.iter().map(is_primary)).await;
-        roles.iter().position(|is_primary| *is_primary)
+        let views = join_all(self.members.iter().map(View::of)).await;
+        let seen_as_primary = |id: &str| {
+            let seen = views.iter().flatten().filter(|view| view.primary == id);
+            seen.count()
+        };
+        let most = views
+            .iter()
+            .flatten()
+            .map(|view| seen_as_primary(&view.primary));
+        let most = most.max()?;
+        views.iter().position(|view| {
+            view.as_ref().is_some_and(|view| {
+                view.takes_writes && view.own == view.primary && seen_as_primary(&view.own) == most
+            })
+        })
     }
 
     /// Waits until there is a primary that all members are with.
@@ -135,6 +160,35 @@ impl Group {
         .await;
     }
 
+    /// Waits until a member that was cut off is back. One that has given up is told to join, as an operator
+    /// does it: by itself it tries once more after five minutes.
+    pub async fn come_back(&self, index: usize) {
+        until("the member is back", async || {
+            let mut conn = look(&self.members[index]).await?;
+            let id: Option<String> = conn.query_first("SELECT @@server_uuid").await.ok()?;
+            let state = "SELECT MEMBER_STATE FROM performance_schema.replication_group_members \
+                WHERE MEMBER_ID = ?";
+            let own: Option<String> = conn.exec_first(state, (&id,)).await.ok()?;
+            match own.as_deref() {
+                // It may be about to try by itself.
+                Some("ERROR" | "OFFLINE") => {
+                    conn.query_drop("STOP GROUP_REPLICATION").await.ok()?;
+                    conn.query_drop("START GROUP_REPLICATION").await.ok()?;
+                    None
+                }
+                // That others have thrown it out it may not know yet.
+                Some("ONLINE") => {
+                    let primary = self.primary().await.filter(|primary| *primary != index)?;
+                    let mut conn = look(&self.members[primary]).await?;
+                    let seen: Option<String> = conn.exec_first(state, (&id,)).await.ok()?;
+                    (seen.as_deref() == Some("ONLINE")).then_some(())
+                }
+                _ => None,
+            }
+        })
+        .await;
+    }
+
     /// Another member becomes the primary, as an operator asks for it.
     pub async fn switch(&self, to: usize) {
         let mut conn = session(&self.members[to].root_url()).await;
@@ -152,49 +206,29 @@ impl Group {
         self.members[index].kill().await;
     }
 
-    /// SIGSTOP: its connections stay open and say nothing, as those of a machine that is cut off.
-    ///
-    /// The signal alone stops nothing at once: its threads go on until one of them is given a processor
-    /// and hands it to the others. On a busy machine a member would still answer meanwhile.
+    /// See [`Instance::freeze`].
     pub async fn freeze(&self, index: usize) {
-        let pid = self.members[index].pid();
-        signal("-STOP", pid);
-        until("the member stops", async || is_stopped(pid).then_some(())).await;
+        self.members[index].freeze().await;
     }
 
     pub fn thaw(&self, index: usize) {
-        signal("-CONT", self.members[index].pid());
+        self.members[index].thaw();
+    }
+
+    /// Of a group that was started on one.
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("it was started on a network")
     }
 }
 
-fn signal(signal: &str, pid: u32) {
-    let sent = Command::new("kill")
-        .args([signal, &pid.to_string()])
-        .status();
-    assert!(
-        sent.expect("kill can be run").success(),
-        "kill {signal} {pid}"
-    );
-}
-
-/// Whether each of its threads has stopped, as the third field of its `stat` says; the second is a name
-/// in brackets.
-fn is_stopped(pid: u32) -> bool {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
-    threads.flatten().all(|thread| {
-        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        stat.rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with('T'))
-    })
-}
-
 /// A member that has not left: its port, and the options it starts with.
-fn arguments_of(index: usize, seeds: &[String]) -> Vec<String> {
-    vec![
+fn arguments_of(index: usize, seeds: &[String], more: &[&str]) -> Vec<String> {
+    let (address, _) = seeds[index].split_once(':').expect("an address and a port");
+    let own = [
         format!("--server-id={}", index + 1),
         "--gtid-mode=ON".to_owned(),
         "--enforce-gtid-consistency=ON".to_owned(),
-        "--report-host=127.0.0.1".to_owned(),
+        format!("--report-host={address}"),
         "--plugin-load-add=group_replication.so".to_owned(),
         format!("--loose-group-replication-group-name={NAME}"),
         "--loose-group-replication-start-on-boot=OFF".to_owned(),
@@ -202,7 +236,9 @@ fn arguments_of(index: usize, seeds: &[String]) -> Vec<String> {
         format!("--loose-group-replication-group-seeds={}", seeds.join(",")),
         "--loose-group-replication-recovery-get-public-key=ON".to_owned(),
         "--loose-group-replication-member-weight=50".to_owned(),
-    ]
+    ];
+    let more = more.iter().map(ToString::to_string);
+    own.into_iter().chain(more).collect()
 }
 
 /// Ports that are free now, below those that outgoing connections take.
@@ -221,27 +257,42 @@ pub(crate) fn free_ports(count: usize) -> Vec<u16> {
 }
 
 /// A session with a member that may be gone.
-async fn look(member: &Instance) -> Option<Conn> {
+pub(crate) async fn look(member: &Instance) -> Option<Conn> {
     let options = Opts::from_url(member.root_url().expose_secret()).expect("a URL");
     let connected = tokio::time::timeout(LOOK_MAX, Conn::new(options)).await;
     connected.ok()?.ok()
 }
 
-async fn is_primary(member: &Instance) -> bool {
-    let asked = async {
-        let mut conn = look(member).await?;
-        let query = "SELECT @@GLOBAL.super_read_only, \
-            (SELECT COUNT(*) FROM performance_schema.replication_group_members \
-             WHERE MEMBER_ID = @@server_uuid AND MEMBER_ROLE = 'PRIMARY' AND MEMBER_STATE = 'ONLINE'), \
-            (SELECT SUM(MEMBER_STATE = 'UNREACHABLE') * 2 < COUNT(*) \
-             FROM performance_schema.replication_group_members)";
-        let row: Option<Row> = conn.query_first(query).await.ok()?;
-        let (read_only, is_primary, has_majority): (u8, u8, Option<u8>) =
-            mysql_async::from_row(row?);
-        Some(read_only == 0 && is_primary == 1 && has_majority == Some(1))
-    };
-    let asked = tokio::time::timeout(LOOK_MAX, asked).await;
-    asked.ok().flatten().unwrap_or(false)
+/// What a member says of the group that it is in.
+#[derive(Debug)]
+struct View {
+    own: String,
+    primary: String,
+    takes_writes: bool,
+}
+
+impl View {
+    /// None of a member that is in no group, or sees no majority of it.
+    async fn of(member: &Instance) -> Option<Self> {
+        let asked = async {
+            let mut conn = look(member).await?;
+            let query = "SELECT @@server_uuid, MEMBER_ID, NOT @@GLOBAL.super_read_only, \
+                (SELECT SUM(MEMBER_STATE = 'UNREACHABLE') * 2 < COUNT(*) \
+                 FROM performance_schema.replication_group_members) \
+                FROM performance_schema.replication_group_members \
+                WHERE MEMBER_ROLE = 'PRIMARY' AND MEMBER_STATE = 'ONLINE'";
+            let row: Option<Row> = conn.query_first(query).await.ok()?;
+            let (own, primary, takes_writes, has_majority): (String, String, bool, Option<bool>) =
+                mysql_async::from_row(row?);
+            (has_majority == Some(true)).then_some(Self {
+                own,
+                primary,
+                takes_writes,
+            })
+        };
+        let asked = tokio::time::timeout(LOOK_MAX, asked).await;
+        asked.ok().flatten()
+    }
 }
 
 async fn run(conn: &mut Conn, statement: &str) {

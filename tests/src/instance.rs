@@ -2,7 +2,7 @@
 //! harness starts.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -29,6 +29,7 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 
 use crate::database::Database;
 use crate::inside::Inside;
+use crate::network::Host;
 use crate::server::{BOOKMARK_INTERVAL, KEEP_ALL};
 use crate::{HANG, SHOP, until};
 
@@ -45,7 +46,28 @@ const SERVER: &str = "belay_serve";
 pub struct Instance {
     folder: PathBuf,
     arguments: Vec<String>,
+    site: Site,
     root: String,
+}
+
+/// Where a mysqld runs, and which one.
+#[derive(Debug)]
+struct Site {
+    /// The beginning of a command that is to run there, if that is not here.
+    enter: Vec<String>,
+    address: Ipv4Addr,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Site {
+    /// This machine, with the mysqld that the script finds.
+    fn here(environment: Vec<(&'static str, String)>) -> Self {
+        Self {
+            enter: Vec::new(),
+            address: Ipv4Addr::LOCALHOST,
+            environment,
+        }
+    }
 }
 
 impl Instance {
@@ -58,14 +80,43 @@ impl Instance {
 
     /// Starts one that has no database yet.
     pub async fn bare(arguments: Vec<String>) -> Self {
+        Self::launch(arguments, Site::here(Vec::new())).await
+    }
+
+    /// Starts one of what is found in an environment, such as another mysqld, without a database.
+    pub async fn bare_in(environment: Vec<(&'static str, String)>, arguments: Vec<String>) -> Self {
+        Self::launch(arguments, Site::here(environment)).await
+    }
+
+    /// Starts one on another host, without a database. Root may come to it from everywhere.
+    pub async fn bare_on(host: &Host, mut arguments: Vec<String>) -> Self {
+        arguments.push("--bind-address=*".to_owned());
+        let site = Site {
+            enter: host.enter(),
+            address: host.address,
+            environment: Vec::new(),
+        };
+        let instance = Self::launch(arguments, site).await;
+        let root = "CREATE USER root@'%'; GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION";
+        instance.script("client", &["--execute", root]).await;
+        instance
+    }
+
+    async fn launch(arguments: Vec<String>, site: Site) -> Self {
         let folder = std::env::temp_dir().join(format!("belay-instance-{}", RequestId::mint()));
         let mut instance = Self {
             folder,
             arguments,
+            site,
             root: String::new(),
         };
-        instance.root = instance.script("start").await;
+        instance.root = instance.script_start().await;
         instance
+    }
+
+    /// It starts with these from the next time on.
+    pub fn set_arguments(&mut self, arguments: Vec<String>) {
+        self.arguments = arguments;
     }
 
     /// Makes its database, migrated, and the account that serves it.
@@ -92,12 +143,26 @@ impl Instance {
 
     /// kill -9.
     pub async fn kill(&self) {
-        self.script("kill").await;
+        self.script("kill", &[]).await;
+    }
+
+    /// SIGSTOP: its connections stay open and say nothing, as those of a machine that is cut off.
+    ///
+    /// The signal alone stops nothing at once: its threads go on until one of them is given a processor
+    /// and hands it to the others. On a busy machine a mysqld would still answer meanwhile.
+    pub async fn freeze(&self) {
+        let pid = self.pid();
+        signal("-STOP", pid);
+        until("mysqld stops", async || is_stopped(pid).then_some(())).await;
+    }
+
+    pub fn thaw(&self) {
+        signal("-CONT", self.pid());
     }
 
     /// After [`Self::kill`] or [`Self::stop`]: on the same port, with what was durable.
     pub async fn restart(&self) {
-        let root = self.script("start").await;
+        let root = self.script_start().await;
         assert_eq!(root, self.root, "a killed mysqld comes back where it was");
     }
 
@@ -117,6 +182,11 @@ impl Instance {
         SecretString::from(self.root.clone())
     }
 
+    /// Where it is found from here.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.site.address, self.port())
+    }
+
     pub fn port(&self) -> u16 {
         let options = Opts::from_url(&self.root).expect("a URL");
         options.tcp_port()
@@ -124,7 +194,7 @@ impl Instance {
 
     /// A clean shutdown.
     pub async fn stop(&self) {
-        self.script("stop").await;
+        self.script("stop", &[]).await;
     }
 
     /// The folder that has the tools of this MySQL: mysql, mysqldump and mysqlbinlog.
@@ -155,14 +225,23 @@ impl Instance {
         Database::open(self.url().expose_secret()).await
     }
 
-    async fn script(&self, command: &str) -> String {
-        let mut script = Command::new(SCRIPT);
-        script.arg(command).arg(&self.folder).stdin(Stdio::null());
-        if command == "start" {
-            script.arg("--").args(&self.arguments);
-        }
+    /// Its URL, for who calls from here.
+    async fn script_start(&self) -> String {
+        let arguments = self.arguments.iter().map(String::as_str);
+        let arguments: Vec<&str> = ["--"].into_iter().chain(arguments).collect();
+        let root = self.script("start", &arguments).await;
+        root.replacen("127.0.0.1", &self.site.address.to_string(), 1)
+    }
+
+    async fn script(&self, command: &str, arguments: &[&str]) -> String {
+        let mut words = self.site.enter.iter().map(String::as_str).chain([SCRIPT]);
+        let mut script = Command::new(words.next().expect("the script at least"));
+        script.args(words).arg(command).arg(&self.folder);
+        script.args(arguments).stdin(Stdio::null());
         // A small one, for it lives only some seconds.
+        let environment = self.site.environment.iter();
         script
+            .envs(environment.map(|(name, value)| (name, value)))
             .env("BELAY_MYSQL_BUFFER_POOL", "64M")
             .env("BELAY_MYSQL_REDO_LOG", "64M");
         let done = tokio::process::Command::from(script)
@@ -181,6 +260,27 @@ impl Drop for Instance {
         let _ = Command::new(SCRIPT).arg("kill").arg(&self.folder).status();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn signal(signal: &str, pid: u32) {
+    let sent = Command::new("kill")
+        .args([signal, &pid.to_string()])
+        .status();
+    assert!(
+        sent.expect("kill can be run").success(),
+        "kill {signal} {pid}"
+    );
+}
+
+/// Whether each of its threads has stopped, as the third field of its `stat` says; the second is a name
+/// in brackets.
+fn is_stopped(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 /// A Belay server in this process, on any database.

@@ -229,7 +229,7 @@ const QUERIES: &[(&str, &str)] = &[
         "F1: a row of events does not begin where the one before it ends",
         "SELECT CONCAT('partition ', shard_partition, ', position ', position) FROM
          (SELECT shard_partition, position, event_count,
-                 LAG(position, 1, 0) OVER (PARTITION BY shard_partition ORDER BY position) before_it FROM all_events) e
+                 COALESCE(LAG(position) OVER (PARTITION BY shard_partition ORDER BY position), 0) before_it FROM all_events) e
          WHERE event_count = 0 OR position <> before_it + event_count",
     ),
     (

@@ -1,10 +1,12 @@
 //! A primary and a database that follows it without a group, and how the one that follows is held back.
 
 use belay_server::grants::{Account, DatabaseName, GrantSet};
+use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::instance::{Instance, session};
+use crate::until;
 
 /// The account that reads the secondary, and can do nothing else anywhere.
 const READER: &str = "belay_read";
@@ -53,6 +55,36 @@ impl Replication {
 
     pub async fn go_on(&self) {
         run(&self.secondary, &["START REPLICA SQL_THREAD"]).await;
+    }
+
+    /// No statement on this table of the secondary comes to its end any more, until what is given is dropped.
+    /// After it, the secondary takes writes.
+    pub async fn hold_table_of_secondary(&self, table: &str) -> Conn {
+        let mut holder = session(&self.secondary.url()).await;
+        for statement in [
+            "SET GLOBAL super_read_only = OFF",
+            &format!("LOCK TABLES {table} WRITE"),
+        ] {
+            let held = holder.query_drop(statement).await;
+            held.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+        holder
+    }
+
+    /// Waits until a read waits for that table.
+    pub async fn until_secondary_is_held(&self, table: &str) {
+        let mut conn = session(&self.secondary.root_url()).await;
+        // Not the list of processes: it cannot show a statement that has bytes in it.
+        let query = format!(
+            "SELECT COUNT(*) FROM performance_schema.metadata_locks JOIN performance_schema.threads \
+             ON thread_id = owner_thread_id WHERE lock_status = 'PENDING' AND object_name = '{table}' \
+             AND processlist_user = '{READER}'"
+        );
+        until("a read waits for the table", async || {
+            let held: Option<u64> = conn.query_first(&query).await.expect("it says");
+            (held >= Some(1)).then_some(())
+        })
+        .await;
     }
 
     /// The secondary follows no more, and takes writes.

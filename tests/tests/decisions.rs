@@ -8,6 +8,7 @@ use belay_client::model::{
 };
 use belay_client::{ErrorReason, Role, Scope, Store, reason};
 use belay_server::db::decision_pages::LOOKED_THROUGH_MAX;
+use belay_tests::database::WITH_NUMBERS;
 use belay_tests::market::{MARKET, Market};
 use belay_tests::{TestServer, pages, run, run_at};
 use jiff::{SignedDuration, Timestamp};
@@ -184,16 +185,15 @@ fn a_search_ends_after_so_many_and_goes_on_where_it_left_off() {
             .unwrap();
         // As many of later, which no filter finds.
         let later = u32::from(LOOKED_THROUGH_MAX) + 1;
-        t.database
-            .execute("SET SESSION cte_max_recursion_depth = 10000", ())
-            .await;
         let copied = t
             .database
             .execute(
-                "INSERT INTO decisions (order_key, request_id, caller, store_id, decision_time, policy_version, accepted, record) \
-                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) \
-                 SELECT order_key, UNHEX(LPAD(HEX(i), 32, '0')), 'SELLER/other', store_id, \
-                 decision_time + INTERVAL i SECOND, policy_version, TRUE, record FROM n JOIN decisions",
+                &format!(
+                    "INSERT INTO decisions (order_key, request_id, caller, store_id, decision_time, policy_version, accepted, record) \
+                     {WITH_NUMBERS} SELECT order_key, UNHEX(LPAD(HEX(n), 32, '0')), 'SELLER/other', store_id, \
+                     decision_time + INTERVAL n SECOND, policy_version, TRUE, record FROM number JOIN decisions \
+                     WHERE n BETWEEN 1 AND ?"
+                ),
                 (later,),
             )
             .await;

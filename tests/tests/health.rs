@@ -1,5 +1,7 @@
 //! What health says: whether this server can write. And what is told while it cannot.
 
+use std::future::IntoFuture;
+
 use belay_client::calls::FirstPolicy;
 use belay_client::model::PaymentFact;
 use belay_client::{Belay, Error, Kind, RequestId, Role, Units, reason};
@@ -7,6 +9,8 @@ use belay_server::db::shares::Share;
 use belay_tests::instance::{Health, Instance, Service, literal, payments, session, storefront};
 use belay_tests::shop::{TOTAL, eur, new_order};
 use belay_tests::{SHOP, TestServer, documents, refused, run, until};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use mysql_async::prelude::Queryable;
 use secrecy::{ExposeSecret, SecretString};
 use tonic::Request;
@@ -43,7 +47,7 @@ impl Reader {
     async fn end_sessions(&self, t: &TestServer) {
         let mut root = session(&t.database.url()).await;
         let sessions = format!(
-            "SELECT id FROM performance_schema.processlist WHERE user = '{}'",
+            "SELECT id FROM information_schema.processlist WHERE user = '{}'",
             self.name
         );
         for id in root
@@ -216,7 +220,7 @@ async fn a_database_that_takes_no_writes_is_not_serving() {
         somebody.query_drop(no_writes).await.unwrap();
         until("the server does not serve", async || {
             // It may have gone by itself.
-            let sessions = "SELECT id FROM performance_schema.processlist WHERE db = 'belay' AND id <> CONNECTION_ID()";
+            let sessions = "SELECT id FROM information_schema.processlist WHERE db = 'belay' AND id <> CONNECTION_ID()";
             for id in somebody.query::<u64, _>(sessions).await.unwrap() {
                 let _ = somebody.query_drop(format!("KILL {id}")).await;
             }
@@ -303,4 +307,40 @@ fn what_fails_for_the_databases_sake_is_noted_and_not_logged() {
         service.stop().await;
         reader.administrate(t, "DROP USER USER_").await;
     });
+}
+
+/// All connections are in the hands of those who wait for it: that is no crowd, and nobody is told of one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_falls_silent_is_unavailable_to_those_who_find_no_connection() {
+    /// More than there are connections for reads, and fewer than would wait for them beside those.
+    const CALLS: usize = 48;
+    const ANSWERS: usize = 16;
+    let mysqld = Instance::start(&[]).await;
+    let service = Service::start(mysqld.serve_url(), |_| {}).await;
+    service.create_shop().await;
+    let mut health = Health::of(service.address());
+    assert!(health.is_serving("").await);
+    mysqld.freeze().await;
+    until("the server does not serve", async || {
+        (!health.is_serving("").await).then_some(())
+    })
+    .await;
+    let operator = literal(service.address())
+        .with_role(Role::Operator, "ops")
+        .expect("a role to call in")
+        .store(SHOP);
+    let policy = || documents::consent("REFUSE", "BAR");
+    let calls = (0..CALLS).map(|_| operator.create_policy(policy()).into_future());
+    let mut calls: FuturesUnordered<_> = calls.collect();
+    for _ in 0..ANSWERS {
+        let told = calls.next().await.expect("there are more of them");
+        refused(told, Kind::Unavailable, "DATABASE_UNAVAILABLE");
+    }
+    drop(calls);
+    mysqld.thaw();
+    until("the server serves", async || {
+        health.is_serving("").await.then_some(())
+    })
+    .await;
+    service.stop().await;
 }

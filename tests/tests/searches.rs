@@ -6,6 +6,7 @@ use belay_client::calls::{FirstPolicy, NewBuyer, NewLine, OrderSearch};
 use belay_client::model::{Destination, FoundOrders};
 use belay_client::{Role, Scope, Store};
 use belay_domain::query::IDS_SEARCHED_MAX;
+use belay_tests::database::WITH_NUMBERS;
 use belay_tests::shop::{eur, new_order_of};
 use belay_tests::{SHOP, TestServer, run};
 
@@ -120,9 +121,8 @@ fn ids_that_are_left_out_are_told() {
 /// Copies of the row of A-1 under other ids, older than it is: thousands, without as many calls.
 async fn copy(t: &TestServer, numbers: Range<u16>) {
     let sql = format!(
-        "INSERT /*+ SET_VAR(cte_max_recursion_depth = {IDS_SEARCHED_MAX}) */ INTO orders ({}) \
-         SELECT {} FROM orders o JOIN (WITH RECURSIVE n (n) AS \
-         (SELECT {} UNION ALL SELECT n + 1 FROM n WHERE n + 1 < {}) SELECT n FROM n) n WHERE o.order_id = 'A-1'",
+        "INSERT INTO orders ({}) {WITH_NUMBERS} SELECT {} FROM orders o JOIN number n \
+         WHERE o.order_id = 'A-1' AND n.n >= {} AND n.n < {}",
         columns(t, &[]).await,
         columns(t, COPIED).await,
         numbers.start,

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use belay_client::Units;
 use belay_proto::v1 as pb;
 use belay_server::secondaries::SecondarySettings;
 use belay_server::server::ServerSettings;
+use belay_tests::descriptors;
 use belay_tests::group::{Group, SHORT_GAP};
 use belay_tests::http::{HttpCaller, HttpReply};
 use belay_tests::instance::{Service, literal, storefront};
@@ -197,31 +199,36 @@ async fn a_secondary_that_is_too_far_behind_or_gone_is_not_read_and_fails_nothin
 
     // It stands still, and whoever allows for less than that sees what is new.
     databases.hold_back().await;
-    place(&service, "A-1").await;
+    let first = place(&service, "A-1").await;
     let listed = until_from(&patient, "primary").await;
     assert_eq!(ids(&listed), ["A-1"]);
     let anyhow = reader(&service, ANY_AGE);
     assert_eq!(ids(&until_from(&anyhow, "secondary").await), [""; 0]);
     databases.go_on().await;
-    assert_eq!(ids(&until_from(&patient, "secondary").await), ["A-1"]);
+    // On its way it shows what was so less than three seconds ago, which lacks the order.
+    let after = |position: &str| patient.clone().header(READ_AFTER, position);
+    let listed = until_from(&after(&first), "secondary").await;
+    assert_eq!(ids(&listed), ["A-1"]);
 
     // It takes writes of its own and follows no more: it shows no beat of this server.
     databases.promote().await;
-    place(&service, "A-2").await;
+    let second = place(&service, "A-2").await;
     assert_eq!(ids(&until_from(&patient, "primary").await).len(), 2);
     databases.follow().await;
-    assert_eq!(ids(&until_from(&patient, "secondary").await).len(), 2);
+    let listed = until_from(&after(&second), "secondary").await;
+    assert_eq!(ids(&listed).len(), 2);
 
     // It is away, and comes back.
     databases.secondary.kill().await;
-    place(&service, "A-3").await;
+    let third = place(&service, "A-3").await;
     for _ in 0..5 {
         let listed = list(&anyhow).await;
         let told = (ids(&listed).len(), listed.header(READ_FROM));
         assert_eq!(told, (3, "primary"));
     }
     databases.secondary.restart().await;
-    assert_eq!(ids(&until_from(&patient, "secondary").await).len(), 3);
+    let listed = until_from(&after(&third), "secondary").await;
+    assert_eq!(ids(&listed).len(), 3);
 
     let metrics = service.inside().metrics();
     for outcome in ["secondary", "stale", "unavailable"] {
@@ -231,6 +238,80 @@ async fn a_secondary_that_is_too_far_behind_or_gone_is_not_read_and_fails_nothin
         let line = line.unwrap_or_else(|| panic!("{counted} in {metrics}"));
         assert!(!line.ends_with(" 0"), "{line}");
     }
+    service.stop().await;
+}
+
+/// One page is of one place: what a secondary has begun and cannot end is read anew, from its beginning.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_whose_secondary_fails_half_way_is_all_the_primarys() {
+    let databases = Replication::start(&[]).await;
+    let service = serve(databases.primary.serve_url(), databases.secondary_url()).await;
+    service.create_shop().await;
+    let store = service.storefront();
+    for order_id in ["A-1", "A-2", "A-3"] {
+        place(&service, order_id).await;
+    }
+    for order_id in ["A-1", "A-2"] {
+        let cancel = store.request_cancellation(order_id, Units::all());
+        cancel.reason("NO_LONGER_WANTED").await.expect("it is done");
+    }
+    let last = place(&service, "A-4").await;
+    let anyhow = reader(&service, ANY_AGE);
+    until_from(&anyhow.clone().header(READ_AFTER, &last), "secondary").await;
+    databases.hold_back().await;
+    let cancel = store.request_cancellation("A-3", Units::all());
+    cancel.reason("NO_LONGER_WANTED").await.expect("it is done");
+
+    // Which cancellations there are it has told, and of their orders it cannot.
+    let of_shop = json!({"storeId": SHOP});
+    let cancellations = "CancellationService/ListCancellations";
+    let holder = databases.hold_table_of_secondary("orders").await;
+    let list = anyhow.post(cancellations, &of_shop);
+    let kill = async {
+        databases.until_secondary_is_held("orders").await;
+        databases.secondary.kill().await;
+    };
+    let (listed, ()) = tokio::join!(list, kill);
+    drop(holder);
+    assert_eq!(listed.header(READ_FROM), "primary");
+    assert_eq!(listed.header(STALENESS), "0ms");
+    let plain = HttpCaller::to(service.http_address().unwrap()).role("operator");
+    let expected = plain.post(cancellations, &of_shop).await;
+    assert_eq!(listed.good(), expected.good());
+    let listed = listed.good()["cancellations"].as_array().cloned();
+    assert_eq!(listed.expect("a list").len(), 3);
+
+    let metrics = service.inside().metrics();
+    let counted = "belay_secondary_reads_total{belay_outcome=\"failed\"}";
+    let line = metrics.lines().find(|line| line.starts_with(counted));
+    assert!(line.is_some_and(|line| line.ends_with(" 1")), "{line:?}");
+    service.stop().await;
+}
+
+/// Its token is good at the primary, and nothing is told twice or left out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_goes_on_at_the_primary_when_its_secondary_is_killed_between_two_pages() {
+    let databases = Replication::start(&[]).await;
+    let service = serve(databases.primary.serve_url(), databases.secondary_url()).await;
+    service.create_shop().await;
+    let mut last = String::new();
+    for order_id in ["A-1", "A-2", "A-3"] {
+        last = place(&service, order_id).await;
+    }
+    let anyhow = reader(&service, ANY_AGE).header(READ_AFTER, &last);
+    until_from(&anyhow, "secondary").await;
+    let page = async |token: &str| {
+        let request = json!({"storeId": SHOP, "pageSize": 2, "pageToken": token});
+        anyhow.post(LIST, &request).await
+    };
+    let first = page("").await;
+    assert_eq!(ids(&first), ["A-3", "A-2"]);
+    assert_eq!(first.header(READ_FROM), "secondary");
+    databases.secondary.kill().await;
+    let token = first.good()["nextPageToken"].as_str().unwrap().to_owned();
+    let second = page(&token).await;
+    assert_eq!(ids(&second), ["A-1"]);
+    assert_eq!(second.header(READ_FROM), "primary");
     service.stop().await;
 }
 
@@ -372,4 +453,14 @@ async fn said(
         value.unwrap_or_default().to_owned()
     };
     (orders, (value(READ_FROM), value(STALENESS)))
+}
+
+#[test]
+fn the_comments_of_those_that_a_secondary_may_answer_say_by_which_headers() {
+    for rpc in descriptors::rpcs() {
+        let path = format!("/belay.v1.{}", rpc.path());
+        let is_told = [MAX_STALENESS, READ_AFTER].map(|header| rpc.comment.contains(header));
+        let may_be = READ_ANYWHERE.contains(&path.as_str());
+        assert_eq!(is_told, [may_be; 2], "{path}");
+    }
 }

@@ -480,7 +480,7 @@ async fn many_decisions(t: &TestServer) {
     t.place_paid("A-1").await;
     t.cancel("A-1").await;
     for copies in 0..MANY.ilog2() {
-        let copy = "INSERT INTO decisions SELECT order_key, UUID_TO_BIN(UUID()), caller, store_id, \
+        let copy = "INSERT INTO decisions SELECT order_key, UNHEX(REPLACE(UUID(), '-', '')), caller, store_id, \
                     decision_time - INTERVAL ? MICROSECOND, policy_version, accepted, record \
                     FROM decisions LIMIT ?";
         let step = 1_000 * (1_i64 << copies);

@@ -4590,6 +4590,8 @@ pub mod cancellation_service_client {
         /// respond_by_before, among what is pending; warehouse_id; carrier_id; seller_id and state, together or alone. All
         /// other filters only pass over what the index gives: where few match, a page takes longer.
         ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
+        ///
         /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_cancellations(
             &mut self,
@@ -4719,6 +4721,9 @@ pub mod cancellation_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Lists incidents, newest first by create_time; those of one instant in a fixed order. All given filters must match.
+        ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
+        ///
         /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_incidents(
             &mut self,
@@ -4784,6 +4789,8 @@ pub mod cancellation_service_client {
         ///
         /// Each count is exact up to 10,000, and says so where there are more; no more is looked at. Cancellations of the
         /// window that are not the buyer's request, or that a seller approved, are looked at and not counted.
+        ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
         ///
         /// Fails with nothing beyond what is said of every RPC.
         pub async fn summarize_actions(
@@ -4929,6 +4936,8 @@ pub mod cancellation_service_server {
         /// respond_by_before, among what is pending; warehouse_id; carrier_id; seller_id and state, together or alone. All
         /// other filters only pass over what the index gives: where few match, a page takes longer.
         ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
+        ///
         /// Fails with PAGE_TOKEN_INVALID.
         async fn list_cancellations(
             &self,
@@ -4976,6 +4985,9 @@ pub mod cancellation_service_server {
             tonic::Status,
         >;
         /// Lists incidents, newest first by create_time; those of one instant in a fixed order. All given filters must match.
+        ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
+        ///
         /// Fails with PAGE_TOKEN_INVALID.
         async fn list_incidents(
             &self,
@@ -5003,6 +5015,8 @@ pub mod cancellation_service_server {
         ///
         /// Each count is exact up to 10,000, and says so where there are more; no more is looked at. Cancellations of the
         /// window that are not the buyer's request, or that a seller approved, are looked at and not counted.
+        ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
         ///
         /// Fails with nothing beyond what is said of every RPC.
         async fn summarize_actions(
@@ -9087,6 +9101,8 @@ pub mod fulfillment_service_client {
         /// prepare_by_before leads as the stage PLANNED does. All other filters only pass over what the index gives: where few
         /// match, a page takes longer.
         ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
+        ///
         /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_shipments(
             &mut self,
@@ -9481,6 +9497,8 @@ pub mod fulfillment_service_server {
         /// first given of order_id, warehouse_id, carrier_id and seller_id, and from stage with any of them or alone;
         /// prepare_by_before leads as the stage PLANNED does. All other filters only pass over what the index gives: where few
         /// match, a page takes longer.
+        ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
         ///
         /// Fails with PAGE_TOKEN_INVALID.
         async fn list_shipments(
@@ -11949,6 +11967,8 @@ pub mod order_service_client {
         /// destination_country, and from state with buyer_id, with seller_id or alone; a range of create_time narrows any of
         /// them. All other filters only pass over what the index gives: where few match, a page takes longer.
         ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
+        ///
         /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_orders(
             &mut self,
@@ -11981,6 +12001,8 @@ pub mod order_service_client {
         /// the first 5,000 in the order of ASCII are looked at, and ids_left_out says where there are more: a longer beginning
         /// finds them.
         ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
+        ///
         /// Fails with PAGE_TOKEN_INVALID.
         pub async fn find_orders(
             &mut self,
@@ -12010,6 +12032,8 @@ pub mod order_service_client {
         ///
         /// Each count is exact up to 10,000, and says so where there are more. An answer looks at no more than 80,008 entries
         /// of an index, unless both buyer_id and seller_id are given: then it looks at the buyer's orders one by one.
+        ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
         ///
         /// Fails with nothing beyond what is said of every RPC.
         pub async fn summarize_orders(
@@ -12206,6 +12230,8 @@ pub mod order_service_server {
         /// destination_country, and from state with buyer_id, with seller_id or alone; a range of create_time narrows any of
         /// them. All other filters only pass over what the index gives: where few match, a page takes longer.
         ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
+        ///
         /// Fails with PAGE_TOKEN_INVALID.
         async fn list_orders(
             &self,
@@ -12221,6 +12247,8 @@ pub mod order_service_server {
         /// the first 5,000 in the order of ASCII are looked at, and ids_left_out says where there are more: a longer beginning
         /// finds them.
         ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
+        ///
         /// Fails with PAGE_TOKEN_INVALID.
         async fn find_orders(
             &self,
@@ -12233,6 +12261,8 @@ pub mod order_service_server {
         ///
         /// Each count is exact up to 10,000, and says so where there are more. An answer looks at no more than 80,008 entries
         /// of an index, unless both buyer_id and seller_id are given: then it looks at the buyer's orders one by one.
+        ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
         ///
         /// Fails with nothing beyond what is said of every RPC.
         async fn summarize_orders(
@@ -13355,6 +13385,8 @@ pub mod policy_service_client {
         /// Decisions are on record as long as the server keeps them, by default 400 days. Requests that never reached the rules
         /// are not on record, such as those with a reason that the policy does not know; previews are not either.
         ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
+        ///
         /// Filters are looked for among some thousand decisions a call; so a page may be empty even where more follow. Fails with
         /// PAGE_TOKEN_INVALID.
         pub async fn list_decisions(
@@ -13510,6 +13542,8 @@ pub mod policy_service_server {
         ///
         /// Decisions are on record as long as the server keeps them, by default 400 days. Requests that never reached the rules
         /// are not on record, such as those with a reason that the policy does not know; previews are not either.
+        ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
         ///
         /// Filters are looked for among some thousand decisions a call; so a page may be empty even where more follow. Fails with
         /// PAGE_TOKEN_INVALID.
@@ -14223,6 +14257,8 @@ pub mod refund_service_client {
         /// A page costs the same however many refunds there are: an index leads to it from order_id, else from seller_id and
         /// state, together or alone. With order_id, seller_id and state only filter.
         ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
+        ///
         /// Fails with PAGE_TOKEN_INVALID.
         pub async fn list_refunds(
             &mut self,
@@ -14341,6 +14377,8 @@ pub mod refund_service_server {
         ///
         /// A page costs the same however many refunds there are: an index leads to it from order_id, else from seller_id and
         /// state, together or alone. With order_id, seller_id and state only filter.
+        ///
+        /// A secondary may answer it where belay-max-staleness allows that; belay-read-after names writes that it must show.
         ///
         /// Fails with PAGE_TOKEN_INVALID.
         async fn list_refunds(

@@ -25,8 +25,8 @@ pub struct WaitArguments {
     /// 0s to 10m. A service manager must wait for this and the notice, and some seconds more.
     #[arg(long, env = "BELAY_DRAIN_TIME", default_value = "10s", value_parser = drain_time, value_name = "DURATION")]
     drain_time: Duration,
-    /// How long a call waits for a free connection to the database before it is refused as OVERLOADED: such as 2s
-    /// or 500ms, from 10ms to 60s.
+    /// How long a call waits for a free connection to the database before it is refused as OVERLOADED, or as
+    /// DATABASE_UNAVAILABLE while the database does not answer: such as 2s or 500ms, from 10ms to 60s.
     #[arg(long, env = "BELAY_CONNECTION_WAIT", default_value = "2s", value_parser = connection_wait, value_name = "DURATION")]
     connection_wait: Duration,
     /// How long the database may take over a transaction up to its COMMIT, and as long again over the COMMIT, before

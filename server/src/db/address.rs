@@ -25,7 +25,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use self::place::Endpoint;
-use self::primary::Primary;
+pub(super) use self::primary::Primary;
 pub use self::session::Standing;
 use super::Conn;
 use super::error::{DbError, ErrorKind};

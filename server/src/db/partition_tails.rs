@@ -7,6 +7,7 @@ use diesel_async::RunQueryDsl;
 use super::Conn;
 use super::error::DbError;
 use super::schema::{partition_tails, projection_positions, projections};
+use super::statement::Shared;
 
 /// The old end of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub async fn share_pruned(conn: &mut Conn) -> Result<Vec<u64>, DbError> {
     let query = partition_tails::table
         .order(partition_tails::shard_partition)
         .select(partition_tails::pruned);
-    Ok(query.for_share().load(conn).await?)
+    Ok(Shared(query).load(conn).await?)
 }
 
 /// The last position that every generation of every projection has read of a partition; none while

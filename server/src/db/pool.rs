@@ -20,7 +20,7 @@ use futures_util::future::try_join_all;
 use secrecy::SecretString;
 
 use super::Conn;
-use super::address::Address;
+use super::address::{Address, Primary};
 use super::error::{DbError, ErrorKind};
 use super::spans::StatementSpans;
 use crate::outage::Notes;
@@ -210,6 +210,11 @@ impl Pool {
                 });
             }
             Err(PoolError::Backend(error)) => error,
+            // All are in the hands of those who wait for the database.
+            Err(PoolError::Timeout(TimeoutType::Wait)) if self.is_silent() => DbError::Connect {
+                kind: ErrorKind::Unavailable,
+                message: "no connection was free, and the database does not answer".to_owned(),
+            },
             // No failure of the database: it is counted, and the caller comes back.
             Err(PoolError::Timeout(TimeoutType::Wait)) => {
                 self.shed();
@@ -252,7 +257,21 @@ impl Pool {
     /// A connection was silent for longer than any may be: its database may have gone without a word,
     /// and those that there are lead to the same one. All are closed when they are next wanted.
     pub(crate) fn outdate(&self) {
-        self.inner.manager().address.primary().outdate_all();
+        self.primary().outdate_all();
+    }
+
+    /// A look at the database has come to this; all pools of its address know it then.
+    pub(crate) fn set_silent(&self, is_silent: bool) {
+        self.primary().set_silent(is_silent);
+    }
+
+    /// Whether the last look at the database got no answer.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.primary().is_silent()
+    }
+
+    fn primary(&self) -> &Primary {
+        self.inner.manager().address.primary()
     }
 
     /// What fails because the database does is noted here.
@@ -392,5 +411,21 @@ mod tests {
         )
         .unwrap_err();
         assert!(!format!("{refused:?} {refused}").contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_connection_to_a_silent_database_is_told_of_that() {
+        let settings = PoolSettings {
+            size: 0,
+            wait_max: Duration::from_millis(1),
+            ..PoolSettings::default()
+        };
+        let pool = Pool::new(&SecretString::from("mysql://u@h/d"), settings).unwrap();
+        for (is_silent, is_crowd) in [(false, true), (true, false), (false, true)] {
+            pool.set_silent(is_silent);
+            let told = pool.checkout().await.unwrap_err();
+            assert_eq!(told.is_exhaustion(), is_crowd, "{told}");
+            assert_eq!(told.kind(), ErrorKind::Unavailable);
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::Conn;
 use super::columns::Name;
 use super::error::DbError;
 use super::schema::projections;
+use super::statement::Shared;
 
 /// The generations of a projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +62,8 @@ pub async fn get(conn: &mut Conn, projection: Projection) -> Result<Generations,
 
 /// The same, and none begins or ends until the transaction does.
 pub async fn share(conn: &mut Conn, projection: Projection) -> Result<Generations, DbError> {
-    let row: Option<Row> = row_of!(projection)
-        .for_share()
-        .first(conn)
+    let row: Option<Row> = Shared(row_of!(projection))
+        .get_result(conn)
         .await
         .optional()?;
     generations(row, projection)

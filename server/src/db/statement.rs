@@ -10,7 +10,7 @@ use diesel::expression::{
     AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate,
 };
 use diesel::mysql::Mysql;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{Binary, Bool, Datetime, Integer, Unsigned};
 use diesel_async::RunQueryDsl;
@@ -165,6 +165,28 @@ impl<I: QueryFragment<Mysql>> QueryFragment<Mysql> for Upsert<I> {
             out.push_sql(")");
             separator = ", ";
         }
+        Ok(())
+    }
+}
+
+/// A SELECT that locks its rows for whoever may share them. MySQL's FOR SHARE wants no grant beyond SELECT, and
+/// MariaDB does not know it: each runs the comment that is for it, and skips the other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared<Q>(pub(crate) Q);
+
+impl<Q: Query> Query for Shared<Q> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Q> QueryId for Shared<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: QueryFragment<Mysql>> QueryFragment<Mysql> for Shared<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(" /*!80022 FOR SHARE */ /*M! LOCK IN SHARE MODE */");
         Ok(())
     }
 }

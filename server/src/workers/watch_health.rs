@@ -81,6 +81,7 @@ impl WatchHealth {
                 waited_ms: LOOK_MAX.as_millis(),
             })
         });
+        self.app.pools.upkeep.set_silent(outcome.is_err());
         let status = if outcome.is_ok() {
             ServingStatus::Serving
         } else {
@@ -117,6 +118,8 @@ async fn probe(app: &App, connection: &mut Option<OwnConnection>) -> Result<(), 
             *connection = Some(known);
             return Ok(());
         }
+        // As long as nothing else is known.
+        app.pools.upkeep.set_silent(true);
     }
     let begun_at = Instant::now();
     let mut conn = app.pools.upkeep.connect_beside().await?;

@@ -105,6 +105,6 @@ async fn a_database_that_refuses_is_unavailable_until_it_does_not() {
 /// The ids of the server's sessions. `information_schema.processlist` fails with 3854 while another session binds bytes:
 /// `findings/mysql-processlist-binary.sh`.
 async fn server_sessions(somebody: &mut Conn) -> Vec<u64> {
-    let sql = "SELECT id FROM performance_schema.processlist WHERE db = 'belay' AND id <> CONNECTION_ID()";
+    let sql = "SELECT id FROM information_schema.processlist WHERE db = 'belay' AND id <> CONNECTION_ID()";
     somebody.query(sql).await.unwrap()
 }

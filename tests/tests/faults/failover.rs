@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 
 use belay_client::model::{OrderState, PaymentFact};
 use belay_client::{CallError, Kind, RequestId, Role, Store};
+use belay_server::db::ErrorKind;
+use belay_server::db::pool::{Pool, PoolSettings};
 use belay_tests::instance::{Instance, Service, literal, session, storefront};
 use belay_tests::shop::{TOTAL, eur, new_order};
-use belay_tests::until;
+use belay_tests::{HANG, until};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
 use secrecy::{ExposeSecret, SecretString};
@@ -236,4 +238,44 @@ async fn whoever_was_told_of_a_write_reads_it_after_a_switch_of_the_primary() {
     eprintln!("{} orders", placed.load(Ordering::Relaxed));
     left.stop().await;
     right.stop().await;
+}
+
+/// It may be the next primary, and the silent one was the last.
+#[tokio::test]
+async fn a_place_that_takes_no_writes_is_asked_again_while_another_one_is_silent() {
+    /// More than a search asks that waits for all places before it asks again.
+    const ASKED: u64 = 3;
+    let replica = Instance::start(&[]).await;
+    let mut root = session(&replica.root_url()).await;
+    run(&mut root, &["SET GLOBAL read_only = ON"]).await;
+    // It takes connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let silent = silent.local_addr().map(|address| (address, silent));
+    let (address, _silent) = silent.expect("it has an address");
+    let places = format!("{address},{}", replica.place());
+    let url = replica.serve_url().expose_secret().to_owned();
+    let url = SecretString::from(url.replacen(&replica.place(), &places, 1));
+    let settings = PoolSettings {
+        size: 1,
+        wait_max: HANG,
+        create_max: HANG,
+        ..PoolSettings::default()
+    };
+    let pool = Pool::new(&url, settings).expect("a URL");
+    let mut asked = async || {
+        let status = "SHOW GLOBAL STATUS LIKE 'Connections'";
+        let row: Option<(String, u64)> = root.query_first(status).await.expect("it says");
+        row.expect("there is one").1
+    };
+    // On a slow machine one search may come to less.
+    until("one search asks it again and again", async || {
+        let before = asked().await;
+        let refused = pool.checkout().await.expect_err("none takes writes");
+        assert_eq!(refused.kind(), ErrorKind::ReadOnly, "{refused}");
+        (asked().await - before >= ASKED).then_some(())
+    })
+    .await;
+    run(&mut root, &["SET GLOBAL read_only = OFF"]).await;
+    let found = pool.checkout().await.expect("it takes writes");
+    found.finish();
 }

@@ -9,8 +9,9 @@
 //! While nothing changes a connection goes straight to where the primary was last. When that fails one
 //! connection searches and the others wait for what it finds.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// How long is searched while some place answers that it takes no writes: one that will is being
 /// elected.
 const ELECTION_MAX: Duration = Duration::from_secs(2);
-/// Between two rounds of a search.
+/// Before a place is asked again.
 const ROUND_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is known of where the primary is.
@@ -41,6 +42,8 @@ pub(in crate::db) struct Primary {
     search: tokio::sync::Mutex<Search>,
     /// Connections that were made before this are not to be used.
     outdated_before: Mutex<Option<std::time::Instant>>,
+    /// The last look at it got no answer.
+    is_silent: AtomicBool,
     /// When the primary was last found at another place.
     moved_at: watch::Sender<Option<std::time::Instant>>,
 }
@@ -119,6 +122,16 @@ impl Primary {
         }
     }
 
+    /// What the last look at the database came to: none who wait for a connection are a crowd while those
+    /// that there are wait for a database that is silent.
+    pub(in crate::db) fn set_silent(&self, is_silent: bool) {
+        self.is_silent.store(is_silent, Ordering::Relaxed);
+    }
+
+    pub(in crate::db) fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Relaxed)
+    }
+
     /// Whether a connection that was made then is not to be used any more.
     pub(in crate::db) fn is_outdated(&self, made_at: std::time::Instant) -> bool {
         let before = self.outdated_before.lock();
@@ -141,37 +154,45 @@ impl Primary {
     }
 }
 
-/// Asks all places at once, again and again while one may come to take writes.
+/// Asks all places at once. While one may come to take writes, those that have answered are asked again and
+/// again, whatever others keep silent.
 async fn search_all(
     places: &[Endpoint],
     lock_wait_max: Duration,
 ) -> Result<(usize, Conn), (ErrorKind, String)> {
     let begun_at = Instant::now();
-    loop {
-        let mut refusals = Vec::with_capacity(places.len());
-        let mut asked: FuturesUnordered<_> = places
-            .iter()
-            .enumerate()
-            .map(|(index, place)| async move {
-                let session = session::begin_at_primary(place, lock_wait_max);
-                let begun = timeout(ANSWER_MAX, session).await;
-                let waited_ms = ANSWER_MAX.as_millis();
-                let begun = begun.unwrap_or(Err(DbError::TimedOut { waited_ms }));
-                (index, begun)
-            })
-            .collect();
-        while let Some((index, begun)) = asked.next().await {
-            match begun {
-                Ok(conn) => return Ok((index, conn)),
-                Err(error) => refusals.push((places[index].name.as_str(), error)),
+    let ask = |index: usize, pause: Duration| async move {
+        sleep(pause).await;
+        let session = session::begin_at_primary(&places[index], lock_wait_max);
+        let begun = timeout(ANSWER_MAX, session).await;
+        let waited_ms = ANSWER_MAX.as_millis();
+        let begun = begun.unwrap_or(Err(DbError::TimedOut { waited_ms }));
+        (index, begun)
+    };
+    let first = (0..places.len()).map(|index| ask(index, Duration::ZERO));
+    let mut asked: FuturesUnordered<_> = first.collect();
+    // Of each place the last one.
+    let mut refusals: BTreeMap<usize, DbError> = BTreeMap::new();
+    let mut answered = Vec::with_capacity(places.len());
+    while let Some((index, begun)) = asked.next().await {
+        match begun {
+            Ok(conn) => return Ok((index, conn)),
+            Err(error) => {
+                refusals.insert(index, error);
+                answered.push(index);
             }
         }
-        let (kind, message) = told(&refusals);
-        if kind != ErrorKind::ReadOnly || begun_at.elapsed() >= ELECTION_MAX {
-            return Err((kind, message));
+        let mut kinds = refusals.values().map(DbError::kind);
+        let is_elected = kinds.any(|kind| kind == ErrorKind::ReadOnly);
+        if is_elected && begun_at.elapsed() < ELECTION_MAX {
+            asked.extend(answered.drain(..).map(|index| ask(index, ROUND_PAUSE)));
         }
-        sleep(ROUND_PAUSE).await;
     }
+    let refusals: Vec<(&str, DbError)> = refusals
+        .into_iter()
+        .map(|(index, error)| (places[index].name.as_str(), error))
+        .collect();
+    Err(told(&refusals))
 }
 
 /// What refusals come to: the kind that is likeliest to pass, and all of their texts.

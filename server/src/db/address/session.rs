@@ -25,15 +25,21 @@ const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
 /// old one had committed. `read_only` tells neither.
 const OF_GROUP: &str = "SET SESSION group_replication_consistency = 'BEFORE'";
 
+/// The same on a node of Galera, of which each takes writes: what begins waits until the node has applied what
+/// the cluster had agreed on by then. 1 is of reads and BEGIN, 2 of UPDATE and DELETE, 4 of INSERT. Within a
+/// transaction nothing is waited for.
+const OF_GALERA: &str = "SET SESSION wsrep_sync_wait = 7";
+
 /// On a secondary nothing is waited for: how far it is shows in what is read.
 const OF_SECONDARY: &str = "SET SESSION group_replication_consistency = 'EVENTUAL'";
+const OF_SECONDARY_OF_GALERA: &str = "SET SESSION wsrep_sync_wait = 0";
 
 /// Begins a session at a place, whether it takes writes or not.
 pub(super) async fn begin(
     place: &Endpoint,
     lock_wait_max: Duration,
 ) -> Result<(Conn, Standing), DbError> {
-    begin_with(place, lock_wait_max, OF_GROUP).await
+    begin_with(place, lock_wait_max, (OF_GROUP, OF_GALERA)).await
 }
 
 /// Begins a session for reads that may be old.
@@ -41,7 +47,8 @@ pub(super) async fn begin_at_secondary(
     place: &Endpoint,
     lock_wait_max: Duration,
 ) -> Result<Conn, DbError> {
-    let (conn, standing) = begin_with(place, lock_wait_max, OF_SECONDARY).await?;
+    let (conn, standing) =
+        begin_with(place, lock_wait_max, (OF_SECONDARY, OF_SECONDARY_OF_GALERA)).await?;
     if standing.commits_out_of_order {
         return Err(DbError::Connect {
             kind: ErrorKind::Statement,
@@ -56,7 +63,7 @@ pub(super) async fn begin_at_secondary(
 async fn begin_with(
     place: &Endpoint,
     lock_wait_max: Duration,
-    of_group: &str,
+    (of_group, of_galera): (&str, &str),
 ) -> Result<(Conn, Standing), DbError> {
     let mut conn = place.connect().await?;
     let session = format!(
@@ -68,6 +75,9 @@ async fn begin_with(
     if standing.may_be_of_group {
         conn.batch_execute(of_group).await?;
     }
+    if standing.is_of_galera {
+        conn.batch_execute(of_galera).await?;
+    }
     Ok((conn, standing))
 }
 
@@ -78,12 +88,13 @@ pub(super) async fn begin_at_primary(
     lock_wait_max: Duration,
 ) -> Result<Conn, DbError> {
     let (mut conn, standing) = begin(place, lock_wait_max).await?;
-    if standing.may_be_of_group {
+    let asks_others = standing.may_be_of_group || standing.is_of_galera;
+    if asks_others {
         // What asks the others is the beginning of a transaction.
         conn.batch_execute("BEGIN").await?;
     }
     writable::check(&mut conn).await?;
-    if standing.may_be_of_group {
+    if asks_others {
         conn.batch_execute("ROLLBACK").await?;
     }
     Ok(conn)
@@ -94,6 +105,8 @@ pub(super) async fn begin_at_primary(
 pub struct Standing {
     /// It has the plugin of Group Replication.
     may_be_of_group: bool,
+    /// It is a node of Galera.
+    is_of_galera: bool,
     /// As a replica it applies several transactions at once, and commits them as they come.
     commits_out_of_order: bool,
     /// Why more than one member takes writes, if that is so.
@@ -136,6 +149,7 @@ impl Standing {
         };
         Self {
             may_be_of_group: group_name.is_some(),
+            is_of_galera: galera,
             commits_out_of_order: is_parallel && !keeps_order,
             several_writers,
         }
@@ -185,6 +199,7 @@ mod tests {
         assert_eq!(of(&[NAME, MULTI]), (true, true));
         assert_eq!(of(&[UNNAMED, MULTI]), (true, false), "it is in no group");
         assert_eq!(of(&[("wsrep_on", "ON")]), (false, true));
+        assert!(Standing::of([("wsrep_on", "ON")].into_iter()).is_of_galera);
         assert_eq!(of(&[("wsrep_on", "OFF")]), (false, false), "MariaDB alone");
     }
 }

@@ -12,7 +12,7 @@ use belay_tests::shop::{TOTAL, eur, new_order};
 use tokio::time::{Instant, sleep};
 
 /// What a caller waits before it sends again what the client has given up.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// How far the acknowledged writes of an order have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,13 +40,15 @@ pub(crate) struct Told {
 }
 
 /// What all callers have seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Seen {
+    begun_at: Instant,
     acknowledged: Mutex<Vec<Instant>>,
     orders: Mutex<BTreeMap<String, Stage>>,
     errors: Mutex<Vec<Told>>,
     pub(crate) reads: AtomicU64,
     pub(crate) stale: AtomicU64,
+    pub(crate) doubled: AtomicU64,
     pub(crate) internal: AtomicU64,
     pub(crate) stop: AtomicBool,
 }
@@ -56,6 +58,25 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Seen {
+    pub(crate) fn new() -> Self {
+        Self {
+            begun_at: Instant::now(),
+            acknowledged: Mutex::default(),
+            orders: Mutex::default(),
+            errors: Mutex::default(),
+            reads: AtomicU64::default(),
+            stale: AtomicU64::default(),
+            doubled: AtomicU64::default(),
+            internal: AtomicU64::default(),
+            stop: AtomicBool::default(),
+        }
+    }
+
+    /// Since the load began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.begun_at.elapsed()
+    }
+
     /// When each write was acknowledged, in order.
     pub(crate) fn acknowledged(&self) -> Vec<Instant> {
         let mut acknowledged = locked(&self.acknowledged).clone();
@@ -77,12 +98,12 @@ impl Seen {
         locked(&self.errors).clone()
     }
 
-    fn written(&self, order_id: &str, stage: Stage) {
+    pub(crate) fn written(&self, order_id: &str, stage: Stage) {
         locked(&self.acknowledged).push(Instant::now());
         locked(&self.orders).insert(order_id.to_owned(), stage);
     }
 
-    fn failed(&self, what: &str, error: &Error) {
+    pub(crate) fn failed(&self, what: &str, error: &Error) {
         if error.kind() == Kind::Internal {
             self.internal.fetch_add(1, Ordering::Relaxed);
         }
@@ -93,7 +114,14 @@ impl Seen {
         if errors.iter().all(|told| told.what != what) {
             eprintln!("{what}: {error}");
         }
+        eprintln!("{:.1?}: {what}", at - self.begun_at);
         errors.push(Told { at, what });
+    }
+
+    /// What can come once has come twice.
+    pub(crate) fn doubled(&self, order_id: &str) {
+        self.doubled.fetch_add(1, Ordering::Relaxed);
+        eprintln!("doubled: two callers were told of two cancellations of all of {order_id}");
     }
 
     /// Sends a call until it is acknowledged, under one request id.
@@ -111,6 +139,38 @@ impl Seen {
                 }
             }
         }
+    }
+
+    /// Orders that have come to their end since it was so.
+    pub(crate) fn ended_since(&self, before: &BTreeMap<String, Stage>) -> Vec<String> {
+        let ended = self.orders().into_iter().filter(|(id, stage)| {
+            *stage == Stage::Cancelled && before.get(id) != Some(&Stage::Cancelled)
+        });
+        ended.map(|(id, _)| id).collect()
+    }
+
+    /// Reads an order that has come to its end, and says whether it was answered.
+    pub(crate) async fn read_once(&self, store: &Store, order_id: &str) -> bool {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let (is_stale, is_answered) = match store.get_order(order_id).await {
+            Ok(order) => (order.state != Stage::Cancelled.state(), true),
+            Err(error) => (Error::from(error).kind() == Kind::NotFound, false),
+        };
+        if is_stale {
+            self.stale.fetch_add(1, Ordering::Relaxed);
+            eprintln!("stale: {order_id} was cancelled");
+        }
+        is_answered
+    }
+
+    /// Places one order, and says whether it was acknowledged.
+    pub(crate) async fn place_once(&self, store: &Store) -> bool {
+        let order_id = format!("O-{}", RequestId::mint());
+        let is_acknowledged = new_order(store, &order_id).await.is_ok();
+        if is_acknowledged {
+            self.written(&order_id, Stage::Placed);
+        }
+        is_acknowledged
     }
 
     /// Reads an order whose write has been acknowledged.

@@ -4,6 +4,8 @@
 
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]
 
+mod cuts;
+mod galera;
 mod load;
 mod report;
 
@@ -15,6 +17,7 @@ use std::time::Duration;
 use belay_client::{Belay, Role, Store};
 use belay_tests::group::{Group, SHORT_GAP};
 use belay_tests::instance::Service;
+use belay_tests::network::{self, Network};
 use belay_tests::{SHOP, until};
 use clap::Parser;
 use tokio::task::JoinSet;
@@ -42,6 +45,23 @@ struct Args {
     /// cut off; it wakes up when another one serves.
     #[arg(long, default_value_t = 0)]
     freeze: usize,
+    /// Times that the network is cut between the primary and the other members, while servers still reach it;
+    /// it is healed when another one serves. Whatever cuts a network needs root or user namespaces.
+    #[arg(long, default_value_t = 0)]
+    partition: usize,
+    /// The same, cut between the primary and servers too.
+    #[arg(long, default_value_t = 0)]
+    isolate: usize,
+    /// Times that the network is cut between the primary and servers alone, for 20 seconds.
+    #[arg(long, default_value_t = 0)]
+    unreachable: usize,
+    /// Times that the primary is cut off from all for 3 seconds, which is less than a group takes to notice.
+    #[arg(long, default_value_t = 0)]
+    blip: usize,
+    /// Take Galera instead, in which all nodes take writes, and have both servers write the same orders through
+    /// two of them. `--kill` kills a node, `--freeze` silences all but one.
+    #[arg(long, conflicts_with_all = ["switch", "stop", "partition", "isolate", "unreachable", "blip", "defaults", "members"])]
+    galera: bool,
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]
     members: u8,
     /// Callers, each with one call open; half of them write at either server.
@@ -56,16 +76,28 @@ struct Args {
 }
 
 impl Args {
+    /// Whether the network is cut.
+    fn cuts(&self) -> bool {
+        self.partition + self.isolate + self.unreachable + self.blip > 0
+    }
+
     /// What is done, each kind in its turn.
     fn events(&self) -> Vec<Kind> {
-        let mut left = [
+        let mut left = vec![
             (Kind::Kill, self.kill),
             (Kind::Switch, self.switch),
             (Kind::Stop, self.stop),
             (Kind::Freeze, self.freeze),
+            (Kind::Partition, self.partition),
+            (Kind::Isolate, self.isolate),
+            (Kind::Unreachable, self.unreachable),
+            (Kind::Blip, self.blip),
         ];
-        if left.iter().all(|(_, count)| *count == 0) {
-            left = [
+        let is_given = left.iter().any(|(_, count)| *count > 0);
+        if !is_given && self.galera {
+            left = vec![(Kind::Kill, 3), (Kind::Freeze, 1)];
+        } else if !is_given {
+            left = vec![
                 (Kind::Kill, 3),
                 (Kind::Switch, 6),
                 (Kind::Stop, 3),
@@ -83,9 +115,19 @@ impl Args {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
+    if args.cuts()
+        && let Err(refusal) = network::enter()
+    {
+        eprintln!("{refusal}");
+        return ExitCode::FAILURE;
+    }
+    start(args)
+}
+
+#[tokio::main]
+async fn start(args: Args) -> ExitCode {
     // The servers end with what holds them, which a signal would not let go of.
     tokio::select! {
         code = run(args) => code,
@@ -94,14 +136,32 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> ExitCode {
+    let report = if args.galera {
+        galera::run(&args, &args.events()).await
+    } else {
+        run_group(&args).await
+    };
+    show(&report);
+    if report.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+async fn run_group(args: &Args) -> Report {
     let settings: &[&str] = if args.defaults { &[] } else { SHORT_GAP };
     eprintln!("forming a group of {}", args.members);
-    let group = Group::start(usize::from(args.members), settings).await;
+    let group = if args.cuts() {
+        Group::start_on(Network::new(args.members), settings).await
+    } else {
+        Group::start(usize::from(args.members), settings).await
+    };
     let serve = async || Service::start(group.serve_url(), |_| {}).await;
     let (left, right) = (serve().await, serve().await);
     left.create_shop().await;
 
-    let seen = Arc::new(Seen::default());
+    let seen = Arc::new(Seen::new());
     let mut callers = JoinSet::new();
     for index in 0..args.callers {
         let stores = (store(&left), store(&right));
@@ -130,12 +190,7 @@ async fn run(args: Args) -> ExitCode {
     let report = Report::of(&seen, &events, lasted, &database).await;
     left.stop().await;
     right.stop().await;
-    show(&report);
-    if report.is_good() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    report
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
@@ -157,29 +212,28 @@ async fn one(group: &Group, kind: Kind, seen: &Seen, calm: f64) -> Event {
     let primary = group.whole().await;
     sleep(Duration::from_secs_f64(calm)).await;
     let begun_at = Instant::now();
+    eprintln!("{:.1?}: {} begins", seen.elapsed(), kind.name());
     match kind {
         Kind::Kill => group.kill(primary).await,
         Kind::Stop => group.member(primary).stop().await,
         Kind::Freeze => group.freeze(primary).await,
         Kind::Switch => group.switch((primary + 1) % group.len()).await,
+        Kind::Partition | Kind::Isolate | Kind::Unreachable | Kind::Blip => {
+            cuts::cut(group, kind, primary, seen).await;
+        }
     }
     let done_at = Instant::now();
-    until("another primary takes writes", async || {
-        let found = group.primary().await?;
-        (found != primary).then_some(())
-    })
-    .await;
-    until("writes go on", async || {
-        (seen.acknowledged_after(done_at) >= WRITES_AFTER).then_some(())
-    })
-    .await;
+    if kind.replaces() {
+        another_serves(group, primary).await;
+    }
+    writes_go_on(seen, done_at).await;
     match kind {
         Kind::Kill | Kind::Stop => {
             group.member(primary).restart().await;
             group.rejoin(primary).await;
         }
         Kind::Freeze => group.thaw(primary),
-        Kind::Switch => {}
+        Kind::Switch | Kind::Partition | Kind::Isolate | Kind::Unreachable | Kind::Blip => {}
     }
     group.whole().await;
     let ended_at = Instant::now();
@@ -188,4 +242,19 @@ async fn one(group: &Group, kind: Kind, seen: &Seen, calm: f64) -> Event {
         begun_at,
         ended_at,
     }
+}
+
+async fn another_serves(group: &Group, than: usize) {
+    until("another primary takes writes", async || {
+        let found = group.primary().await?;
+        (found != than).then_some(())
+    })
+    .await;
+}
+
+async fn writes_go_on(seen: &Seen, after: Instant) {
+    until("writes go on", async || {
+        (seen.acknowledged_after(after) >= WRITES_AFTER).then_some(())
+    })
+    .await;
 }

@@ -18,17 +18,43 @@ pub(crate) enum Kind {
     Switch,
     Stop,
     Freeze,
+    /// The primary is cut off from the other members, and from them alone.
+    Partition,
+    /// From all.
+    Isolate,
+    /// From servers alone.
+    Unreachable,
+    /// From all, for less than the group takes to notice.
+    Blip,
 }
 
 impl Kind {
-    const ALL: [Kind; 4] = [Kind::Kill, Kind::Switch, Kind::Stop, Kind::Freeze];
+    const ALL: [Kind; 8] = [
+        Kind::Kill,
+        Kind::Switch,
+        Kind::Stop,
+        Kind::Freeze,
+        Kind::Partition,
+        Kind::Isolate,
+        Kind::Unreachable,
+        Kind::Blip,
+    ];
 
-    fn name(self) -> &'static str {
+    /// Whether another member is the primary afterwards.
+    pub(crate) fn replaces(self) -> bool {
+        !matches!(self, Kind::Unreachable | Kind::Blip)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Kill => "kill -9",
             Kind::Switch => "switch",
             Kind::Stop => "stop",
             Kind::Freeze => "freeze",
+            Kind::Partition => "partition",
+            Kind::Isolate => "isolate",
+            Kind::Unreachable => "unreachable",
+            Kind::Blip => "blip",
         }
     }
 }
@@ -61,7 +87,8 @@ impl Event {
         let gap = self.gap(&seen.acknowledged());
         let errors = self.errors(&seen.errors()).count();
         format!(
-            "{}: writes paused {gap:.1?}, callers saw {errors} errors",
+            "{:.1?}: {}: writes paused {gap:.1?}, callers saw {errors} errors",
+            seen.elapsed(),
             self.kind.name()
         )
     }
@@ -90,12 +117,13 @@ impl Report {
     ) -> Self {
         let acknowledged = seen.acknowledged();
         let (lost, doubled) = compare(seen, database).await;
+        let told_twice = seen.doubled.load(Ordering::Relaxed);
         let errors = seen.errors();
         Self {
             lasted,
             acknowledged: acknowledged.len(),
             lost,
-            doubled,
+            doubled: doubled + usize::try_from(told_twice).expect("it is counted one by one"),
             stale: seen.stale.load(Ordering::Relaxed),
             reads: seen.reads.load(Ordering::Relaxed),
             internal: seen.internal.load(Ordering::Relaxed),
@@ -134,7 +162,7 @@ impl Report {
 /// A row for each kind of event, and what callers were told in it.
 fn rows(events: &[Event], acknowledged: &[Instant], errors: &[Told]) -> Vec<String> {
     let mut rows = vec![format!(
-        "{:<8} {:>6} {:>11} {:>10}  callers were told",
+        "{:<11} {:>6} {:>11} {:>10}  callers were told",
         "event", "times", "gap median", "worst"
     )];
     let seconds = |gap: Duration| format!("{:.2} s", gap.as_secs_f64());
@@ -150,7 +178,7 @@ fn rows(events: &[Event], acknowledged: &[Instant], errors: &[Told]) -> Vec<Stri
         };
         let told = of_kind.iter().flat_map(|event| event.errors(errors));
         rows.push(format!(
-            "{:<8} {:>6} {:>11} {:>10}  {}",
+            "{:<11} {:>6} {:>11} {:>10}  {}",
             kind.name(),
             of_kind.len(),
             seconds(*median),
@@ -165,7 +193,7 @@ fn rows(events: &[Event], acknowledged: &[Instant], errors: &[Told]) -> Vec<Stri
     };
     let beside = summed(errors.iter().filter(is_beside));
     rows.push(format!(
-        "{:<8} {:>6} {:>11} {:>10}  {beside}",
+        "{:<11} {:>6} {:>11} {:>10}  {beside}",
         "between", "", "", ""
     ));
     rows
