@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 
-.PHONY: help run test bench cluster upgrade proto configuration roles image docs pages release sbom
+.PHONY: help run test bench cluster upgrade fuzz proto configuration roles image docs pages release sbom
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ cluster: ## Takes primaries away from a group of MySQL servers under load, and c
 
 upgrade: ## Runs servers of another revision and of this one on one database under load: make upgrade REVISION=v0.1.0
 	@server/dev/upgrade.sh '$(REVISION)'
+
+fuzz: ## Fuzzes what reads bytes of others, led by coverage: make fuzz ARGS='requests --seconds 60'
+	@server/dev/fuzz.sh $(ARGS)
 
 proto: ## Generates from the protos what is committed: proto/src/generated, and the reasons of the client's calls
 	@BELAY_PROTO_WRITE=1 cargo test --quiet -p belay-proto --test generated -- generated_files_are_current

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Measures what each migration costs with a million orders: migrations.sh [ORDERS [FIRST]]. They run one after the other on a private MySQL
-# whose tables are filled before they are changed first, with rows that are as many and as long as those of so many orders. It prints
-# the seconds of each that takes any, as server/migrations/README.md has them. With FIRST, such as 0210, those before it run on empty
-# tables. By hand, for a release that adds a migration.
+# whose tables are filled before they are changed first, with rows that are as many and as long as those of so many orders. `belay migrate`
+# runs each by itself; it prints the seconds of each, as server/migrations/README.md has them, and of one that fills rows in batches the
+# longest batch: for so long it held the locks of its rows. With FIRST, such as 0210, those before it run on empty tables. By hand, for a
+# release that adds a migration.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 orders=${1:-1000000}
@@ -16,7 +17,9 @@ finish() {
     rm -rf "$scratch"
 }
 trap finish EXIT
-BELAY_MYSQL_BUFFER_POOL=1G BELAY_MYSQL_REDO_LOG=2G "$here/mysql.sh" start "$scratch" -- --disable-log-bin >/dev/null
+(cd "$here/../.." && cargo build --quiet --package belay-server --bin belay)
+cp "$target/debug/belay" "$scratch/belay"
+url=$(BELAY_MYSQL_BUFFER_POOL=1G BELAY_MYSQL_REDO_LOG=2G "$here/mysql.sh" start "$scratch" -- --disable-log-bin)
 sql() { "$here/mysql.sh" client "$scratch" --batch --skip-column-names "$@"; }
 sql --execute='CREATE DATABASE belay'
 
@@ -62,8 +65,19 @@ for folder in "$here"/../migrations/*/; do
             if ((rows[$table])) && grep -qw "$table" <<<"$statement"; then fill "$table"; fi
         done
     fi
+    name=$(basename "$folder")
+    sql --execute='TRUNCATE TABLE performance_schema.events_statements_summary_by_digest'
     begun=$(date +%s%N)
-    sql --database=belay <<<"$statement"
+    BELAY_DATABASE_URL=$url/belay "$scratch/belay" migrate --to "$name" 2>"$scratch/said" || {
+        cat "$scratch/said" >&2
+        exit 1
+    }
     took=$((($(date +%s%N) - begun) / 1000000))
-    printf '%s %d.%d s\n' "$(basename "$folder")" $((took / 1000)) $((took % 1000 / 100))
+    batch=''
+    if [[ $statement == UPDATE* ]]; then
+        # A batch is a statement that commits by itself: it holds its locks for as long as it takes.
+        batch=$(sql --execute="SELECT CONCAT(', of ', SUM(count_star), ' batches the longest ', MAX(max_timer_wait) DIV 1000000000, ' ms')
+            FROM performance_schema.events_statements_summary_by_digest WHERE schema_name = 'belay' AND digest_text LIKE 'UPDATE %'")
+    fi
+    printf '%s %d.%d s%s\n' "$name" $((took / 1000)) $((took % 1000 / 100)) "${batch#NULL}"
 done

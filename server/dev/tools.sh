@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
   cat <<'USAGE'
-usage: tools.sh buf | grpcurl | curl | cargo-deny | cargo-cyclonedx | cargo-about | mdbook | envoy | nginx | haproxy | promtool | python-grpc | python-deploy | node |
+usage: tools.sh buf | grpcurl | curl | cargo-deny | cargo-cyclonedx | cargo-about | cargo-fuzz | mdbook | envoy | nginx | haproxy | promtool | python-grpc | python-deploy | node |
        node-packages | console-packages | chromium
 
 Prints the path of the program, or of the folder node_modules: one on PATH if its version fits, else a private copy in the cache folder
@@ -29,6 +29,7 @@ cargo-deny_fits() { [[ $("$1" --version 2>/dev/null) == "cargo-deny $version" ]]
 mdbook_fits() { [[ $("$1" --version 2>/dev/null) == "mdbook v$version" ]]; }
 cargo-cyclonedx_fits() { [[ $("$1" cyclonedx --version 2>/dev/null) == *"$version" ]]; }
 cargo-about_fits() { [[ $("$1" --version 2>/dev/null) == *"$version" ]]; }
+cargo-fuzz_fits() { [[ $("$1" --version 2>/dev/null) == *"$version" ]]; }
 # Any that is not older: it only has to make calls.
 grpcurl_fits() {
   local have
@@ -303,9 +304,13 @@ case $tool in
     version=0.20.2 machines='x86_64 aarch64'
     by_hand="cargo install --locked cargo-deny@$version"
     ;;
-  cargo-cyclonedx | cargo-about)
-    version=0.9.3 features=cli
-    [[ $tool == cargo-about ]] || version=0.5.9 features=
+  cargo-cyclonedx | cargo-about | cargo-fuzz)
+    features=
+    case $tool in
+      cargo-cyclonedx) version=0.5.9 ;;
+      cargo-about) version=0.9.3 features=cli ;;
+      cargo-fuzz) version=0.13.2 ;;
+    esac
     by_hand="cargo install --locked ${features:+--features $features }$tool@$version"
     ensure build_with_cargo "$cache/$tool-$version/$tool"
     exit

@@ -59,6 +59,35 @@ pub(crate) async fn page<Entry: Message>(
     }
 }
 
+/// The same of a search, and whether more ids begin so than it looks at.
+pub(crate) async fn found<Entry: Message>(
+    reading: &mut Reading<'_>,
+    search: &OrderSearch,
+    page: &PageRequest,
+    render: impl Fn(&Order, u32, Timestamp) -> Option<Entry>,
+) -> Result<((Vec<Entry>, String), bool), CallError> {
+    let after = page.after_place()?;
+    loop {
+        let mut conn = reading.begin().await?;
+        let clock = reading.clock();
+        let read = async {
+            let found = page_of(&mut conn, clock, (search, after), page, &render).await?;
+            Ok((found, leaves_ids_out(&mut conn, search).await?))
+        };
+        let read = reading.drive(read).await;
+        if let Some(read) = reading.end(conn, read).await? {
+            return Ok(read);
+        }
+    }
+}
+
+async fn leaves_ids_out(conn: &mut Conn, search: &OrderSearch) -> Result<bool, DbError> {
+    match &search.by {
+        SearchedBy::IdPrefix(prefix) => orders::has_more_ids(conn, &search.store, prefix).await,
+        SearchedBy::Email(_) | SearchedBy::TrackingNumber(_) => Ok(false),
+    }
+}
+
 async fn page_of<Entry: Message>(
     conn: &mut Conn,
     clock: Clock,
@@ -178,24 +207,6 @@ pub(crate) async fn rejected(
     let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = db::decisions::rejected_of(&mut conn, key, order, after, limit).await;
     Ok(conn.end(read).await?)
-}
-
-/// Whether more ids begin so than a search looks at.
-pub(crate) async fn leaves_ids_out(
-    reading: &mut Reading<'_>,
-    search: &OrderSearch,
-) -> Result<bool, CallError> {
-    let SearchedBy::IdPrefix(prefix) = &search.by else {
-        return Ok(false);
-    };
-    loop {
-        let mut conn = reading.begin().await?;
-        let read = orders::has_more_ids(&mut conn, &search.store, prefix);
-        let read = reading.drive(read).await;
-        if let Some(read) = reading.end(conn, read).await? {
-            return Ok(read);
-        }
-    }
 }
 
 async fn orders_of(

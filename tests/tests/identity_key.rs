@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use belay_client::calls::OnBehalfOf;
 use belay_client::{RequestId, Role, Units, reason};
-use belay_server::db::migrate::Target;
+use belay_server::db::migrate::{Batches, Target};
 use belay_server::db::{migrate, pool, settings};
 use belay_server::identity_keys::{IdentityKeys, check_value};
 use belay_tests::SHOP;
@@ -92,9 +92,15 @@ fn a_database_whose_key_is_outside_finds_nobody_by_itself() {
     block_on(async {
         let database = Database::empty().await;
         let check = check_value(keys(&[KEY]).first());
-        migrate::run_for(&database.url(), Some(check), &Target::Latest)
-            .await
-            .expect("it migrates");
+        migrate::run_for(
+            &database.url(),
+            Some(check),
+            &Target::Latest,
+            Batches::default(),
+            |_| (),
+        )
+        .await
+        .expect("it migrates");
         // Again and without the key, as somebody does who forgets it.
         migrate::run(&database.url()).await.expect("nothing to do");
         let service = serve(&database, &[KEY]).await;

@@ -138,6 +138,7 @@ fn the_wire_needs_no_runtime_and_no_database() {
         "belay-proto",
         "blake3",
         "bytes",
+        "data-encoding",
         "http",
         "jiff",
         "prost",

@@ -8,7 +8,9 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::database::DatabaseArguments;
-use crate::db::migrate::{self, MigrateError, Ran, Target};
+use crate::db::migrate::{
+    self, BATCH_ROWS_DEFAULT, BATCH_ROWS_MAX, Batches, MigrateError, Progress, Ran, Target,
+};
 use crate::identity_keys::{IdentityArguments, check_value};
 
 /// The arguments of `migrate`.
@@ -25,6 +27,15 @@ pub struct Migrate {
     /// at a time. No server of this release starts before the last has run; those of the release before go on.
     #[arg(long, value_name = "MIGRATION")]
     to: Option<String>,
+    /// Rows that a migration fills at a time, 1 to 100000: it holds their locks together, and a command on one of
+    /// their orders waits for as long. Fewer are easier on callers, and take longer in all.
+    #[arg(
+        long,
+        value_name = "ROWS",
+        default_value_t = BATCH_ROWS_DEFAULT,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(BATCH_ROWS_MAX))
+    )]
+    batch_rows: u32,
     /// Say of each migration whether it has run, and change nothing: exit code 1 where one has not.
     #[arg(long, conflicts_with_all = ["dry_run", "to"])]
     status: bool,
@@ -41,7 +52,11 @@ impl Migrate {
         }
         let keys = self.identity.read()?;
         let check = keys.map(|keys| check_value(keys.first()));
-        migrate(&url, check, &self.target()).await
+        let batches = Batches {
+            rows: self.batch_rows,
+            ..Batches::default()
+        };
+        migrate(&url, check, &self.target(), batches).await
     }
 
     fn target(&self) -> Target {
@@ -54,6 +69,7 @@ pub async fn migrate(
     database_url: &SecretString,
     identity_check: Option<[u8; 32]>,
     target: &Target,
+    batches: Batches,
 ) -> anyhow::Result<()> {
     if migrate::is_missing(database_url).await? {
         // What is wrong with the target is told before there is an empty database.
@@ -65,7 +81,8 @@ pub async fn migrate(
         )?;
         tracing::info!("the database was not there and is created");
     }
-    let ran = migrate::run_for(database_url, identity_check, target).await?;
+    let ran =
+        migrate::run_for(database_url, identity_check, target, batches, tell_progress).await?;
     let left = migrate::pending(database_url, &Target::Latest).await?;
     if left.is_empty() {
         tracing::info!(migrations = ran.len(), "the schema is this version's");
@@ -78,6 +95,23 @@ pub async fn migrate(
         );
     }
     Ok(())
+}
+
+/// How far a migration is that fills rows.
+fn tell_progress(progress: Progress<'_>) {
+    let Progress {
+        migration,
+        rows,
+        rows_about,
+        elapsed,
+        is_done,
+    } = progress;
+    let elapsed_s = elapsed.as_secs();
+    if is_done {
+        tracing::info!(migration, rows, elapsed_s, "rows are filled");
+    } else {
+        tracing::info!(migration, rows, rows_about, elapsed_s, "filling rows");
+    }
 }
 
 /// How far the schema is.

@@ -1,6 +1,8 @@
 //! Migrations: what `belay migrate` runs, and whether a database is the one that this release
 //! knows.
 
+mod fills;
+
 use std::collections::BTreeSet;
 
 use diesel::migration::{Migration, MigrationSource};
@@ -12,6 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{self, DbError, ErrorKind};
 use super::{Conn, pool, settings, transaction};
+
+pub use fills::{BATCH_ROWS_DEFAULT, BATCH_ROWS_MAX, Batches, Progress};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -32,6 +36,12 @@ pub enum MigrateError {
     Busy,
     #[error("a migration failed: {0}")]
     Failed(String),
+    /// What is filled stays filled.
+    #[error(
+        "{migration} met rows that other transactions held, {attempts} times in a row; what it has filled is kept. End those \
+         transactions, and run `belay migrate` again"
+    )]
+    Held { migration: String, attempts: u32 },
     /// Nothing was changed.
     #[error(
         "the schema is newer than this release, which does not know {}; nothing was changed. Run the `belay migrate` of the \
@@ -116,15 +126,18 @@ impl From<diesel::result::Error> for MigrateError {
 /// database gets its settings. A schema with a migration that this release does not know is left as
 /// it is.
 pub async fn run(url: &SecretString) -> Result<Vec<String>, MigrateError> {
-    run_for(url, None, &Target::Latest).await
+    run_for(url, None, &Target::Latest, Batches::default(), |_| ()).await
 }
 
 /// As [`run`], as far as the target says; a new database may have its identity key outside, and is told
-/// its check value then. It gets its settings once its schema is this release's.
+/// its check value then. It gets its settings once its schema is this release's. `tell` hears how far a
+/// migration is that fills rows: when it begins, now and then, and when it ends.
 pub async fn run_for(
     url: &SecretString,
     identity_check: Option<[u8; 32]>,
     target: &Target,
+    batches: Batches,
+    mut tell: impl FnMut(Progress<'_>) + Send,
 ) -> Result<Vec<String>, MigrateError> {
     let mut lock = pool::connect(url).await?;
     hold_lock(&mut lock).await?;
@@ -141,18 +154,7 @@ pub async fn run_for(
             return Err(error);
         }
     };
-    let planned: BTreeSet<String> = planned.into_iter().map(|(version, _)| version).collect();
-    loop {
-        let outcome: Result<(), String>;
-        (conn, outcome) = run_pending(conn, planned.clone()).await?;
-        match outcome {
-            Ok(()) => break,
-            // MySQL's ALTER TABLE knows no IF NOT EXISTS. Where a migration was cut off after its
-            // statement and before its record, only the record is missing.
-            Err(error) if error::says_it_is_altered(&error) => record_next(&mut conn).await?,
-            Err(error) => return Err(MigrateError::Failed(error)),
-        }
-    }
+    conn = run_planned(conn, &mut lock, &planned, batches, &mut tell).await?;
     let after = applied(&mut conn).await?;
     if known()?.iter().all(|(version, _)| after.contains(version)) {
         settings::seed(&mut conn, identity_check).await?;
@@ -237,10 +239,48 @@ pub async fn is_missing(url: &SecretString) -> Result<bool, MigrateError> {
     }
 }
 
-/// Runs those of the planned migrations that have not run, one after the other, until one fails.
-async fn run_pending(
+/// Runs what is planned, in its order, until one fails. Each is recorded behind its last statement.
+async fn run_planned(
+    mut conn: Conn,
+    lock: &mut Conn,
+    planned: &[(String, String)],
+    batches: Batches,
+    tell: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<Conn, MigrateError> {
+    loop {
+        let applied = applied(&mut conn).await?;
+        let left = planned
+            .iter()
+            .filter(|(version, _)| !applied.contains(version));
+        let left: Vec<&(String, String)> = left.collect();
+        let [(version, name), ..] = left.as_slice() else {
+            return Ok(conn);
+        };
+        if let Some(up) = fills::of(name) {
+            fills::run(&mut conn, lock, (name, up), batches, tell).await?;
+            record(&mut conn, version).await?;
+            continue;
+        }
+        let others = left
+            .iter()
+            .take_while(|(_, name)| fills::of(name).is_none());
+        let others = others.map(|(version, _)| version.clone()).collect();
+        let outcome: Result<(), String>;
+        (conn, outcome) = run_together(conn, others).await?;
+        match outcome {
+            Ok(()) => {}
+            // MySQL's ALTER TABLE knows no IF NOT EXISTS. Where a migration was cut off after its
+            // statement and before its record, only the record is missing.
+            Err(error) if error::says_it_is_altered(&error) => record_next(&mut conn).await?,
+            Err(error) => return Err(MigrateError::Failed(error)),
+        }
+    }
+}
+
+/// Runs those of these migrations that have not run, one after the other, until one fails.
+async fn run_together(
     conn: Conn,
-    planned: BTreeSet<String>,
+    versions: BTreeSet<String>,
 ) -> Result<(Conn, Result<(), String>), MigrateError> {
     // diesel's migrations are synchronous underneath.
     let migrated = tokio::task::spawn_blocking(move || {
@@ -248,7 +288,7 @@ async fn run_pending(
         let pending = harness.pending_migrations(MIGRATIONS);
         let outcome = pending.and_then(|pending| {
             for migration in &pending {
-                if planned.contains(&migration.name().version().to_string()) {
+                if versions.contains(&migration.name().version().to_string()) {
                     harness.run_migration(migration.as_ref())?;
                 }
             }
@@ -266,13 +306,19 @@ async fn run_pending(
 async fn record_next(conn: &mut Conn) -> Result<(), MigrateError> {
     let applied = applied(conn).await?;
     let versions = known()?.into_iter().map(|(version, _)| version);
-    if let Some(next) = versions.filter(|version| !applied.contains(version)).min() {
-        let insert = diesel::insert_into(__diesel_schema_migrations::table);
-        insert
-            .values(__diesel_schema_migrations::version.eq(next))
-            .execute(conn)
-            .await?;
+    match versions.filter(|version| !applied.contains(version)).min() {
+        Some(next) => record(conn, &next).await,
+        None => Ok(()),
     }
+}
+
+/// Records that a migration has run.
+async fn record(conn: &mut Conn, version: &str) -> Result<(), MigrateError> {
+    let insert = diesel::insert_into(__diesel_schema_migrations::table);
+    insert
+        .values(__diesel_schema_migrations::version.eq(version))
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

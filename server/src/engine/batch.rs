@@ -88,7 +88,7 @@ pub(super) async fn decide_and_write(
     let mut batch = Batch::new(loaded, known, now, context.partitions);
     let mut outcomes = decide_all(&mut batch, jobs, &commands);
     if context.ask_requests == AskRequests::WhereNeeded
-        && requests.iter().any(|request| !batch.will_keep(request))
+        && requests.iter().any(|request| !batch.has_answer(request))
     {
         let known = requests::find(connection, &requests).await?;
         if !known.is_empty() {

@@ -48,6 +48,32 @@ const RESOLVE_DELAY_MAX: Duration = Duration::from_millis(500);
 /// again has most likely more of it, and each would have its batch written twice.
 const ASK_FIRST: u32 = 64;
 
+/// Where a batch is run, for what is told of one that is given up.
+#[derive(Debug)]
+struct Occasion {
+    name: &'static str,
+    /// The answer where the reference data grows old time and again, or the orders are never free.
+    never_in_time: EngineError,
+}
+
+const ON_LANE: Occasion = Occasion {
+    name: "a batch",
+    never_in_time: EngineError::DatabaseUnavailable,
+};
+const FOR_LOCKED_ORDER: Occasion = Occasion {
+    name: "a batch for a locked order",
+    never_in_time: EngineError::Contention,
+};
+
+/// What is left to do for a batch whose attempt has failed.
+enum Left {
+    /// Every caller is answered, or another task sees to it.
+    Nothing,
+    /// One of these commands is refused, and it is not known which.
+    Split(Vec<Job>),
+    Again(Vec<Job>),
+}
+
 /// The orders that kept a batch from its locks.
 enum LockedOrders {
     Named(HashSet<OrderKey>),
@@ -167,36 +193,59 @@ impl Runner {
                 Err(failure) => failure,
             };
             attempt += 1;
-            let retry = failure.retry();
-            match failure {
-                AttemptError::Unknown(error) => {
-                    return self.look_into(jobs, &error, &tasks);
-                }
-                AttemptError::Poison(error) if jobs.len() == 1 => return poisoned(jobs, &error),
-                AttemptError::Poison(_) => {
-                    self.retried(retry);
-                    return self.bisect(jobs, tasks).await;
-                }
-                AttemptError::Stale if attempt >= ATTEMPTS_MAX => {
-                    return answer_all(jobs, EngineError::DatabaseUnavailable);
-                }
-                AttemptError::Transient(error) if error.is_exhaustion() => {
-                    return answer_all(jobs, EngineError::Overloaded);
-                }
-                AttemptError::Transient(error) | AttemptError::Repeated(error)
-                    if attempt >= ATTEMPTS_MAX =>
-                {
-                    self.attempts.pool.notes().note("a batch", &error);
-                    return answer_all(jobs, caller_error(&error));
-                }
-                AttemptError::Transient(error) | AttemptError::Repeated(error) => {
-                    self.retried(retry);
-                    tracing::debug!(%error, commands = jobs.len(), attempt, "a batch is repeated");
-                    tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
-                }
-                AttemptError::Locked | AttemptError::Stale => self.retried(retry),
+            let failed = self.after_failure(jobs, failure, attempt, &ON_LANE, &tasks);
+            match failed.await {
+                Left::Nothing => return,
+                Left::Split(jobs) => return self.bisect(jobs, tasks).await,
+                Left::Again(again) => jobs = again,
             }
         }
+    }
+
+    /// Does what a failed attempt asks for, up to splitting the batch or repeating it.
+    async fn after_failure(
+        self: &Arc<Self>,
+        jobs: Vec<Job>,
+        failure: AttemptError,
+        attempt: u32,
+        occasion: &Occasion,
+        tasks: &TaskTracker,
+    ) -> Left {
+        let (retry, is_last) = (failure.retry(), attempt >= ATTEMPTS_MAX);
+        match failure {
+            AttemptError::Unknown(error) => {
+                self.look_into(jobs, &error, tasks);
+                return Left::Nothing;
+            }
+            AttemptError::Poison(error) if jobs.len() == 1 => {
+                poisoned(jobs, &error);
+                return Left::Nothing;
+            }
+            AttemptError::Poison(_) => {
+                self.retried(retry);
+                return Left::Split(jobs);
+            }
+            AttemptError::Transient(error) if error.is_exhaustion() => {
+                answer_all(jobs, EngineError::Overloaded);
+                return Left::Nothing;
+            }
+            AttemptError::Transient(error) | AttemptError::Repeated(error) if is_last => {
+                self.attempts.pool.notes().note(occasion.name, &error);
+                answer_all(jobs, caller_error(&error));
+                return Left::Nothing;
+            }
+            AttemptError::Locked | AttemptError::Stale if is_last => {
+                answer_all(jobs, occasion.never_in_time);
+                return Left::Nothing;
+            }
+            AttemptError::Transient(error) | AttemptError::Repeated(error) => {
+                tracing::debug!(%error, commands = jobs.len(), attempt, "a batch is repeated");
+            }
+            AttemptError::Locked | AttemptError::Stale => {}
+        }
+        self.retried(retry);
+        tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
+        Left::Again(jobs)
     }
 
     /// The locked orders among those of a batch that met one.
@@ -302,51 +351,25 @@ impl Runner {
 
     /// Waits for the order's lock, as long as the session's lock wait allows.
     async fn run_waiting(self: Arc<Self>, mut jobs: Vec<Job>, tasks: TaskTracker) {
-        for attempt in 1..=ATTEMPTS_MAX {
+        let mut attempt = 0;
+        loop {
             jobs = wanted(jobs, EngineError::DeadlineExceeded);
             if jobs.is_empty() {
                 return;
             }
-            match self
-                .attempts
-                .run(&jobs, OnLocked::Wait, AskRequests::First)
-                .await
-            {
+            let ran = self.attempts.run(&jobs, OnLocked::Wait, AskRequests::First);
+            let failure = match ran.await {
                 Ok(done) => return answer_each(jobs, done.outcomes),
-                Err(AttemptError::Unknown(error)) => {
-                    return self.look_into(jobs, &error, &tasks);
-                }
-                Err(AttemptError::Poison(error)) if jobs.len() == 1 => {
-                    return poisoned(jobs, &error);
-                }
-                Err(AttemptError::Poison(_)) => {
-                    self.retried(Retry::Refused);
-                    return self.wait_for_each(jobs, tasks).await;
-                }
-                Err(AttemptError::Transient(error)) if error.is_exhaustion() => {
-                    return answer_all(jobs, EngineError::Overloaded);
-                }
-                Err(AttemptError::Transient(error) | AttemptError::Repeated(error))
-                    if attempt == ATTEMPTS_MAX =>
-                {
-                    self.attempts
-                        .pool
-                        .notes()
-                        .note("a batch for a locked order", &error);
-                    return answer_all(jobs, caller_error(&error));
-                }
-                Err(
-                    failure @ (AttemptError::Locked
-                    | AttemptError::Stale
-                    | AttemptError::Repeated(_)
-                    | AttemptError::Transient(_)),
-                ) => {
-                    self.retried(failure.retry());
-                    tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
-                }
+                Err(failure) => failure,
+            };
+            attempt += 1;
+            let failed = self.after_failure(jobs, failure, attempt, &FOR_LOCKED_ORDER, &tasks);
+            match failed.await {
+                Left::Nothing => return,
+                Left::Split(jobs) => return self.wait_for_each(jobs, tasks).await,
+                Left::Again(again) => jobs = again,
             }
         }
-        answer_all(jobs, EngineError::Contention);
     }
 
     /// [`Self::run_waiting`] one after the other, to find the one that is refused.

@@ -99,13 +99,12 @@ impl OrderService for Orders {
                 Some(render::order(&call.viewer(order), order, &config, now))
             };
             let mut reading = self.app.reading(&call);
-            let page =
-                across_orders::page(&mut reading, &search.filter, &search.page, render).await?;
-            let (orders, next_page_token) = page;
+            let found = across_orders::found(&mut reading, &search.filter, &search.page, render);
+            let ((orders, next_page_token), ids_left_out) = found.await?;
             let found = pb::FindOrdersResponse {
                 orders,
                 next_page_token,
-                ids_left_out: across_orders::leaves_ids_out(&mut reading, &search.filter).await?,
+                ids_left_out,
             };
             Ok(read_from(reading.read_from(), found))
         })

@@ -14,7 +14,9 @@ use crate::db::clock::Clock;
 use crate::db::snapshot::Snapshot;
 use crate::telemetry::secondary_reads::SecondaryRead;
 
-/// The read of a call. It may take several snapshots.
+/// The read of a call. It may take several snapshots. Each is begun, driven and ended by a loop of its
+/// caller: one that were given the work as a closure would be no future that another thread may take up,
+/// for the compiler cannot say so of a work that borrows.
 #[derive(Debug)]
 pub(crate) struct Reading<'a> {
     app: &'a App,

@@ -141,10 +141,10 @@ impl Batch {
         Self::new(loaded.collect(), known, self.now, self.partitions)
     }
 
-    /// Whether the answer to this request will be written by this batch. Its row is unique: if the request was
-    /// decided before, the write is refused.
-    pub fn will_keep(&self, request: &RequestKey) -> bool {
-        self.new_requests.iter().any(|new| new.key == *request)
+    /// Whether the answer to this request is known, or will be written by this batch. Its row is unique: if the
+    /// request was decided before and that is not known, the write is refused.
+    pub fn has_answer(&self, request: &RequestKey) -> bool {
+        self.known.contains_key(request)
     }
 
     /// The orders, whether they have changed or not.

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use belay_domain::ids::OrderKey;
 use belay_domain::rejection::FieldViolation;
+use data_encoding::HEXLOWER;
 use http::HeaderMap;
 use jiff::SignedDuration;
 
-use crate::pages::{Envelope, hex, unhex};
+use crate::pages::{Envelope, unhex};
 use crate::status::CallError;
 
 /// Of a request: how old what is read may be. Only with it a read may be answered by a secondary.
@@ -84,7 +85,7 @@ impl WritePositions {
         let mut text = position.order.0.to_vec();
         text.extend(position.version.to_be_bytes());
         let closed = self.envelopes[0].close(&text, &[]);
-        hex(&[&[POSITION_VERSION], closed.as_slice()].concat())
+        HEXLOWER.encode(&[&[POSITION_VERSION], closed.as_slice()].concat())
     }
 
     /// None of what is no position that this database gave out.

@@ -9,6 +9,7 @@ use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
 use belay_domain::query::ListPosition;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use jiff::Timestamp;
 use prost::Message;
 use serde::Serialize;
@@ -111,7 +112,7 @@ impl PageTokens {
         let place = serde_json::to_vec(last)
             .unwrap_or_else(|error| panic!("a place is plain data: {error}"));
         let closed = self.envelope.close(&place, &self.filters);
-        hex(&[&[TOKEN_VERSION], closed.as_slice()].concat())
+        HEXLOWER.encode(&[&[TOKEN_VERSION], closed.as_slice()].concat())
     }
 
     /// Where the page begins that a token asks for; `None` for the first.
@@ -291,21 +292,10 @@ impl PageRequest {
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
+/// The bytes of a token in hex, of either case. One that is too long is not looked at.
 pub(crate) fn unhex(text: &str, chars_max: usize) -> Option<Vec<u8>> {
-    if text.len() > chars_max
-        || !text.len().is_multiple_of(2)
-        || !text.bytes().all(|byte| byte.is_ascii_hexdigit())
-    {
-        return None;
-    }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
-        .collect()
+    let text = (text.len() <= chars_max).then_some(text)?;
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()
 }
 
 #[cfg(test)]

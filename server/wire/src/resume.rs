@@ -4,10 +4,11 @@
 use belay_domain::feed::Positions;
 use belay_domain::ids::{OrderKey, Partitions};
 use belay_proto::v1 as pb;
+use data_encoding::HEXLOWER;
 use prost::Message;
 use prost::encoding::{decode_varint, encode_varint};
 
-use crate::pages::{Seal, hex, unhex};
+use crate::pages::{Seal, unhex};
 
 const TOKEN_VERSION: u8 = 1;
 /// Bound on a token, in characters: one of 64 partitions, each at the longest position, is shorter.
@@ -58,7 +59,7 @@ impl ResumeTokens {
             encode_varint(*position, &mut point);
         }
         let mac = self.seal.mac(&[&point]);
-        hex(&[&[TOKEN_VERSION], mac.as_slice(), &point].concat())
+        HEXLOWER.encode(&[&[TOKEN_VERSION], mac.as_slice(), &point].concat())
     }
 
     /// None of what is no token of this database.

@@ -22,6 +22,9 @@ const TARGETS: &[(&str, Target)] = &[
 /// Those of others: `server/src/auth/key_file/tests.rs`.
 const ELSEWHERE: &[&str] = &["key_files"];
 
+/// Bytes of all seeds together. They are kept for good, and each run of the tests goes through them.
+const CORPUS_BYTES_MAX: u64 = 100 * 1024;
+
 fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../fuzz")
@@ -60,6 +63,18 @@ fn every_target_is_replayed() {
         .map(|file| file.trim_end_matches(".rs").to_owned());
     assert_eq!(programs.collect::<BTreeSet<_>>(), replayed);
     assert_eq!(entries("corpus"), replayed);
+}
+
+#[test]
+fn the_corpus_is_small() {
+    let mut bytes = 0;
+    for target in entries("corpus") {
+        let corpus = format!("corpus/{target}");
+        let lengths = entries(&corpus).into_iter();
+        let length = |seed| fs::metadata(folder(&corpus).join(seed)).unwrap().len();
+        bytes += lengths.map(length).sum::<u64>();
+    }
+    assert!(bytes <= CORPUS_BYTES_MAX, "fuzz/corpus has {bytes} bytes");
 }
 
 #[test]

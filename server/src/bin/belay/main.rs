@@ -168,6 +168,7 @@ async fn main() -> ExitCode {
                     MigrateError::Database(_)
                     | MigrateError::Busy
                     | MigrateError::Failed(_)
+                    | MigrateError::Held { .. }
                     | MigrateError::UnknownTarget { .. }
                     | MigrateError::Beyond { .. },
                 )
