@@ -148,7 +148,7 @@ impl PageGate {
         let mut state = self.0.state();
         // Whoever hung up keeps nobody out.
         state.waiting.retain(|waits| !waits.is_closed());
-        if state.inside < at_once && state.waiting.len() == 0 {
+        if state.inside < at_once && state.waiting.is_empty() {
             state.inside += 1;
             return Ok(Admission::Inside(Turn::new(&self.0)));
         }
