@@ -20,7 +20,8 @@ use crate::telemetry::metrics::Queue;
 pub const PAGES_WAITING_MAX: usize = 64;
 /// How long a page waits for its turn before it is shed, where nothing else is said.
 pub const PAGE_WAIT_MAX: Duration = Duration::from_secs(2);
-/// Commands under way beside which half as many pages are read at once.
+/// Commands of callers that wait for their answers, beside which half as many pages are read at once. Bulk
+/// cancellations and deadlines do not count: they yield themselves.
 pub const COMMANDS_MANY: usize = 8;
 /// Most pages at once that can be asked for.
 pub const PAGES_AT_ONCE_MAX: u16 = 256;
@@ -70,7 +71,7 @@ pub struct PageGate(Arc<Inner>);
 struct Inner {
     state: Mutex<State>,
     at_once: usize,
-    /// How many are under way.
+    /// How many of callers wait for their answers.
     commands: Arc<AtomicUsize>,
     wait_max: Duration,
     telemetry: Telemetry,
@@ -157,8 +158,12 @@ impl PageGate {
         }
         let (waits, turn) = oneshot::channel();
         // Who is pushed out learns it by the end of its channel.
-        match state.waiting.push(caller, waits) {
+        let pushed = state.waiting.push(caller, waits);
+        drop(state);
+        match pushed {
             Pushed::Taken | Pushed::InPlaceOf(_) => {
+                // Commands may have ended since somebody left.
+                self.0.admit();
                 // The other half of its time is for the page itself.
                 let time = deadline.saturating_duration_since(now) / 2;
                 Ok(Admission::Waits(turn, now + time.min(self.0.wait_max)))
@@ -201,14 +206,18 @@ impl Inner {
         }
     }
 
-    /// Lets in who waits, as many as may be inside by now. Those who wait hear of it from one who leaves: while
-    /// somebody waits, somebody is inside.
+    /// While somebody waits, somebody is inside, who lets the next one in.
     fn leave(self: &Arc<Self>, took: Duration) {
         {
             let mut state = self.state();
             state.note(took);
             state.inside -= 1;
         }
+        self.admit();
+    }
+
+    /// Lets in who waits, as many as may be inside by now.
+    fn admit(self: &Arc<Self>) {
         loop {
             let next = {
                 let mut state = self.state();

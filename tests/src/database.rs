@@ -19,6 +19,39 @@ pub const WITH_NUMBERS: &str = "WITH digit (d) AS (SELECT 0 UNION SELECT 1 UNION
     UNION SELECT 4 UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9), \
     number (n) AS (SELECT a.d + b.d * 10 + c.d * 100 + e.d * 1000 FROM digit a, digit b, digit c, digit e) ";
 
+/// A session of a database server, as it shows to others.
+#[derive(Debug)]
+pub struct Session {
+    pub id: u64,
+    pub user: String,
+    pub database: Option<String>,
+    pub state: Option<String>,
+    pub info: Option<String>,
+}
+
+/// All sessions but this one. By SHOW, which MariaDB knows too, and which answers while another session binds bytes:
+/// `information_schema.processlist` fails with 3854 then (`findings/mysql-processlist-binary.sh`).
+pub async fn other_sessions(conn: &mut Conn) -> Vec<Session> {
+    let own: Option<u64> = conn
+        .query_first("SELECT CONNECTION_ID()")
+        .await
+        .expect("it says");
+    let rows: Vec<mysql_async::Row> = conn.query("SHOW FULL PROCESSLIST").await.expect("it says");
+    let text = |row: &mysql_async::Row, column: &str| {
+        let bytes: Option<Vec<u8>> = row.get(column)?;
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let session = |row: mysql_async::Row| Session {
+        id: row.get("Id").expect("each has one"),
+        user: text(&row, "User").unwrap_or_default(),
+        database: text(&row, "db"),
+        state: text(&row, "State"),
+        info: text(&row, "Info"),
+    };
+    let sessions = rows.into_iter().map(session);
+    sessions.filter(|session| Some(session.id) != own).collect()
+}
+
 /// One migrated database with a name that no other test has.
 #[derive(Debug)]
 pub struct Database {

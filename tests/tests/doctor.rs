@@ -99,7 +99,7 @@ async fn refused(url: &SecretString) -> String {
 }
 
 #[test]
-fn no_server_starts_that_could_not_write_and_it_says_what_mends_it() {
+fn no_server_starts_that_could_not_write_and_it_says_what_fixes_it() {
     run(async |t| {
         let said = refused(&t.database.url_of(&[GrantSet::Verify]).await).await;
         for told in [

@@ -6,6 +6,7 @@ use belay_client::calls::FirstPolicy;
 use belay_client::model::PaymentFact;
 use belay_client::{Belay, Error, Kind, RequestId, Role, Units, reason};
 use belay_server::db::shares::Share;
+use belay_tests::database::other_sessions;
 use belay_tests::instance::{Health, Instance, Service, literal, payments, session, storefront};
 use belay_tests::shop::{TOTAL, eur, new_order};
 use belay_tests::{SHOP, TestServer, documents, refused, run, until};
@@ -46,17 +47,10 @@ impl Reader {
 
     async fn end_sessions(&self, t: &TestServer) {
         let mut root = session(&t.database.url()).await;
-        let sessions = format!(
-            "SELECT id FROM information_schema.processlist WHERE user = '{}'",
-            self.name
-        );
-        for id in root
-            .query::<u64, _>(sessions)
-            .await
-            .expect("they are there")
-        {
+        let sessions = other_sessions(&mut root).await.into_iter();
+        for session in sessions.filter(|session| session.user == self.name) {
             // It may have gone by itself.
-            let _ = root.query_drop(format!("KILL {id}")).await;
+            let _ = root.query_drop(format!("KILL {}", session.id)).await;
         }
     }
 
@@ -220,9 +214,9 @@ async fn a_database_that_takes_no_writes_is_not_serving() {
         somebody.query_drop(no_writes).await.unwrap();
         until("the server does not serve", async || {
             // It may have gone by itself.
-            let sessions = "SELECT id FROM information_schema.processlist WHERE db = 'belay' AND id <> CONNECTION_ID()";
-            for id in somebody.query::<u64, _>(sessions).await.unwrap() {
-                let _ = somebody.query_drop(format!("KILL {id}")).await;
+            let sessions = other_sessions(&mut somebody).await.into_iter();
+            for session in sessions.filter(|session| session.database.as_deref() == Some("belay")) {
+                let _ = somebody.query_drop(format!("KILL {}", session.id)).await;
             }
             (!health.is_serving("").await).then_some(())
         })

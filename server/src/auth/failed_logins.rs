@@ -60,7 +60,7 @@ pub struct FailedLogins {
     addresses: Mutex<HashMap<Origin, Record>>,
 }
 
-/// The place in which the failures of an address are kept.
+/// Where failed logins come from, as far as they are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Origin {
     /// Of IPv6 the network, for whoever has one address there has them all.
@@ -127,9 +127,9 @@ impl FailedLogins {
 
     fn is_over_at(&self, peer: Option<&Peer>, now: Instant) -> bool {
         let addresses = self.addresses();
-        match place_in(&addresses, peer) {
-            place @ Origin::Of(_) => addresses
-                .get(&place)
+        match origin_in(&addresses, peer) {
+            origin @ Origin::Of(_) => addresses
+                .get(&origin)
                 .is_some_and(|record| self.left(record, now) < 1.0),
             Origin::Unknown | Origin::Others => false,
         }
@@ -141,8 +141,8 @@ impl FailedLogins {
             // Those about whom there is nothing left to say make room.
             addresses.retain(|_, record| now.duration_since(record.at) < WINDOW.max(LINE_INTERVAL));
         }
-        let place = place_in(&addresses, peer);
-        let record = addresses.entry(place).or_insert_with(|| Record {
+        let origin = origin_in(&addresses, peer);
+        let record = addresses.entry(origin).or_insert_with(|| Record {
             left: f64::from(self.failures_max),
             at: now,
             told: None,
@@ -159,7 +159,7 @@ impl FailedLogins {
         }
         record.told = Some(now);
         Some(Line {
-            address: match place {
+            address: match origin {
                 Origin::Of(address) => address.to_string(),
                 Origin::Unknown => "unknown".to_owned(),
                 Origin::Others => "others".to_owned(),
@@ -182,14 +182,14 @@ impl FailedLogins {
     }
 }
 
-fn place_in(addresses: &HashMap<Origin, Record>, peer: Option<&Peer>) -> Origin {
+fn origin_in(addresses: &HashMap<Origin, Record>, peer: Option<&Peer>) -> Origin {
     let Some(peer) = peer else {
         return Origin::Unknown;
     };
-    let place = Origin::Of(network(peer.address.ip()));
-    // One place is kept for the others.
-    if addresses.contains_key(&place) || addresses.len() + 1 < ADDRESSES_MAX {
-        place
+    let origin = Origin::Of(network(peer.address.ip()));
+    // One record is kept for the others.
+    if addresses.contains_key(&origin) || addresses.len() + 1 < ADDRESSES_MAX {
+        origin
     } else {
         Origin::Others
     }

@@ -9,7 +9,7 @@
 //! is left out counts as "check nothing". Those here are MySQL's own: `ssl-mode`, `ssl-ca`,
 //! `ssl-cert` and `ssl-key`.
 
-mod place;
+mod endpoint;
 mod primary;
 mod session;
 mod tls;
@@ -24,7 +24,7 @@ use mysql_async::UrlError;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use self::place::Endpoint;
+use self::endpoint::Endpoint;
 pub(super) use self::primary::Primary;
 pub use self::session::Standing;
 use super::Conn;

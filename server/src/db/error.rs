@@ -141,6 +141,23 @@ pub enum DbError {
 }
 
 impl DbError {
+    /// Whether it is that no answer came: a database that refuses, whatever it is, has answered.
+    pub(crate) fn is_silence(&self) -> bool {
+        match self.kind() {
+            ErrorKind::ConnectionLost | ErrorKind::Unavailable => !self.is_exhaustion(),
+            ErrorKind::Deadlock
+            | ErrorKind::LockWait
+            | ErrorKind::RowLocked
+            | ErrorKind::Duplicate
+            | ErrorKind::VersionConflict
+            | ErrorKind::ReadOnly
+            | ErrorKind::Denied
+            | ErrorKind::TooManyConnections
+            | ErrorKind::Corrupt
+            | ErrorKind::Statement => false,
+        }
+    }
+
     pub fn kind(&self) -> ErrorKind {
         match self {
             DbError::Database { kind, .. } | DbError::Connect { kind, .. } => *kind,

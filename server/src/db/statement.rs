@@ -186,7 +186,7 @@ impl<Q> QueryId for Shared<Q> {
 impl<Q: QueryFragment<Mysql>> QueryFragment<Mysql> for Shared<Q> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
         self.0.walk_ast(out.reborrow())?;
-        out.push_sql(" /*!80022 FOR SHARE */ /*M! LOCK IN SHARE MODE */");
+        out.push_sql(" /*!80001 FOR SHARE */ /*M! LOCK IN SHARE MODE */");
         Ok(())
     }
 }

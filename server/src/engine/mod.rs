@@ -108,7 +108,9 @@ struct Inner {
     tasks: TaskTracker,
     telemetry: Telemetry,
     /// Callers that wait for an answer.
-    callers: Arc<AtomicUsize>,
+    callers: AtomicUsize,
+    /// Those of them who are no work of the background.
+    interactive: Arc<AtomicUsize>,
 }
 
 impl Engine {
@@ -131,7 +133,8 @@ impl Engine {
             partitions: settings.partitions,
             tasks,
             telemetry: telemetry.clone(),
-            callers: Arc::default(),
+            callers: AtomicUsize::new(0),
+            interactive: Arc::default(),
         }))
     }
 
@@ -142,6 +145,8 @@ impl Engine {
     pub async fn submit(&self, submission: Submission) -> Result<Reply, EngineError> {
         let deadline = submission.deadline;
         let _waits = Waits::begin(&self.0.callers);
+        let is_interactive = submission.priority == Priority::Interactive;
+        let _interactive = is_interactive.then(|| Waits::begin(&self.0.interactive));
         calls::about_store(&submission.store.id);
         calls::about_order(&submission.order);
         calls::about_request(submission.request_id);
@@ -173,9 +178,9 @@ impl Engine {
         self.0.callers.load(Ordering::Acquire)
     }
 
-    /// The same, as it goes on.
-    pub fn callers_under_way(&self) -> Arc<AtomicUsize> {
-        self.0.callers.clone()
+    /// The counter of callers that wait, without work of the background, for who looks at it again and again.
+    pub fn interactive_callers(&self) -> Arc<AtomicUsize> {
+        self.0.interactive.clone()
     }
 
     /// How many commands wait in the queues of all lanes: interactive ones, and background ones.

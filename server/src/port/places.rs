@@ -89,7 +89,7 @@ impl Places {
             taken.by_origin.insert(origin, of_origin + 1);
             self.tell(&taken);
             let kind = Kind::Served { origin };
-            return (self.place(kind), None);
+            return (self.slot(kind), None);
         };
         (self.reserved(&mut taken, origin), Some(refusal))
     }
@@ -122,10 +122,10 @@ impl Places {
             ended: ended.clone(),
         });
         self.tell(taken);
-        self.place(Kind::Reserve { id, ended })
+        self.slot(Kind::Reserve { id, ended })
     }
 
-    fn place(&self, kind: Kind) -> Slot {
+    fn slot(&self, kind: Kind) -> Slot {
         Slot {
             places: self.clone(),
             kind,

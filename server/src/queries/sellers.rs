@@ -17,7 +17,7 @@ pub(crate) use crate::db::seller_facts::place;
 
 /// A seller's quality spans orders, shipments and so warehouses and carriers: who does not see all
 /// of them sees none.
-fn sees(scope: &Scope, seller: &SellerId) -> bool {
+pub(crate) fn sees(scope: &Scope, seller: &SellerId) -> bool {
     scope.sellers.contains(seller)
         && scope.warehouses == IdFilter::All
         && scope.carriers == IdFilter::All
@@ -49,7 +49,7 @@ pub(crate) async fn quality(
     Ok(measured)
 }
 
-/// The quality of a seller at this moment, for who sees it.
+/// The quality of a seller at this moment. Who asks is known to see the order, and with it this.
 pub(crate) async fn quality_at(
     app: &App,
     config: &StoreConfig,
@@ -61,18 +61,14 @@ pub(crate) async fn quality_at(
     conn.end(measured).await
 }
 
-/// What was counted of a seller in the window of now, behind a place.
+/// What was counted of a seller in the window of now, behind a place; for who [`sees`] it.
 pub(crate) async fn counted(
     app: &App,
-    scope: &Scope,
     config: &StoreConfig,
     of: (&StoreId, &SellerId),
     after: Option<seller_facts::FactPlace>,
     limit: u16,
 ) -> Result<Vec<SellerFact>, DbError> {
-    if !sees(scope, of.1) {
-        return Ok(Vec::new());
-    }
     let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = async {
         let now = app.clock.now(&mut conn).await?;
@@ -88,17 +84,13 @@ pub(crate) async fn counted(
     conn.end(read).await
 }
 
-/// Crossings of a seller's thresholds before one, the last first.
+/// Crossings of a seller's thresholds before one, the last first; for who [`sees`] it.
 pub(crate) async fn crossings(
     app: &App,
-    scope: &Scope,
     of: (&StoreId, &SellerId),
     before: Option<u32>,
     limit: u16,
 ) -> Result<Vec<CrossingRecord>, DbError> {
-    if !sees(scope, of.1) {
-        return Ok(Vec::new());
-    }
     let mut conn = Snapshot::begin(&app.pools.reads).await?;
     let read = seller_crossings::list(&mut conn, of, before, limit).await;
     conn.end(read).await

@@ -66,8 +66,12 @@ pub(crate) async fn entries(
     conn.end(read).await
 }
 
-/// The open shipments that hold a SKU, behind a place. Holdings do not say who carries them: who sees some
-/// carriers only sees none.
+/// Whether holders are seen. Holdings do not say who carries them: who sees some carriers only sees none.
+pub(crate) fn sees_holders(scope: &Scope) -> bool {
+    scope.carriers == IdFilter::All
+}
+
+/// The open shipments that hold a SKU, behind a place; for who [`sees_holders`].
 pub(crate) async fn holders(
     app: &App,
     scope: &Scope,
@@ -75,9 +79,6 @@ pub(crate) async fn holders(
     after: Option<(OrderKey, u32)>,
     limit: u16,
 ) -> Result<Vec<OpenHolding>, DbError> {
-    if scope.carriers != IdFilter::All {
-        return Ok(Vec::new());
-    }
     let (mut conn, generation) = begin(app).await?;
     let of = (key, &scope.sellers);
     let read = stock_holdings::list_open(&mut conn, generation, of, after, limit).await;

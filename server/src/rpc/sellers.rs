@@ -47,9 +47,12 @@ impl SellerService for Sellers {
             let config = self.app.config(&call, &list.store).await?;
             let after = list.page.after()?;
             let of = (&list.store, &list.filter);
-            let _turn = self.app.page_turn(&call).await?;
             let (scope, limit) = (&call.caller.scope, list.page.limit());
-            let found = queries::counted(&self.app, scope, &config, of, after, limit).await?;
+            if !queries::sees(scope, of.1) {
+                return Ok(pb::ListCountedCancellationsResponse::default());
+            }
+            let _turn = self.app.page_turn(&call).await?;
+            let found = queries::counted(&self.app, &config, of, after, limit).await?;
             let show = |fact: &SellerFact| Some(render::counted_cancellation(fact));
             let (counted, next_page_token) = list.page.cut(&found, show, queries::place);
             Ok(pb::ListCountedCancellationsResponse {
@@ -69,9 +72,12 @@ impl SellerService for Sellers {
             self.app.config(&call, &list.store).await?;
             let before = list.page.after()?;
             let of = (&list.store, &list.filter);
-            let _turn = self.app.page_turn(&call).await?;
             let (scope, limit) = (&call.caller.scope, list.page.limit());
-            let found = queries::crossings(&self.app, scope, of, before, limit).await?;
+            if !queries::sees(scope, of.1) {
+                return Ok(pb::ListThresholdCrossingsResponse::default());
+            }
+            let _turn = self.app.page_turn(&call).await?;
+            let found = queries::crossings(&self.app, of, before, limit).await?;
             let show = |record: &CrossingRecord| Some(render::threshold_crossing(record));
             let number = |record: &CrossingRecord| record.number;
             let (crossings, next_page_token) = list.page.cut(&found, show, number);

@@ -61,7 +61,7 @@ pub(super) async fn app(settings: &ServerSettings) -> anyhow::Result<App> {
     let pages = PageGate::new(
         settings.pages,
         connections,
-        engine.callers_under_way(),
+        engine.interactive_callers(),
         &telemetry,
     );
     Ok(App {

@@ -81,7 +81,8 @@ impl WatchHealth {
                 waited_ms: LOOK_MAX.as_millis(),
             })
         });
-        self.app.pools.upkeep.set_silent(outcome.is_err());
+        let is_silent = outcome.as_ref().is_err_and(DbError::is_silence);
+        self.app.pools.upkeep.set_silent(is_silent);
         let status = if outcome.is_ok() {
             ServingStatus::Serving
         } else {
@@ -113,13 +114,15 @@ async fn probe(app: &App, connection: &mut Option<OwnConnection>) -> Result<(), 
     if let Some(mut known) = connection.take()
         && known.begun_at.elapsed() < CONNECTION_AGE_MAX
     {
-        let looked = probe::check_writable(&mut known.conn);
-        if let Ok(Ok(())) = timeout(KNOWN_ANSWER_MAX, looked).await {
+        let looked = timeout(KNOWN_ANSWER_MAX, probe::check_writable(&mut known.conn)).await;
+        if let Ok(Ok(())) = looked {
             *connection = Some(known);
             return Ok(());
         }
         // As long as nothing else is known.
-        app.pools.upkeep.set_silent(true);
+        if looked.is_err() {
+            app.pools.upkeep.set_silent(true);
+        }
     }
     let begun_at = Instant::now();
     let mut conn = app.pools.upkeep.connect_beside().await?;

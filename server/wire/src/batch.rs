@@ -152,7 +152,7 @@ impl Batch {
         self.orders.iter()
     }
 
-    /// The same, given away.
+    /// The orders, whether they have changed or not; the batch is left without them.
     pub fn take_orders(&mut self) -> HashMap<OrderKey, Change> {
         std::mem::take(&mut self.orders)
     }

@@ -108,7 +108,7 @@ impl PageTokens {
     }
 
     /// The token for the page after `last`.
-    pub fn seal<ListPosition: Serialize>(&self, last: &ListPosition) -> String {
+    pub fn seal<P: Serialize>(&self, last: &P) -> String {
         let place = serde_json::to_vec(last)
             .unwrap_or_else(|error| panic!("a place is plain data: {error}"));
         let closed = self.envelope.close(&place, &self.filters);

@@ -1,6 +1,7 @@
 //! mysqld is there and says no.
 
 use belay_client::{Kind, Units, reason};
+use belay_tests::database::other_sessions;
 use belay_tests::instance::{Instance, Service, literal, payments, session, storefront};
 use belay_tests::shop::{new_order, pay};
 use belay_tests::{invariants, refused, until};
@@ -102,9 +103,9 @@ async fn a_database_that_refuses_is_unavailable_until_it_does_not() {
     );
 }
 
-/// The ids of the server's sessions. `information_schema.processlist` fails with 3854 while another session binds bytes:
-/// `findings/mysql-processlist-binary.sh`.
+/// The ids of the server's sessions.
 async fn server_sessions(somebody: &mut Conn) -> Vec<u64> {
-    let sql = "SELECT id FROM information_schema.processlist WHERE db = 'belay' AND id <> CONNECTION_ID()";
-    somebody.query(sql).await.unwrap()
+    let sessions = other_sessions(somebody).await.into_iter();
+    let of_server = sessions.filter(|session| session.database.as_deref() == Some("belay"));
+    of_server.map(|session| session.id).collect()
 }

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use belay_server::auth::Authentication;
 use belay_server::db::pool::{Pool, PoolSettings};
 use belay_server::server::{Server, ServerSettings};
+use belay_tests::database::{Session, other_sessions};
 use belay_tests::group::{Group, SHORT_GAP};
 use belay_tests::instance::{Instance, Service, literal, session, storefront};
 use belay_tests::process::built;
 use belay_tests::{HANG, invariants, until};
 use diesel_async::SimpleAsyncConnection;
 use futures_util::future::join_all;
-use mysql_async::prelude::Queryable;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -89,10 +89,13 @@ async fn a_member_that_is_cut_off_answers_nothing(group: &Group) {
     };
     let thaw = async {
         until("the read waits for the group", async || {
-            let waiting = "SELECT COUNT(*) FROM information_schema.processlist \
-                WHERE state = 'Executing hook on transaction begin.' AND info LIKE 'DO (SELECT%'";
-            let waiting: Option<u64> = beside.query_first(waiting).await.expect("it says");
-            (waiting == Some(1)).then_some(())
+            let sessions = other_sessions(&mut beside).await.into_iter();
+            let waits = |session: &Session| {
+                let info = session.info.as_deref().unwrap_or_default();
+                session.state.as_deref() == Some("Executing hook on transaction begin.")
+                    && info.starts_with("DO (SELECT")
+            };
+            (sessions.filter(waits).count() == 1).then_some(())
         })
         .await;
         others.iter().for_each(|member| group.thaw(*member));

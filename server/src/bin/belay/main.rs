@@ -97,7 +97,7 @@ enum Subcommands {
     Grants(Grants),
     /// Show the identity key that is in the database, move it out, or go over to another one.
     IdentityKey(IdentityKeyArguments),
-    /// Say whether the database and the account are fit for `serve`, and what mends it where they are not: exit
+    /// Say whether the database and the account are fit for `serve`, and what fixes it where they are not: exit
     /// code 1 where one cannot serve.
     Doctor(Doctor),
     /// Print the version.

@@ -124,7 +124,8 @@ pub(super) async fn run(
     };
     let (mut behind, mut told) = (None, begun);
     loop {
-        let keys = fill.keys(&key, behind.as_ref(), batches.rows);
+        // A batch of no rows would pass for the end.
+        let keys = fill.keys(&key, behind.as_ref(), batches.rows.max(1));
         let keys: Vec<Key> = diesel::sql_query(keys)
             .load(conn)
             .await

@@ -45,7 +45,9 @@ pub(crate) async fn cut(group: &Group, kind: Kind, primary: usize, seen: &Seen) 
             group.come_back(primary).await;
         }
         Kind::Partition => partition(group, primary, seen).await,
-        Kind::Kill | Kind::Switch | Kind::Stop | Kind::Freeze => {}
+        Kind::Kill | Kind::Switch | Kind::Stop | Kind::Freeze => {
+            unreachable!("{} cuts no network", kind.name())
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `make cluster`: three MySQL servers with Group Replication, two Belay servers and their callers on this
-//! machine. Primaries are killed, switched, stopped and frozen in turn under load; then every
-//! acknowledged write is looked for.
+//! machine. Primaries are killed, switched, stopped, frozen and cut off from the network in turn under load;
+//! then every acknowledged write is looked for. `--galera` has three nodes of Galera that all take writes.
 
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]
 
