@@ -101,7 +101,7 @@ impl Gate {
     }
 
     /// Whether the answer to it says what has become of a parcel, and not whether somebody consents.
-    pub fn awaits_a_fact(&self) -> bool {
+    pub fn waits_for_a_fact(&self) -> bool {
         !self.effective_kind().is_consent()
     }
 }

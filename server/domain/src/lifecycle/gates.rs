@@ -154,7 +154,7 @@ pub(crate) fn resolve_as_lost(draft: &mut Draft<'_>, id: PartId) {
     let (now, by) = (draft.now, draft.actor().clone());
     draft.decided_as(id);
     let part = draft.part_mut(id);
-    let awaits_a_fact = |gate: &&Gate| gate.is_pending() && gate.awaits_a_fact();
+    let awaits_a_fact = |gate: &&Gate| gate.is_pending() && gate.waits_for_a_fact();
     let awaited: Vec<&Gate> = part.gates.iter().filter(awaits_a_fact).collect();
     let escalating = awaited
         .iter()

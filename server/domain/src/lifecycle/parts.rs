@@ -171,7 +171,7 @@ pub(crate) fn resolve_as_lost_on(draft: &mut Draft<'_>, shipment: u32) {
     for id in draft.order.parts_waiting_on(shipment) {
         let part = draft.part(id);
         // Whose consent is asked goes on being asked, and what is home is not lost.
-        let awaits_a_fact = part.open_gate().is_some_and(Gate::awaits_a_fact);
+        let awaits_a_fact = part.open_gate().is_some_and(Gate::waits_for_a_fact);
         if awaits_a_fact && part.receipt.is_none() {
             gates::resolve_as_lost(draft, id);
             advance(draft, id.cancellation);
