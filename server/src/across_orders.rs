@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 use crate::App;
 use crate::db::clock::Clock;
-use crate::db::decisions::StoredDecision;
+pub(crate) use crate::db::decisions::StoredDecision;
 use crate::db::snapshot::Snapshot;
 use crate::db::{
     self, Conn, DbError, ListQuery, aggregate, decision_pages, order_lines, orders, refunds,

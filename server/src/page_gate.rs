@@ -29,8 +29,8 @@ pub const PAGES_AT_ONCE_MAX: u16 = 256;
 /// The settings of a gate.
 #[derive(Debug, Clone, Copy)]
 pub struct PageSettings {
-    /// Pages that are read at the same time, and half of them while [`COMMANDS_MANY`] commands or more are under
-    /// way; `None`: as many as there are processors. The share of the reads leaves at least two connections to others.
+    /// Pages that are read at the same time, and half of them while [`COMMANDS_MANY`] callers or more wait for
+    /// commands; `None`: as many as there are processors. The share of the reads leaves at least two connections to others.
     pub at_once: Option<u16>,
     /// See [`PAGES_WAITING_MAX`].
     pub waiting_max: usize,
@@ -93,7 +93,7 @@ pub struct Turn {
 }
 
 impl PageGate {
-    /// For a server with so many connections for reads, and with so many commands under way.
+    /// For a server with so many connections for reads, and so many callers that wait for commands.
     pub fn new(
         settings: PageSettings,
         connections: usize,

@@ -497,6 +497,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_database_that_refuses_is_not_silent() {
+        let told = |kind| DbError::Connect {
+            kind,
+            message: String::new(),
+        };
+        let silent = ErrorKind::ALL
+            .iter()
+            .filter(|kind| told(**kind).is_silence());
+        let silent: Vec<&str> = silent.map(|kind| kind.name()).collect();
+        assert_eq!(silent, ["connection_lost", "unavailable"]);
+        assert!(DbError::TimedOut { waited_ms: 2_000 }.is_silence());
+        let crowd = DbError::PoolExhausted { waited_ms: 2_000 };
+        assert!(!crowd.is_silence());
+    }
+
+    #[test]
     fn only_what_may_succeed_later_is_transient() {
         let transient: Vec<&str> = ErrorKind::ALL
             .iter()

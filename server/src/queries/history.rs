@@ -10,8 +10,6 @@ use crate::App;
 use crate::db::events;
 use crate::db::snapshot::Snapshot;
 
-pub(crate) use crate::db::decisions::StoredDecision;
-
 /// So many events of an order behind a position, or all that there are: those that the caller sees, as
 /// it sees them. None where there is no such order, for every order begins with an event.
 pub(crate) async fn events(

@@ -14,8 +14,9 @@ use belay_wire::render;
 use tonic::Request;
 
 use super::call::{MethodResult, answer, read_from, rejected, respond};
-use crate::queries::history::{self, StoredDecision};
-use crate::{App, across_orders};
+use crate::App;
+use crate::across_orders::{self, StoredDecision};
+use crate::queries::history;
 
 #[derive(Debug)]
 pub(super) struct Orders {

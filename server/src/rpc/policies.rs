@@ -18,9 +18,9 @@ use futures_util::{Stream, TryStreamExt as _};
 use tonic::{Request, Status};
 
 use super::call::{MethodResult, answer, read_from, respond, status};
+use crate::across_orders::{self, StoredDecision};
 use crate::admin::policies::{self, PolicyView};
-use crate::queries::history::StoredDecision;
-use crate::{App, across_orders, simulation};
+use crate::{App, simulation};
 
 #[derive(Debug)]
 pub(super) struct Policies {

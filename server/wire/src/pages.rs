@@ -116,10 +116,7 @@ impl PageTokens {
     }
 
     /// Where the page begins that a token asks for; `None` for the first.
-    pub fn open<ListPosition: DeserializeOwned>(
-        &self,
-        token: &str,
-    ) -> Result<Option<ListPosition>, CallError> {
+    pub fn open<P: DeserializeOwned>(&self, token: &str) -> Result<Option<P>, CallError> {
         if token.is_empty() {
             return Ok(None);
         }

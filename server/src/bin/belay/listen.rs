@@ -37,7 +37,7 @@ pub(super) struct Listen {
     #[arg(long, env = "BELAY_DATABASE_CONNECTIONS", default_value_t = 16)]
     pub(super) database_connections: usize,
     /// Pages of lists and counts that are read at once, from 1 to 256. As many as there are processors
-    /// where it is not given; half of them while 8 commands or more are under way. Two connections of those
+    /// where it is not given; half of them while 8 callers or more wait for commands. Two connections of those
     /// for reads are left to others.
     #[arg(long, env = "BELAY_PAGES_AT_ONCE", value_name = "PAGES",
         value_parser = clap::value_parser!(u16).range(1..=i64::from(PAGES_AT_ONCE_MAX)))]

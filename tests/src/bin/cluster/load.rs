@@ -174,23 +174,26 @@ impl Seen {
     }
 
     /// Reads an order whose write has been acknowledged.
-    async fn read(&self, store: &Store, order_id: &str, stage: Stage) {
+    /// False where it is not there: what else is asked for it would be told the same without an end. Whether it is
+    /// lost shows when all is over.
+    async fn read(&self, store: &Store, order_id: &str, stage: Stage) -> bool {
         loop {
             self.reads.fetch_add(1, Ordering::Relaxed);
             match store.get_order(order_id).await {
-                Ok(order) if order.state == stage.state() => return,
+                Ok(order) if order.state == stage.state() => return true,
                 Ok(order) => {
                     self.stale.fetch_add(1, Ordering::Relaxed);
                     eprintln!("stale: {order_id} is {}, was told {stage:?}", order.state);
-                    return;
+                    return true;
                 }
                 Err(error) => {
                     let error = Error::from(error);
+                    self.failed("GetOrder", &error);
                     if error.kind() == Kind::NotFound {
                         self.stale.fetch_add(1, Ordering::Relaxed);
                         eprintln!("stale: {order_id} is not found, was told {stage:?}");
+                        return false;
                     }
-                    self.failed("GetOrder", &error);
                     sleep(PAUSE).await;
                 }
             }
@@ -205,13 +208,17 @@ impl Seen {
             let id = order_id.as_str();
             self.insist("CreateOrder", new_order(write, id)).await;
             self.written(id, Stage::Placed);
-            self.read(read, id, Stage::Placed).await;
+            if !self.read(read, id, Stage::Placed).await {
+                continue;
+            }
             let (payment, event) = (format!("pay-{id}"), format!("evt-{id}"));
             let paid = till.record_payment(id, payment, event, PaymentFact::Captured);
             let paid = paid.amount(eur(TOTAL)).method("CREDIT_CARD");
             self.insist("RecordPayment", paid).await;
             self.written(id, Stage::Paid);
-            self.read(read, id, Stage::Paid).await;
+            if !self.read(read, id, Stage::Paid).await {
+                continue;
+            }
             let cancelled = write.request_cancellation(id, Units::all());
             self.insist("RequestCancellation", cancelled.reason("NO_LONGER_WANTED"))
                 .await;
