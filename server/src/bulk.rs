@@ -19,7 +19,8 @@ use crate::admin::write_failure;
 use crate::db::bulk_cancellations::StoredJob;
 use crate::db::error::ErrorKind;
 use crate::db::snapshot::Snapshot;
-use crate::db::{Conn, DbError, bulk_cancellations, bulk_orders, stores, transaction};
+use crate::db::transaction::Transaction;
+use crate::db::{Conn, DbError, bulk_cancellations, bulk_orders, stores};
 use crate::{App, ids};
 
 /// The settings of bulk cancellations; others than the default only for tests.
@@ -47,10 +48,9 @@ pub(crate) async fn start(
     asked: StartRequest,
 ) -> Result<Job, CallError> {
     let (job, orders) = asked.job(caller, ids::request_id);
-    let mut conn = app.pools.reads.checkout().await?;
-    transaction::begin_write(&mut conn).await?;
+    let mut conn = Transaction::begin(&app.pools.reads).await?;
     let written = write(app, &mut conn, job.clone(), orders).await;
-    match transaction::end(conn, written).await {
+    match conn.end(written).await {
         Ok(started) => started,
         // One of the same id is faster.
         Err(error) if error.kind() == ErrorKind::Duplicate => repeated(app, &job).await,
@@ -163,8 +163,7 @@ pub(crate) async fn stop(
     store: &StoreId,
     id: Uuid,
 ) -> Result<Job, CallError> {
-    let mut conn = app.pools.reads.checkout().await?;
-    transaction::begin_write(&mut conn).await?;
+    let mut conn = Transaction::begin(&app.pools.reads).await?;
     let written = async {
         let found = bulk_cancellations::lock(&mut conn, JobKey::of(store, id)).await?;
         let Some(mut stored) = found.filter(|stored| stored.job.is_seen_by(caller)) else {
@@ -183,8 +182,6 @@ pub(crate) async fn stop(
         Ok(Some(stored.job))
     }
     .await;
-    let stopped = transaction::end(conn, written)
-        .await
-        .map_err(write_failure)?;
+    let stopped = conn.end(written).await.map_err(write_failure)?;
     stopped.ok_or(CallError::BulkCancellationNotFound { id })
 }

@@ -25,6 +25,7 @@ pub(crate) use self::stock::post;
 use crate::App;
 use crate::db::projection_positions::{self as positions, Move};
 use crate::db::projections::{self, Generations};
+use crate::db::transaction::Transaction;
 use crate::db::{Conn, DbError, ErrorKind, feed, partition_tails, transaction};
 use crate::feed::{FeedError, FeedRow, Form};
 
@@ -261,8 +262,7 @@ async fn step(
     let in_turn = behind.get(next..).filter(|rest| !rest.is_empty());
     let in_turn = in_turn.unwrap_or(behind).iter().take(PARTITIONS_MAX);
     let partitions: Vec<u16> = in_turn.map(|step| step.partition).collect();
-    let mut conn = app.pools.background.checkout().await?;
-    transaction::begin_write(&mut conn).await?;
+    let mut conn = Transaction::begin(&app.pools.background).await?;
     let written = async {
         let taken = positions::take(&mut conn, projection, generation, &partitions).await?;
         let rows = app.feed.read(&taken, ROWS_MAX, Form::Events).await?;
@@ -370,8 +370,7 @@ async fn finish(
             Projection::SellerQuality => {}
         }
     }
-    let mut conn = app.pools.background.checkout().await?;
-    transaction::begin_write(&mut conn).await?;
+    let mut conn = Transaction::begin(&app.pools.background).await?;
     let written = async {
         let present = projections::lock(&mut conn, projection).await?;
         if present.building != Some(building) {
@@ -423,15 +422,14 @@ async fn forget(app: &App, projection: Projection, serving: u32) -> Result<bool,
 
 /// Ends a transaction as its writes went, and gives the connection back.
 async fn end<T>(
-    mut conn: crate::db::Checkout,
+    conn: Transaction,
     written: Result<T, ProjectionError>,
 ) -> Result<T, ProjectionError> {
     match written {
-        Ok(value) => Ok(transaction::end(conn, Ok(value)).await?),
-        Err(ProjectionError::Database(error)) => Ok(transaction::end(conn, Err(error)).await?),
+        Ok(value) => Ok(conn.end(Ok(value)).await?),
+        Err(ProjectionError::Database(error)) => Ok(conn.end(Err(error)).await?),
         Err(error) => {
-            let ended = transaction::rollback(&mut conn).await;
-            conn.finish_with(ended)?;
+            conn.give_up().await?;
             Err(error)
         }
     }

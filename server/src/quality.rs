@@ -12,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
 use crate::db::seller_standings::{self, Standing};
-use crate::db::{Conn, DbError, projections, seller_crossings, seller_facts, transaction};
+use crate::db::transaction::Transaction;
+use crate::db::{Conn, DbError, projections, seller_crossings, seller_facts};
 use crate::store_cache::StoreCacheError;
 
 /// Where no policy measures, it is looked at again after so long.
@@ -71,10 +72,9 @@ pub(crate) async fn evaluate(
     now: Timestamp,
 ) -> Result<(), EvaluateError> {
     let config = app.stores.config(of.0).await?;
-    let mut conn = app.pools.background.checkout().await?;
-    transaction::begin_write(&mut conn).await?;
+    let mut conn = Transaction::begin(&app.pools.background).await?;
     let written = write(&mut conn, &config, of, now).await;
-    Ok(transaction::end(conn, written).await?)
+    Ok(conn.end(written).await?)
 }
 
 async fn write(

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use belay_server::db::pool::{Pool, PoolSettings};
-use belay_server::db::{ErrorKind, pool, transaction};
+use belay_server::db::transaction::{self, Transaction};
+use belay_server::db::{ErrorKind, pool};
 use common::HANG;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use secrecy::SecretString;
@@ -61,17 +62,13 @@ async fn a_refused_commit_has_rolled_back_and_is_not_sent_again() {
         ..PoolSettings::default()
     };
     let pool = Pool::new(&server.url, settings).unwrap();
-    let (mut first, mut second) = (
-        pool.checkout().await.unwrap(),
-        pool.checkout().await.unwrap(),
-    );
-    for (conn, insert) in [
-        (&mut first, "INSERT INTO d.t VALUES (1)"),
-        (&mut second, "INSERT INTO d.t VALUES (2)"),
-    ] {
-        transaction::begin_write(conn).await.unwrap();
-        conn.batch_execute(insert).await.unwrap();
-    }
+    let mut first = pool.checkout().await.unwrap();
+    transaction::begin_write(&mut first).await.unwrap();
+    let mut second = Transaction::begin(&pool).await.unwrap();
+    let insert = "INSERT INTO d.t VALUES (1)";
+    first.batch_execute(insert).await.unwrap();
+    let insert = "INSERT INTO d.t VALUES (2)";
+    second.batch_execute(insert).await.unwrap();
     let read_only = "SET GLOBAL super_read_only = ON";
     root.batch_execute(read_only).await.unwrap();
 
@@ -82,7 +79,7 @@ async fn a_refused_commit_has_rolled_back_and_is_not_sent_again() {
     drop(first);
 
     // Belay tells the refusal, and closes the connection on which another COMMIT could be sent.
-    let refused = transaction::end(second, Ok(())).await.unwrap_err();
+    let refused = second.end(Ok(())).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ReadOnly, "{refused}");
     assert_eq!(pool.status().idle, 0);
 

@@ -6,7 +6,8 @@ use belay_wire::status::CallError;
 
 use super::write_failure;
 use crate::App;
-use crate::db::{Conn, DbError, consumers, feed, transaction};
+use crate::db::transaction::Transaction;
+use crate::db::{Conn, DbError, consumers, feed};
 
 /// Stores how far a consumer is, and makes it where it is not there. Of two that commit at once, one
 /// waits for the other, or comes back where both are the first.
@@ -15,12 +16,9 @@ pub(crate) async fn commit(
     key: ConsumerKey,
     point: ResumePoint,
 ) -> Result<(Consumer, Vec<PartitionEnds>), CallError> {
-    let mut conn = app.pools.reads.checkout().await?;
-    transaction::begin_write(&mut conn).await?;
+    let mut conn = Transaction::begin(&app.pools.reads).await?;
     let written = write(app, &mut conn, key, point).await;
-    transaction::end(conn, written)
-        .await
-        .map_err(write_failure)?
+    conn.end(written).await.map_err(write_failure)?
 }
 
 async fn write(

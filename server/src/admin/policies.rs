@@ -14,8 +14,9 @@ use jiff::Timestamp;
 
 use super::{refresh, write_failure};
 use crate::App;
+use crate::db::policies;
 use crate::db::snapshot::Snapshot;
-use crate::db::{policies, transaction};
+use crate::db::transaction::Transaction;
 
 /// Something of a store's policies, with the store's activations, earliest first, at some moment.
 #[derive(Debug)]
@@ -104,9 +105,8 @@ pub(crate) async fn create(
     caller: &Actor,
     (name, document): (String, String),
 ) -> Result<PolicyView<StoredPolicy>, CallError> {
-    let mut conn = app.pools.reads.checkout().await?;
+    let mut conn = Transaction::begin(&app.pools.reads).await?;
     let write = async {
-        transaction::begin_write(&mut conn).await?;
         let new = NewPolicy {
             store: store.clone(),
             name,
@@ -117,7 +117,7 @@ pub(crate) async fn create(
         policies::create(&mut conn, new).await
     }
     .await;
-    let created = transaction::end(conn, write).await.map_err(write_failure)?;
+    let created = conn.end(write).await.map_err(write_failure)?;
     let view = get(app, store, Some(created.version)).await?;
     refresh(app, store).await;
     Ok(view)
@@ -151,16 +151,15 @@ pub(crate) async fn activate(
         effective_time,
         version,
     };
-    let mut conn = app.pools.reads.checkout().await?;
+    let mut conn = Transaction::begin(&app.pools.reads).await?;
     let write = async {
-        transaction::begin_write(&mut conn).await?;
         // What is to come after `earliest` is replaced; what is nearer stays, because some server
         // may already count on it.
         policies::activate(&mut conn, &store, activation, earliest).await?;
         policies::activations(&mut conn, &store).await
     }
     .await;
-    let activations = transaction::end(conn, write).await.map_err(write_failure)?;
+    let activations = conn.end(write).await.map_err(write_failure)?;
     refresh(app, &store).await;
     Ok(PolicyView {
         activations,

@@ -6,13 +6,13 @@ use belay_wire::values::etag;
 
 use super::{refresh, write_failure};
 use crate::App;
-use crate::db::{StoreRecord, transaction};
+use crate::db::StoreRecord;
+use crate::db::transaction::Transaction;
 
 /// Creates or replaces a record of a store that is there.
 pub(crate) async fn put<R: StoreRecord>(app: &App, put: Put<R>) -> Result<R, CallError> {
-    let mut conn = app.pools.reads.checkout().await?;
+    let mut conn = Transaction::begin(&app.pools.reads).await?;
     let write = async {
-        transaction::begin_write(&mut conn).await?;
         let present = R::get(&mut conn, put.record.store(), put.record.id()).await?;
         let outcome = put.over(present);
         match &outcome {
@@ -23,7 +23,7 @@ pub(crate) async fn put<R: StoreRecord>(app: &App, put: Put<R>) -> Result<R, Cal
         Ok(outcome)
     }
     .await;
-    match transaction::end(conn, write).await.map_err(write_failure)? {
+    match conn.end(write).await.map_err(write_failure)? {
         PutOutcome::Created(record)
         | PutOutcome::Updated(record)
         | PutOutcome::Unchanged(record) => {

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::write_failure;
 use crate::db::error::ErrorKind;
 use crate::db::snapshot::Snapshot;
-use crate::db::transaction;
+use crate::db::transaction::Transaction;
 use crate::db::{Conn, DbError, projections as generations, stock_balances, stock_tellings};
 use crate::{App, ids, projections};
 
@@ -31,10 +31,9 @@ pub(crate) async fn tell(
         actor,
         time: Timestamp::UNIX_EPOCH,
     };
-    let mut conn = app.pools.reads.checkout().await?;
-    transaction::begin_write(&mut conn).await?;
+    let mut conn = Transaction::begin(&app.pools.reads).await?;
     let written = write(app, &mut conn, &mut telling).await;
-    match transaction::end(conn, written).await {
+    match conn.end(written).await {
         Ok(()) => {}
         // This request has been here before, or one of the same id is faster.
         Err(error) if error.kind() == ErrorKind::Duplicate => {

@@ -19,7 +19,8 @@ use super::{refresh, write_failure};
 use crate::App;
 use crate::db::error::{DbError, ErrorKind};
 use crate::db::snapshot::Snapshot;
-use crate::db::{Conn, StoreRecord as _, policies, stores, transaction};
+use crate::db::transaction::Transaction;
+use crate::db::{Conn, StoreRecord as _, policies, stores};
 
 /// A store with its activations, earliest first, at some moment.
 #[derive(Debug)]
@@ -91,9 +92,8 @@ pub(crate) async fn create(
         errors,
     })?;
 
-    let mut conn = app.pools.reads.checkout().await?;
+    let mut conn = Transaction::begin(&app.pools.reads).await?;
     let write = async {
-        transaction::begin_write(&mut conn).await?;
         let now = app.clock.now(&mut conn).await?;
         let first = NewPolicy {
             store: new.id.clone(),
@@ -105,7 +105,7 @@ pub(crate) async fn create(
         insert(&mut conn, &new, first).await
     }
     .await;
-    let view = match transaction::end(conn, write).await {
+    let view = match conn.end(write).await {
         Ok(created) => created,
         // Another caller was faster, or this one has been here before.
         Err(error) if error.kind() == ErrorKind::Duplicate => {
@@ -176,13 +176,9 @@ pub(crate) async fn update(
         update_time: now.max(store.update_time),
         ..wanted
     };
-    let mut conn = app.pools.reads.checkout().await?;
-    let write = async {
-        transaction::begin_write(&mut conn).await?;
-        stores::update(&mut conn, &stored, store.version).await
-    }
-    .await;
-    transaction::end(conn, write).await.map_err(write_failure)?;
+    let mut conn = Transaction::begin(&app.pools.reads).await?;
+    let write = async { stores::update(&mut conn, &stored, store.version).await }.await;
+    conn.end(write).await.map_err(write_failure)?;
     refresh(app, id).await;
     Ok(StoreView {
         store: stored,

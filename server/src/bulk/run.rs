@@ -30,7 +30,8 @@ use super::ask::{Ask, Unasked};
 use crate::db::bulk_cancellations::{self, StoredJob};
 use crate::db::orders::{self, BulkQuery};
 use crate::db::snapshot::Snapshot;
-use crate::db::{Conn, DbError, bulk_orders, in_time, list, transaction};
+use crate::db::transaction::Transaction;
+use crate::db::{Conn, DbError, bulk_orders, in_time, list};
 use crate::{App, ids};
 
 /// How long a job has an owner who says nothing more.
@@ -356,10 +357,9 @@ impl Worker {
 
     /// Changes the job under its lock, if this server still owns it, and owns it anew.
     async fn write(&self, change: Change) -> Result<Option<StoredJob>, DbError> {
-        let mut conn = self.lease.app.pools.background.checkout().await?;
-        transaction::begin_write(&mut conn).await?;
+        let mut conn = Transaction::begin(&self.lease.app.pools.background).await?;
         let written = self.write_in(&mut conn, change).await;
-        let written = transaction::end(conn, written).await?;
+        let written = conn.end(written).await?;
         Ok(written.map(|(stored, results)| {
             for result in results.iter().filter_map(|found| found.result.as_ref()) {
                 self.lease

@@ -5,11 +5,13 @@
 //! These helpers go through diesel's own bookkeeping, so that a connection with an open transaction
 //! never returns to the pool.
 
+use std::ops::{Deref, DerefMut};
+
 use diesel_async::{AnsiTransactionManager, TransactionManager};
 
 use super::Conn;
 use super::error::{DbError, ErrorKind};
-use super::pool::Checkout;
+use super::pool::{Checkout, Pool};
 use super::writable::{self, takes_writes};
 
 /// Begins a transaction that writes, at READ COMMITTED.
@@ -51,23 +53,63 @@ pub async fn rollback(conn: &mut Conn) -> Result<(), DbError> {
     Ok(AnsiTransactionManager::rollback_transaction(conn).await?)
 }
 
-/// Ends a transaction as its writes went, and gives the connection back. `ConnectionLost` says that the
-/// commit was on its way.
-pub async fn end<T>(mut conn: Checkout, written: Result<T, DbError>) -> Result<T, DbError> {
-    let written = written.map_err(|error| {
-        if error.kind() != ErrorKind::ConnectionLost {
-            return error;
+/// A connection on which all statements are one transaction that writes, at READ COMMITTED. If it is
+/// dropped before its end, the connection is closed.
+#[derive(Debug)]
+pub struct Transaction(Checkout);
+
+impl Transaction {
+    pub async fn begin(pool: &Pool) -> Result<Self, DbError> {
+        Self::begin_on(pool.checkout().await?).await
+    }
+
+    pub async fn begin_on(mut conn: Checkout) -> Result<Self, DbError> {
+        match begin_write(&mut conn).await {
+            Ok(()) => Ok(Self(conn)),
+            Err(error) => conn.finish_with(Err(uncommitted(error))),
         }
-        // Nothing was committed.
-        DbError::Connect {
-            kind: ErrorKind::Unavailable,
-            message: error.to_string(),
-        }
-    });
-    let ended = match &written {
-        Ok(_) => commit(&mut conn).await,
-        Err(error) if error.kind().ends_connection() => Ok(()),
-        Err(_) => rollback(&mut conn).await,
-    };
-    conn.finish_with(ended.and(written))
+    }
+
+    /// Ends it as its writes went, and gives the connection back. `ConnectionLost` says that the commit
+    /// was on its way.
+    pub async fn end<T>(mut self, written: Result<T, DbError>) -> Result<T, DbError> {
+        let written = written.map_err(uncommitted);
+        let ended = match &written {
+            Ok(_) => commit(&mut self.0).await,
+            Err(error) if error.kind().ends_connection() => Ok(()),
+            Err(_) => rollback(&mut self.0).await,
+        };
+        self.0.finish_with(ended.and(written))
+    }
+
+    /// Takes its writes back, and gives the connection back.
+    pub async fn give_up(mut self) -> Result<(), DbError> {
+        let ended = rollback(&mut self.0).await;
+        self.0.finish_with(ended)
+    }
+}
+
+/// An error before the commit: where the connection was lost, nothing was committed.
+fn uncommitted(error: DbError) -> DbError {
+    if error.kind() != ErrorKind::ConnectionLost {
+        return error;
+    }
+    DbError::Connect {
+        kind: ErrorKind::Unavailable,
+        message: error.to_string(),
+    }
+}
+
+impl Deref for Transaction {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        &self.0
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.0
+    }
 }

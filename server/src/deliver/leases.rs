@@ -18,9 +18,10 @@ use super::partition::{Found, Partition};
 use crate::db::delivery_partitions::DeliveryPartition;
 use crate::db::held_events::HeldMark;
 use crate::db::in_time;
+use crate::db::transaction::Transaction;
 use crate::db::{
     Checkout, Conn, DbError, ErrorKind, clock, consumers, delivery_instances, delivery_partitions,
-    held_events, transaction,
+    held_events,
 };
 
 /// Renewals within a lease.
@@ -233,7 +234,7 @@ impl Courier {
 }
 
 /// Shows how far a name is among the consumers.
-async fn show(mut conn: Checkout, name: &Name, renewed: &Renewed) -> Result<(), DbError> {
+async fn show(conn: Checkout, name: &Name, renewed: &Renewed) -> Result<(), DbError> {
     let consumer = Consumer {
         key: ConsumerKey {
             store: name.store.clone(),
@@ -244,7 +245,7 @@ async fn show(mut conn: Checkout, name: &Name, renewed: &Renewed) -> Result<(), 
         filter: name.filter,
         commit_time: renewed.now,
     };
-    transaction::begin_write(&mut conn).await?;
+    let mut conn = Transaction::begin_on(conn).await?;
     let written = async {
         match consumers::lock(&mut conn, &consumer.key).await? {
             None => consumers::insert(&mut conn, &consumer).await,
@@ -255,7 +256,7 @@ async fn show(mut conn: Checkout, name: &Name, renewed: &Renewed) -> Result<(), 
         }
     }
     .await;
-    transaction::end(conn, written).await
+    conn.end(written).await
 }
 
 fn found(mark: &HeldMark, now: Timestamp, now_here: Instant) -> Found {

@@ -16,7 +16,8 @@ use super::partition::{Change, HELD_MAX, Settlement};
 use super::retry::Hold;
 use crate::db::delivery_partitions::DeliveryPartition;
 use crate::db::held_events::{HeldEvent, HeldMark};
-use crate::db::{Conn, DbError, clock, delivery_partitions, held_events, in_time, transaction};
+use crate::db::transaction::Transaction;
+use crate::db::{Conn, DbError, clock, delivery_partitions, held_events, in_time};
 use crate::feed::{FeedError, FeedRow, Form};
 use crate::telemetry::deliveries::Backlog;
 
@@ -76,8 +77,7 @@ impl Courier {
     async fn store(&self, settlements: &Settlements) -> Result<Vec<u16>, DbError> {
         let numbers: Vec<u16> = settlements.keys().copied().collect();
         let consumer = &self.name.consumer;
-        let mut conn = self.pool.checkout().await?;
-        transaction::begin_write(&mut conn).await?;
+        let mut conn = Transaction::begin(&self.pool).await?;
         let written = async {
             let locked = delivery_partitions::lock(&mut conn, consumer, &numbers).await?;
             let now = clock::now(&mut conn).await?;
@@ -99,7 +99,7 @@ impl Courier {
             Ok(moved.iter().map(|row| row.partition).collect())
         }
         .await;
-        transaction::end(conn, written).await
+        conn.end(written).await
     }
 
     /// Reads what comes next, where there is room for it.

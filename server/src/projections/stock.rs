@@ -16,9 +16,9 @@ use super::{DELETED_MAX, ProjectionError, TELLINGS_MAX};
 use crate::App;
 use crate::db::stock_entries::Mark;
 use crate::db::stock_holdings::{Held, Holder};
+use crate::db::transaction::Transaction;
 use crate::db::{
     Conn, DbError, projections, stock_balances, stock_entries, stock_holdings, stock_tellings,
-    transaction,
 };
 use crate::feed::FeedRow;
 
@@ -183,8 +183,7 @@ async fn add(
 pub(super) async fn replay(app: &App, generation: u32) -> Result<(), ProjectionError> {
     let mut after = None;
     loop {
-        let mut conn = app.pools.background.checkout().await?;
-        transaction::begin_write(&mut conn).await?;
+        let mut conn = Transaction::begin(&app.pools.background).await?;
         let written = async {
             // A generation that has ended is not written any more.
             let present = projections::share(&mut conn, Projection::Stock).await?;

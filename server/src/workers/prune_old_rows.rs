@@ -15,9 +15,10 @@ use tokio::time::Instant;
 use crate::App;
 use crate::db::aged::Aged;
 use crate::db::events::EventsAge;
+use crate::db::transaction::Transaction;
 use crate::db::{
     Conn, DbError, bulk_cancellations, bulk_orders, decisions, events, order_history,
-    partition_tails, requests, transaction,
+    partition_tails, requests,
 };
 use crate::retention::{Keep, Kind, RetentionSettings};
 
@@ -154,11 +155,10 @@ async fn prune_events(app: &App, times: Times) -> Result<Option<Timestamp>, DbEr
     for partition in app.partitions.all() {
         loop {
             let began = Instant::now();
-            let mut conn = app.pools.background.checkout().await?;
-            transaction::begin_write(&mut conn).await?;
+            let mut conn = Transaction::begin(&app.pools.background).await?;
             let written =
                 prune_partition(&mut conn, partition, times, app.retention.batch_rows).await;
-            let batch = transaction::end(conn, written).await?;
+            let batch = conn.end(written).await?;
             app.telemetry.metrics.pruned(Kind::Events, batch.rows);
             rest(began).await;
             if !batch.has_more {
