@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use belay_domain::actor::Role;
 use belay_domain::commands::{self, ReasonListing};
-use belay_domain::context::Context;
+use belay_domain::context::{Context, StoreConfig};
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
 use belay_proto::v1::cancellation_service_server::CancellationService;
 use belay_wire::parse::cancellations as parse;
 use belay_wire::{render, values};
+use jiff::Timestamp;
 use tonic::Request;
 
-use super::call::{MethodResult, answer, read_from, rejected, respond};
+use super::call::{Call, MethodResult, answer, read_from, rejected, respond};
 use crate::quality::Measured;
 use crate::queries::sellers;
 use crate::reads::Sight;
@@ -31,21 +32,11 @@ impl CancellationService for Cancellations {
     ) -> MethodResult<pb::PreviewCancellationResponse> {
         answer(async {
             let (call, asked) = self.app.read(request, parse::preview_cancellation)?;
-            let sight = Sight {
-                scope: call.caller.scope.clone(),
-                buyer: asked.request.identities().collect(),
-            };
-            let named = (&asked.store, &asked.order);
+            let (named, sight) = ((&asked.store, &asked.order), sight(&call, &asked.request));
             let read = self.app.order_in_sight(&call, named, sight).await?;
             let (order, config) = (&read.found, &read.config);
             let now = asked.at_time.map_or(read.now, |at| at.max(read.now));
-            let context = Context {
-                now,
-                caller: &call.caller.actor,
-                scope: &call.caller.scope,
-                request_id: ids::request_id(),
-                store: config,
-            };
+            let context = context(&call, config, now);
             let preview = commands::preview(order, &asked.request, &context)
                 .map_err(|rejection| rejected(rejection, &asked.order))?;
             let key = &self.app.identity_key;
@@ -69,22 +60,12 @@ impl CancellationService for Cancellations {
     ) -> MethodResult<pb::ListReasonsResponse> {
         answer(async {
             let (call, asked) = self.app.read(request, parse::list_reasons)?;
-            let sight = Sight {
-                scope: call.caller.scope.clone(),
-                buyer: asked.request.identities().collect(),
-            };
-            let named = (&asked.store, &asked.order);
+            let (named, sight) = ((&asked.store, &asked.order), sight(&call, &asked.request));
             // The policy is asked once for each reason, which may be many.
             let _turn = self.app.page_turn(&call).await?;
             let read = self.app.order_in_sight(&call, named, sight).await?;
             let order = &read.found;
-            let context = Context {
-                now: read.now,
-                caller: &call.caller.actor,
-                scope: &call.caller.scope,
-                request_id: ids::request_id(),
-                store: &read.config,
-            };
+            let context = context(&call, &read.config, read.now);
             let listing = ReasonListing::begin(order, &asked.request, &context)
                 .map_err(|rejection| rejected(rejection, &asked.order))?;
             let mut reasons = Vec::new();
@@ -240,5 +221,24 @@ impl CancellationService for Cancellations {
         self.app
             .command(request, parse::update_cancellation_metadata)
             .await
+    }
+}
+
+/// What the caller may see, and whose buyer an order must be for whom it acts.
+fn sight(call: &Call, request: &commands::RequestCancellation) -> Sight {
+    Sight {
+        scope: call.caller.scope.clone(),
+        buyer: request.identities().collect(),
+    }
+}
+
+/// The context of a request that is only tried.
+fn context<'a>(call: &'a Call, store: &'a StoreConfig, now: Timestamp) -> Context<'a> {
+    Context {
+        now,
+        caller: &call.caller.actor,
+        scope: &call.caller.scope,
+        request_id: ids::request_id(),
+        store,
     }
 }

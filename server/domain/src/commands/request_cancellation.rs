@@ -155,17 +155,40 @@ pub(super) fn decide(
         .map(|portion| eligibility::evaluate(draft, policy, &request, portion))
         .collect();
     if let Some(bound) = &command.quote {
-        bound.check(
-            draft.now,
-            &Quote::of(
-                &draft.order,
-                requester.role,
-                policy_version,
-                reason,
-                &evaluations,
-            ),
-        )?;
+        let role = requester.role;
+        let now = Quote::of(&draft.order, role, policy_version, reason, &evaluations);
+        bound.check(draft.now, &now)?;
     }
+    let logged = log(draft, policy_version, (command, proof), &evaluations);
+    if !is_acceptable(&evaluations, command.on_ineligible_units) {
+        return Err(ineligible(&evaluations));
+    }
+
+    let first_rule = evaluations
+        .iter()
+        .find_map(|evaluation| evaluation.allowed.as_ref()?.rule.clone());
+    let of = requester.clone();
+    let blank = open::blank(draft, policy_version, of, reason_code, Fault::None);
+    let cancellation = requested(command, blank, evaluations, claimed);
+    check_room(&draft.order, &cancellation)?;
+    if requester != draft.caller {
+        draft.act_on_behalf_of(requester);
+    }
+    draft.decided_by(policy_version, first_rule);
+    let number = open::open(draft, cancellation);
+    draft.log_opened(logged, number);
+    parts::advance(draft, number);
+    Ok(Answer::Cancellation(number))
+}
+
+/// Puts on record what was asked and what the policy said of each portion. Returns how many of those
+/// there are.
+fn log(
+    draft: &mut Draft<'_>,
+    policy_version: u32,
+    (command, proof): (&RequestCancellation, Proof),
+    evaluations: &[Evaluation],
+) -> usize {
     let terms = RequestTerms {
         on_ineligible_units: command.on_ineligible_units,
         proof,
@@ -174,32 +197,9 @@ pub(super) fn decide(
         .iter()
         .filter_map(|evaluation| evaluation.logged(Occasion::Request, policy_version))
         .collect();
-    let logged_count = logged.len();
+    let count = logged.len();
     draft.log_request(terms, logged);
-    if !is_acceptable(&evaluations, command.on_ineligible_units) {
-        return Err(ineligible(&evaluations));
-    }
-    let first_rule = evaluations
-        .iter()
-        .find_map(|evaluation| evaluation.allowed.as_ref()?.rule.clone());
-    let blank = open::blank(
-        draft,
-        policy_version,
-        requester.clone(),
-        reason_code,
-        Fault::None,
-    );
-    let cancellation = requested(command, blank, evaluations, claimed);
-    check_room(&draft.order, &cancellation)?;
-
-    if requester != draft.caller {
-        draft.act_on_behalf_of(requester);
-    }
-    draft.decided_by(policy_version, first_rule);
-    let number = open::open(draft, cancellation);
-    draft.log_opened(logged_count, number);
-    parts::advance(draft, number);
-    Ok(Answer::Cancellation(number))
+    count
 }
 
 /// The cancellation that a request opens, with what is claimed already as refused.
