@@ -1,4 +1,4 @@
-//! What most programs use: one line to import from.
+//! The names that most programs use: one line to import from.
 //!
 //! ```
 //! use belay_client::prelude::*;

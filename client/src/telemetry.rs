@@ -1,4 +1,4 @@
-//! What calls tell of themselves, for whoever listens: a span of `tracing` for each call, with an event for
+//! Telemetry of calls: a span of `tracing` for each call, with an event for
 //! each attempt; and with the feature `otel` the call's trace in its headers, and a histogram.
 //!
 //! Spans and events name methods, codes and reasons. They hold nothing of requests but their ids, and

@@ -1,5 +1,5 @@
-//! What one caller may ask of a server: calls a second, calls at the same time, bytes of requests a
-//! second. What is beyond is refused before it is read, and told when to come back.
+//! Limits for one caller of a server: calls a second, calls at the same time, bytes of requests a
+//! second. A call beyond them is refused before it is read, and told when to come back.
 //!
 //! A rate is kept as an instant: until when the caller has used up its due. It may run ahead of the
 //! clock by the burst, and no memory is kept of single calls. Bytes are counted as they come, when

@@ -1,4 +1,4 @@
-//! What `belay dev` adds: a store to try things on, and lines to paste.
+//! Extras of `belay dev`: a store to try things on, and lines to paste.
 
 use std::net::SocketAddr;
 use std::time::Duration;

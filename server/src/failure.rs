@@ -1,4 +1,4 @@
-//! What keeps the server from answering, as the failure that the caller is told.
+//! Errors of the server and its database, as the failure that the caller is told.
 
 use belay_wire::status::CallError;
 use uuid::Uuid;

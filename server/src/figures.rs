@@ -1,4 +1,4 @@
-//! What a server tells of the whole database: how much is due, whom it waits for, what is overdue.
+//! Metrics of the whole database: how much is due, whom it waits for, what is overdue.
 //! One worker reads it now and then, and who asks for metrics gets what was read last.
 
 use std::sync::{Arc, Mutex, PoisonError};

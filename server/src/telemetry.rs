@@ -1,4 +1,4 @@
-//! What can be seen of a server from outside: log lines, traces and metrics.
+//! Telemetry: log lines, traces and metrics.
 //!
 //! Spans are those of `tracing` and instruments are OpenTelemetry's. The span of a call travels
 //! with the call's future, and whoever works for the call finds it there. Nothing here knows what a

@@ -1,4 +1,4 @@
-//! What tests expect, in one line each.
+//! Expectations of tests, in one line each.
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the events of all orders tell, folded, against how their rows stand: whoever rebuilds
+//! The events of all orders, folded and compared with their rows: whoever rebuilds
 //! orders from their events has what a read gives. Found out here from the wire and the rows alone,
 //! without the domain's code.
 

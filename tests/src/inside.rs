@@ -1,4 +1,4 @@
-//! What tests see and do inside of a server that runs in their process, by name: nothing else
+//! The door to the inside of a server that runs in the tests' process: nothing else
 //! reaches into its parts.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a test needs that breaks things: a mysqld of its own, and servers besides the one that the
+//! Instances for tests that break things: a mysqld of its own, and servers besides the one that the
 //! harness starts.
 
 use std::fs;

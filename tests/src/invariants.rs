@@ -1,4 +1,4 @@
-//! What must hold of every order in the database, whatever a test did: the invariants M1 to M5, S1
+//! The invariants of every order in the database, whatever a test did: M1 to M5, S1
 //! to S3 and F1 of the domain, that goods which left are accounted for, that history tells how
 //! everything stands, that its chains are whole, and that documents say what tables say.
 //!

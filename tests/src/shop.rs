@@ -1,4 +1,4 @@
-//! What a shop does all day, a line each, so that a test says only what it is about.
+//! The daily work of a shop, a line each, so that a test says only what it is about.
 //!
 //! Each helper does one thing in the role of who does it and expects it to succeed.
 

@@ -1,4 +1,4 @@
-//! What both sides of the rush know: the store, and how its last parcel of the day is called.
+//! Shared by both sides of the rush: the store, and how its last parcel of the day is called.
 
 use std::env;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is kept with orders and cancellations, and notes: for storefronts, sellers and support.
+//! Calls about annotations of orders and cancellations, and notes: for storefronts, sellers and support.
 
 use belay_proto::v1 as pb;
 

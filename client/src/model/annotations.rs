@@ -1,4 +1,4 @@
-//! What is kept with orders and cancellations, and notes.
+//! Annotations of orders and cancellations, and notes.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a refund worker asks of a payment provider.
+//! The payment provider, as a refund worker asks it.
 
 use jiff::Timestamp;
 

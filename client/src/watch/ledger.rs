@@ -1,4 +1,4 @@
-//! What was delivered and not acknowledged, and the position behind what was. It knows no
+//! The ledger of deliveries: those that are not acknowledged, and the position behind those that are. It knows no
 //! connection and no clock.
 
 use std::collections::{BTreeMap, VecDeque};

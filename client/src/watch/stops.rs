@@ -1,4 +1,4 @@
-//! What a warehouse is asked to stop.
+//! The stops that a warehouse is asked for.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;

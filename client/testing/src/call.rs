@@ -1,4 +1,4 @@
-//! What a method knows of its call, and what methods have in common.
+//! The call around a method's message, and the one way in which methods answer.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What most tests begin with.
+//! Samples that most tests begin with.
 
 use belay_client::calls::{NewBuyer, NewLine};
 use belay_client::model::{Destination, Order, PaymentFact};

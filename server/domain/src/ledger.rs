@@ -1,4 +1,4 @@
-//! What an order's money comes to: what may go back, what is on its way, and what that means for
+//! The ledger of an order's money: what may go back, what is on its way, and what that means for
 //! whoever was promised some.
 //!
 //! Everything here is derived from the order as it stands. `lifecycle/refunds.rs` acts on it.

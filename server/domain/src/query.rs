@@ -1,4 +1,4 @@
-//! What lists and counts are asked for: plain data, for a database to put into SQL and for any
+//! The filters of lists and counts: plain data, for a database to put into SQL and for any
 //! other store to hold its records against. All given fields of a filter must match.
 
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! What a decision leaves besides the order: the answer to its request, the record of what the policy
+//! The records of a decision besides the order: the answer to its request, the record of what the policy
 //! was asked, and its events. Plain data, for whoever keeps it.
 
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! What one policy has otherwise than another, in words: by rule and by reason, for their order and their
+//! The difference between two policies, in words: by rule and by reason, for their order and their
 //! names are what people know.
 
 use std::fmt::Debug;

@@ -1,4 +1,4 @@
-//! What runs bulk cancellations.
+//! The runner of bulk cancellations.
 //!
 //! Any number of servers look for jobs that nobody works at. The one that takes a job owns it for
 //! a while and says again and again that it still does; when it dies another one takes the job up

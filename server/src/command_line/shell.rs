@@ -1,4 +1,4 @@
-//! What a shell and its reader have of the command line: completions and manual pages, made from its own
+//! Help for the command line in a shell: completions and manual pages, made from its own
 //! declaration.
 
 use std::io;

@@ -1,5 +1,5 @@
-//! What hangs on orders, as it looks on the page of one and on the lists over many: cancellations with
-//! their parts and gates, refunds and incidents.
+//! Cancellations with their parts and gates, refunds and incidents, as the page of an order and the lists
+//! over many show them.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! What `belay doctor` asks of a database: what it is, how it is set, and whether an account has each of its
+//! Queries of `belay doctor`: which database it is, how it is set, and whether an account has each of its
 //! grants, tried without writing anything.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! What the feed no longer holds, by order. Rows come here in the transaction that takes them out
+//! Events that the feed no longer holds, by order. Rows come here in the transaction that takes them out
 //! of the feed.
 
 use diesel::sql_types::{BigInt, SmallInt, Unsigned};

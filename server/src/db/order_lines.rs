@@ -1,4 +1,4 @@
-//! What was bought. Read with its order; written by `aggregate` alone.
+//! The lines of orders. Read with its order; written by `aggregate` alone.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What each partition of the feed no longer holds. Who takes rows out of a partition has its row
+//! The position up to which each partition of the feed was pruned. Who takes rows out of a partition has its row
 //! locked; no command does, and none waits for it.
 
 use diesel::prelude::*;

@@ -1,4 +1,4 @@
-//! What was fixed when the database was created. Read once, when a server starts.
+//! Settings that were fixed when the database was created. Read once, when a server starts.
 
 use std::fmt;
 use std::num::NonZeroU16;

@@ -1,4 +1,4 @@
-//! What the statements of all tables have in common: bounds, lists of keys, upserts.
+//! Parts that the statements of all tables share: bounds, lists of keys, upserts.
 //!
 //! diesel prepares, executes and closes anything that holds a list of any length, once for every
 //! use. The fragments here avoid that where it is cheap: a list of keys is filled up to a power of

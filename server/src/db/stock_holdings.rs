@@ -1,4 +1,4 @@
-//! What shipments hold of each SKU. `load` and `put` run in the transaction of a projection, which
+//! The quantity of each SKU that shipments hold. `load` and `put` run in the transaction of a projection, which
 //! alone writes them; the list anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};

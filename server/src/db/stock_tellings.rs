@@ -1,4 +1,4 @@
-//! What somebody told of the stock, by the request that told it. `get` and `page` may run anywhere,
+//! Counts of stock as somebody told them, by request. `get` and `page` may run anywhere,
 //! `insert` in a transaction.
 
 use belay_domain::actor::{Actor, Role};

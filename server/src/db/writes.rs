@@ -1,4 +1,4 @@
-//! What a transaction writes, as the text of its statements. They go to the server in one message, for
+//! The writes of a transaction, as the text of its statements. They go to the server in one message, for
 //! a lone command would else wait for a round trip of each table.
 //!
 //! What is new is inserted, what is known is updated, and each UPDATE says how many rows it must find:

@@ -1,4 +1,4 @@
-//! What `belay deliver` and `belay dead-letters` take, and its bounds.
+//! Arguments of `belay deliver` and `belay dead-letters`, and their bounds.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;

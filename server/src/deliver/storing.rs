@@ -1,4 +1,4 @@
-//! What an instance reads of the feed, and what it stores of what came of it.
+//! Reads of the feed by an instance, and the outcomes that it stores.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a database and an account are looked at for: the version, how it keeps what it acknowledges,
+//! Checks of a database and an account: the version, how it keeps what it acknowledges,
 //! its clock, its schema, and each statement that serving makes.
 
 use std::collections::BTreeSet;

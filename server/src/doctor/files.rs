@@ -1,4 +1,4 @@
-//! What grows old without anybody's doing: certificates, lists of those revoked, and what is known of
+//! Checks of what grows old by itself: certificates, lists of those revoked, and what is known of
 //! time zones.
 
 use std::path::Path;

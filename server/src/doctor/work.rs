@@ -1,4 +1,4 @@
-//! What lies in the database: what is late, and policies whose calendars run out.
+//! Checks of the work in the database: what is late, and policies whose calendars run out.
 
 use belay_domain::ids::StoreId;
 use belay_domain::policy;

@@ -1,4 +1,4 @@
-//! What a connection may hold of the server's memory, and all of them together: requests on their
+//! Bounds on the server's memory that one connection may hold, and all together: requests on their
 //! way in, answers on their way out, and calls that have no end of their own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
-//! What a method knows of its call besides the message, and what methods have in common: a request
-//! is read, handed on, and answered in one way.
+//! The call around a method's message, and the one way in which all methods read a request, hand it on and
+//! answer it.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is called, as those who watch are told it.
+//! The name of the method that is called, as telemetry tells it.
 
 use belay_proto::rpc::Idempotency;
 use belay_proto::{testing, v1};

@@ -1,4 +1,4 @@
-//! What is known of one secondary: until when it is known to follow, and whether it answers. It knows no
+//! The standing of one secondary: until when it is known to follow, and whether it answers. It knows no
 //! database and asks no clock.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What tokio tells of the runtime that the server's tasks run on: what of it is stable.
+//! Metrics of the runtime that the server's tasks run on: those of tokio's that are stable.
 
 use opentelemetry::metrics::Meter;
 use tokio::runtime::{Handle, RuntimeMetrics};

@@ -1,5 +1,5 @@
-//! What a certificate says: the names that it is for, and when it expires. Whether it is to be
-//! believed is checked before, by the handshake.
+//! The names that a certificate is for, and when it expires. Whether it is to be believed is
+//! checked before, by the handshake.
 
 use std::time::Duration;
 

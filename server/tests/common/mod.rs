@@ -1,4 +1,4 @@
-//! What the tests of `db` share: a database of their own, and an order that has some of everything.
+//! Shared by the tests of `db`: a database of their own, and an order that has some of everything.
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 

@@ -1,5 +1,5 @@
-//! What each role sees of what it is answered with: one table of groups and fields, from which the
-//! messages are cut and the manual is written. It knows messages, and nothing of who asks for which.
+//! The fields of answers that each role sees: one table of groups and fields, from which the messages
+//! are cut and the manual is written. It knows messages, and nothing of who asks for which.
 //!
 //! A role sees an order whole, or what its parcels need. Who sees parcels gets of an order its own
 //! shipments, with their lines, cancellations and incidents, and of all these the fields in the groups

@@ -1,4 +1,4 @@
-//! What a caller wants done about an order, one that exists or one that does not yet.
+//! The work that a caller wants done on an order, one that exists or one that does not yet.
 
 use serde::Serialize;
 

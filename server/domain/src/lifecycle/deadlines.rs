@@ -1,4 +1,4 @@
-//! What happens by itself when its time has come. Every command does this first, so that it is
+//! Deadlines: changes that happen by themselves when their time has come. Every command does this first, so that it is
 //! decided as if the worker had been in time.
 
 use jiff::Timestamp;

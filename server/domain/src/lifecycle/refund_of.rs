@@ -1,4 +1,4 @@
-//! What the buyer gets back for units, and what of their price the buyer bears.
+//! The refund of units: what the buyer gets back, and what of the price the buyer bears.
 
 use crate::cancellation::{Deductions, LabelState, PartRefund, Receipt};
 use crate::decision::RefundFacts;

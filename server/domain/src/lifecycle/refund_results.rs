@@ -1,4 +1,4 @@
-//! What a provider says of a refund, by its result or by its own message.
+//! Results of refunds, as their worker records them or the provider tells them itself.
 
 use jiff::Timestamp;
 

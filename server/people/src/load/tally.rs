@@ -1,4 +1,4 @@
-//! What was counted, and how it is shown.
+//! The tally of a load: its counts, and how they are shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! What `serve` and `dev` have in common: where they listen, and how they end.
+//! The listeners and the end of `serve` and `dev`.
 
 use std::net::SocketAddr;
 

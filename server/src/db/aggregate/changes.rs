@@ -1,4 +1,4 @@
-//! What commands change in the child tables of orders.
+//! Changes of the child tables of orders, as commands make them.
 
 use belay_domain::cancellation::{Cancellation, Gate, Part};
 use belay_domain::ids::OrderKey;

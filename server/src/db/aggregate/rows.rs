@@ -1,4 +1,4 @@
-//! What the child tables of orders hold, row by row.
+//! Rows of the child tables of orders.
 
 use std::collections::HashMap;
 use std::hash::Hash;

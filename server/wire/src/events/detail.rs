@@ -1,4 +1,4 @@
-//! What there is to tell of an event beyond its type.
+//! The detail of each type of event, as a message.
 
 use belay_domain::annotations::{ChangedAnnotations, NoteSubject, NoteVisibility};
 use belay_domain::cancellation::{GateState, PartState};

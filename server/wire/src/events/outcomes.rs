@@ -1,4 +1,4 @@
-//! What events tell of how parts of cancellations end, for those who count them.
+//! The ends of parts of cancellations that events tell of, for those who count them.
 
 use belay_domain::cancellation::PartState;
 use belay_domain::error_reason::ErrorReason;

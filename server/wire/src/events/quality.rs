@@ -1,4 +1,4 @@
-//! What events tell that is counted of a seller.
+//! Facts about a seller that events tell of, for the seller's quality.
 
 use belay_domain::cancellation::PartState;
 use belay_domain::ids::{ChildKind, OrderId, SellerId, StoreId};

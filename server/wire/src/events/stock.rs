@@ -1,4 +1,4 @@
-//! What events tell of the goods of an order, for the ledger of stock.
+//! Movements of goods that events tell of, for the ledger of stock.
 
 use belay_domain::cancellation::PartState;
 use belay_domain::ids::{ChildKind, IdError, OrderId, SellerId, Sku, StoreId, WarehouseId};

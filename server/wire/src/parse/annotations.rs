@@ -1,4 +1,4 @@
-//! What is kept with an order or a cancellation, and notes, as requests bring them.
+//! Annotations of orders and cancellations, and notes, as requests bring them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What all requests about a store, an order or something that belongs to an order begin with.
+//! The fields that all requests about a store, an order or a child of an order share.
 
 use belay_domain::commands::{Command, Work};
 use belay_domain::ids::{ChildKind, OrderId, StoreId};

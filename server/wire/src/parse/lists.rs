@@ -1,4 +1,4 @@
-//! What the requests for lists have in common.
+//! The fields that requests for lists share, and their parsers.
 
 use belay_domain::ids::StoreId;
 

@@ -1,4 +1,4 @@
-//! What is kept with an order or a cancellation, and what a note is about.
+//! Annotations of orders and cancellations, and notes, as messages.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a RequestCancellation would come to.
+//! The preview of a RequestCancellation, as messages.
 
 use belay_domain::cancellation::LabelState;
 use belay_domain::commands::{

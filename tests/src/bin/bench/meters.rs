@@ -1,4 +1,4 @@
-//! What a window costs: CPU of the three processes and of the rest of the machine, transactions and
+//! The cost of a window: CPU of the three processes and of the rest of the machine, transactions and
 //! statements of the database.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! What is printed: a table for people, and one JSON object for comparisons.
+//! The report: a table for people, and one JSON object for comparisons.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! What came of it: the gap of each event, what callers were told, and what the database has of what was
+//! The report of a run: the gap of each event, what callers were told, and what the database has of what was
 //! acknowledged.
 
 use std::collections::BTreeMap;
