@@ -1,6 +1,6 @@
-//! The port for those who run the server: metrics, whether it lives and serves, and the console where
-//! it is on; profiles too, where they are. It speaks HTTP/1.1 and answers one request a connection. Of itself it takes no body, and
-//! says nothing about any order or caller; what the console says is the console's business.
+//! The port for those who run the server: metrics, whether it lives and serves, and, where they are on,
+//! the console and profiles. It speaks HTTP/1.1 and answers one request a connection. Of itself it takes
+//! no body, and says nothing about any order or caller; what the console says is the console's business.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ use tower::ServiceExt as _;
 
 use crate::auth::peer::Peer;
 use crate::profiles::{self, ProfileError, Profiles, Profiling};
-use crate::small_port::{self, Taken};
+use crate::small_port::{self, Accepted};
 use crate::telemetry::metrics::Metrics;
 
 /// Connections at once that ask of the server, or have not said what they ask; more wait.
@@ -167,7 +167,7 @@ impl Connection {
 }
 
 /// One request, until its time is over. What goes wrong with a connection is its client's to know.
-async fn serve(taken: Taken, admin: Arc<Admin>, stop: CancellationToken) {
+async fn serve(taken: Accepted, admin: Arc<Admin>, stop: CancellationToken) {
     let connection = Connection {
         place: Mutex::new(taken.place),
         patience: Patience::new(REQUEST_MAX),

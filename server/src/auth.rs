@@ -17,7 +17,7 @@ use belay_wire::status::CallError;
 use http::HeaderMap;
 use jiff::Timestamp;
 
-use self::failed_logins::{FailedLogins, Failure};
+use self::failed_logins::{FailedLogin, FailedLogins};
 use self::jwt::Jwt;
 use self::key_file::{Credential, KeyFile};
 use self::peer::Peer;
@@ -98,7 +98,7 @@ impl Credentials {
         headers: &HeaderMap,
         peer: Option<&Peer>,
         now: Timestamp,
-    ) -> Result<Login, Failure> {
+    ) -> Result<Login, FailedLogin> {
         let by_names = match (&self.key_file, peer) {
             (Some(file), Some(peer)) => file.by_names(&peer.names)?,
             (Some(_) | None, _) => None,
@@ -116,7 +116,7 @@ impl Credentials {
         token: &str,
         peer: Option<&Peer>,
         now: Timestamp,
-    ) -> Result<Credential, Failure> {
+    ) -> Result<Credential, FailedLogin> {
         let secret = self
             .key_file
             .as_ref()
@@ -142,7 +142,7 @@ fn together(
     by_token: Option<Credential>,
     by_names: Option<Credential>,
     now: Timestamp,
-) -> Result<Login, Failure> {
+) -> Result<Login, FailedLogin> {
     let brought: Vec<Credential> = match (by_token, by_names) {
         (None, None) => return Err(Cause::NoToken.into()),
         (Some(token), None) if token.requires_both => return Err(Cause::CertificateMissing.into()),

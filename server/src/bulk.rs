@@ -6,7 +6,7 @@ mod ask;
 pub mod run;
 
 use belay_domain::bulk::{
-    Job, JobKey, JobOrder, JobState, OPEN_JOBS_MAX, ORDERS_MAX, Outcome, sees_every_job,
+    BulkOutcome, Job, JobKey, JobOrder, JobState, OPEN_JOBS_MAX, ORDERS_MAX, sees_every_job,
 };
 use belay_domain::ids::{OrderId, OrderKey, StoreId};
 use belay_domain::scope::Caller;
@@ -140,7 +140,7 @@ pub(crate) async fn results(
     app: &App,
     caller: &Caller,
     (store, id): (&StoreId, Uuid),
-    outcome: Option<Outcome>,
+    outcome: Option<BulkOutcome>,
     after: Option<OrderKey>,
     limit: u16,
 ) -> Result<(Job, Vec<JobOrder>), CallError> {

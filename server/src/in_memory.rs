@@ -23,7 +23,7 @@ use tonic::service::Routes;
 use tower::{ServiceExt as _, service_fn};
 
 use crate::server::{reflection, serving_everywhere};
-use crate::small_port::{self, Taken};
+use crate::small_port::{self, Accepted};
 
 /// Connections at once; more wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -110,7 +110,11 @@ async fn routes(server: &Server) -> anyhow::Result<Routes> {
 }
 
 /// One connection. What goes wrong with it is its client's to know.
-fn serve(taken: Taken, routes: Routes, stop: CancellationToken) -> impl Future<Output = ()> + Send {
+fn serve(
+    taken: Accepted,
+    routes: Routes,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send {
     let service = service_fn(move |request: Request<Incoming>| {
         let routes = routes.clone();
         async move {
@@ -120,7 +124,7 @@ fn serve(taken: Taken, routes: Routes, stop: CancellationToken) -> impl Future<O
         }
     });
     async move {
-        let Taken {
+        let Accepted {
             stream,
             place: _place,
             ..

@@ -14,7 +14,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection, and the place that it has until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) place: OwnedSemaphorePermit,
@@ -26,7 +26,7 @@ pub(crate) async fn accept<F>(
     places: usize,
     stop: CancellationToken,
     tasks: TaskTracker,
-    serve: impl Fn(Taken) -> F,
+    serve: impl Fn(Accepted) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -35,7 +35,7 @@ pub(crate) async fn accept<F>(
         let place = places.clone().acquire_owned().await;
         let place = place.map_err(std::io::Error::other)?;
         let (stream, peer) = listener.accept().await?;
-        Ok::<_, std::io::Error>(Taken {
+        Ok::<_, std::io::Error>(Accepted {
             stream,
             peer,
             place,

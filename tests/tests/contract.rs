@@ -505,7 +505,7 @@ fn every_enum_of_the_domain_has_the_values_of_its_twin() {
         shipment::TrackingFact = "TrackingFact",
         stock::EntryKind = "StockEntryKind",
         bulk::JobState = "BulkState",
-        bulk::Outcome = "BulkOutcome",
+        bulk::BulkOutcome = "BulkOutcome",
         decision::Occasion = "PolicyOccasion",
         simulation::NotReplayed = "NotReplayedReason",
         policy::ConditionKey = "PolicyCondition",

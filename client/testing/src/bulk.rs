@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use belay_domain::bulk::{
-    BulkFilter, BulkSelection, Job, JobKey, JobOrder, JobState, OPEN_JOBS_MAX, ORDERS_MAX,
-    OrderResult, Outcome, sees_every_job,
+    BulkFilter, BulkOutcome, BulkSelection, Job, JobKey, JobOrder, JobState, OPEN_JOBS_MAX,
+    ORDERS_MAX, OrderResult, sees_every_job,
 };
 use belay_domain::commands::{self, Command, Work};
 use belay_domain::context::Context;
@@ -328,7 +328,7 @@ pub(crate) fn list_bulk_results(
         let is = found
             .result
             .as_ref()
-            .map_or(Outcome::Waiting, OrderResult::outcome);
+            .map_or(BulkOutcome::Waiting, OrderResult::outcome);
         outcome.is_none_or(|outcome| is == outcome)
             && after.is_none_or(|after| found.order_key.0 > after)
     });

@@ -99,7 +99,7 @@ impl JobState {
 
 named_enum! {
     /// What came of an order in a job.
-    pub enum Outcome {
+    pub enum BulkOutcome {
         Waiting = "WAITING",
         Completed = "COMPLETED",
         Pending = "PENDING",
@@ -265,14 +265,14 @@ pub enum OrderResult {
 }
 
 impl OrderResult {
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> BulkOutcome {
         match self {
             OrderResult::Accepted {
                 is_pending: true, ..
-            } => Outcome::Pending,
-            OrderResult::Accepted { .. } => Outcome::Completed,
-            OrderResult::Rejected(_) => Outcome::Rejected,
-            OrderResult::Failed(_) => Outcome::Failed,
+            } => BulkOutcome::Pending,
+            OrderResult::Accepted { .. } => BulkOutcome::Completed,
+            OrderResult::Rejected(_) => BulkOutcome::Rejected,
+            OrderResult::Failed(_) => BulkOutcome::Failed,
         }
     }
 }

@@ -58,8 +58,8 @@ pub struct Case {
     /// Of all money of the case.
     pub currency: String,
     pub portions: Vec<CasePortion>,
-    pub recorded: Outcome,
-    pub draft: Outcome,
+    pub recorded: SimulatedOutcome,
+    pub draft: SimulatedOutcome,
 }
 
 /// The units of a case in one shipment.
@@ -86,7 +86,7 @@ pub struct PathAnswer {
 
 /// The outcome of a case as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
+pub struct SimulatedOutcome {
     /// The reason why nothing of it is allowed; none where it is.
     pub denied: Option<ErrorReason>,
     /// Of all portions that are allowed, in minor units.
@@ -225,7 +225,7 @@ impl Simulation<'_> {
         decision: &RecordedDecision<'_>,
         evaluations: &[&LoggedEvaluation],
         request: Option<&RequestTerms>,
-    ) -> (Vec<Option<PathAnswer>>, Outcome) {
+    ) -> (Vec<Option<PathAnswer>>, SimulatedOutcome) {
         let draft = self.draft;
         let question = &evaluations[0].asked[0].question;
         if let Some(request) = request {
@@ -233,7 +233,7 @@ impl Simulation<'_> {
             let checked = reason.and_then(|reason| check_proof(reason, &request.proof));
             if let Err(rejection) = checked {
                 let answers = evaluations.iter().map(|_| None).collect();
-                return (answers, Outcome::denied(rejection.reason()));
+                return (answers, SimulatedOutcome::denied(rejection.reason()));
             }
         }
         let occasion = evaluations[0].occasion;
@@ -367,7 +367,7 @@ fn outcome(
     policy: &Policy,
     question: &Question,
     answers: &[PathAnswer],
-) -> Outcome {
+) -> SimulatedOutcome {
     let mut are_allowed = answers.iter().map(PathAnswer::is_allowed);
     let is_accepted = match request {
         Some(request) => request.on_ineligible_units.accepts(are_allowed),
@@ -375,7 +375,7 @@ fn outcome(
     };
     if !is_accepted {
         let mut reasons = answers.iter().filter_map(PathAnswer::denied);
-        return Outcome::denied(reasons.next().unwrap_or(ErrorReason::NotAllowed));
+        return SimulatedOutcome::denied(reasons.next().unwrap_or(ErrorReason::NotAllowed));
     }
     let reason = question.reason.as_deref();
     let declared = reason.and_then(|reason| policy.reason(reason));
@@ -383,7 +383,7 @@ fn outcome(
         Occasion::Return | Occasion::Resolution => Some(Fault::Carrier),
         Occasion::Request | Occasion::Reevaluation => reason.map(|_| Fault::None),
     };
-    Outcome {
+    SimulatedOutcome {
         denied: None,
         refund: answers.iter().map(|answer| answer.refund).sum(),
         fault: declared.map(|reason| reason.fault).or(otherwise),
@@ -416,7 +416,7 @@ impl PathAnswer {
     }
 }
 
-impl Outcome {
+impl SimulatedOutcome {
     fn denied(reason: ErrorReason) -> Self {
         Self {
             denied: Some(reason),

@@ -27,7 +27,7 @@ pub const FAILURES_MAX: u32 = 1_000_000;
 
 /// A login that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub(crate) struct FailedLogin {
     pub(crate) cause: Cause,
     /// What more there is to say to whoever runs the server: never of a token that is not signed by
     /// the issuer, and never a token.
@@ -37,14 +37,14 @@ pub(crate) struct Failure {
 /// Of a detail, in characters.
 const DETAIL_CHARS_MAX: usize = 200;
 
-impl Failure {
+impl FailedLogin {
     pub(super) fn of(cause: Cause, detail: String) -> Self {
         let detail = Some(detail.chars().take(DETAIL_CHARS_MAX).collect());
         Self { cause, detail }
     }
 }
 
-impl From<Cause> for Failure {
+impl From<Cause> for FailedLogin {
     fn from(cause: Cause) -> Self {
         Self {
             cause,
@@ -112,7 +112,7 @@ impl FailedLogins {
     }
 
     /// Counts a failure, and tells of it unless the address was told of just now.
-    pub(super) fn record(&self, failure: &Failure, peer: Option<&Peer>, metrics: &Metrics) {
+    pub(super) fn record(&self, failure: &FailedLogin, peer: Option<&Peer>, metrics: &Metrics) {
         metrics.login_failed(failure.cause);
         if let Some(Line { address, failures }) = self.record_at(peer, Instant::now()) {
             tracing::warn!(

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::algorithm::Algorithms;
 use self::keys::{KeySet, VerifyingKey};
 pub use self::source::{KeySource, KeySourceError};
-use super::failed_logins::Failure;
+use super::failed_logins::FailedLogin;
 use super::key_file::Credential;
 use crate::telemetry::logins::Cause;
 use crate::telemetry::metrics::{KeysRead, Metrics};
@@ -138,7 +138,11 @@ impl Jwt {
     }
 
     /// Verifies a token; keys that are not known yet are waited for.
-    pub(super) async fn verify(&self, token: &str, now: Timestamp) -> Result<Credential, Failure> {
+    pub(super) async fn verify(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Credential, FailedLogin> {
         let mut rounds = self.rounds.subscribe();
         let verified = match self.verify_by_present_keys(token, now) {
             Err(failure) if failure.cause == Cause::KeyUnknown && self.ask_for_keys() => {
@@ -154,7 +158,7 @@ impl Jwt {
         Ok(credential(verified))
     }
 
-    fn verify_by_present_keys(&self, token: &str, now: Timestamp) -> Result<Verified, Failure> {
+    fn verify_by_present_keys(&self, token: &str, now: Timestamp) -> Result<Verified, FailedLogin> {
         if token.len() > JWT_BYTES_MAX {
             return Err(Cause::TokenTooLarge.into());
         }

@@ -19,7 +19,7 @@ use belay_domain::document::DocumentError;
 
 pub use self::difference::{Difference, TOLD_MAX, told};
 pub(crate) use self::known::Credential;
-use self::known::{Entry, Known};
+use self::known::{Entry, KnownCallers};
 pub use self::secret::{SECRET_BITS_MIN, SECRET_CHARS_MIN, hash_secret};
 use super::peer::PeerName;
 use crate::telemetry::logins::Cause;
@@ -42,7 +42,7 @@ pub(super) const HASH_PREFIX: &str = "blake3:";
 /// A key file, as it was when it last had no error.
 pub struct KeyFile {
     path: PathBuf,
-    known: RwLock<Arc<Known>>,
+    known: RwLock<Arc<KnownCallers>>,
     looks: Mutex<Looks>,
 }
 
@@ -93,7 +93,7 @@ impl KeyFile {
         let path = path.into();
         let file = read(&path)?;
         file.warn_of_readers(&path, "hashes of secrets");
-        let known = Known::of(parse(&path, &file.bytes)?);
+        let known = KnownCallers::of(parse(&path, &file.bytes)?);
         Ok(Self {
             path,
             known: RwLock::new(Arc::new(known)),
@@ -128,7 +128,7 @@ impl KeyFile {
 
     /// From here on calls find these callers, and sessions of others end.
     fn take(&self, entries: Vec<Entry>) -> Difference {
-        let mut next = Known::of(entries);
+        let mut next = KnownCallers::of(entries);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let difference = Difference::between(&known.entries, &next.entries);
         next.succeed(&known);
@@ -136,7 +136,7 @@ impl KeyFile {
         difference
     }
 
-    fn known(&self) -> Arc<Known> {
+    fn known(&self) -> Arc<KnownCallers> {
         self.known
             .read()
             .unwrap_or_else(PoisonError::into_inner)

@@ -6,7 +6,7 @@ use belay_proto::v1 as pb;
 use belay_proto::v1::cancellation_service_client::CancellationServiceClient;
 
 use super::calls::Reads;
-use super::failure::{self, Failure};
+use super::failure::{self, ErrorPage};
 use super::visitor::Visitor;
 use super::way::Way;
 
@@ -51,7 +51,7 @@ pub(super) async fn in_place_of(
     asker: &str,
     store: &str,
     order: &str,
-) -> Result<CancellationServiceClient<Reads>, Failure> {
+) -> Result<CancellationServiceClient<Reads>, ErrorPage> {
     if words(asker).is_none() {
         let known = ASKERS.map(|(asker, _)| asker).join(", ");
         let told = format!("{asker:?} asks for no cancellation: it may be one of {known}.");

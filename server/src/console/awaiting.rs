@@ -1,4 +1,4 @@
-//! What awaits whom: the cancellations whose open gates wait for a party, and by when.
+//! The page of who is awaited: the cancellations whose open gates wait for a party, and by when.
 
 use axum::extract::Query;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::failure::{self, Failure};
+use super::failure::{self, ErrorPage};
 use super::visitor::Visitor;
 use super::words::{self, word};
 use super::{PAGE_ENTRIES_MAX, links, page, parts};
@@ -26,7 +26,7 @@ const PARTY: &str = "PARTY_";
 pub(super) async fn page(
     visitor: Visitor,
     Query(asked): Query<Asked>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ErrorPage> {
     if asked.store.is_empty() {
         return Ok(Redirect::to(links::HOME).into_response());
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::failure::{self, Failure, unless_not_allowed};
+use super::failure::{self, ErrorPage, unless_not_allowed};
 use super::links::link;
 use super::rules::Rules;
 use super::visitor::Visitor;
@@ -64,7 +64,7 @@ pub(super) async fn for_buyer(
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<ForBuyer>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ErrorPage> {
     if way::origin(&headers) == Origin::Other {
         let told = "A form counts only where the browser says that it was sent from a page of this console.";
         return Err(failure::text(StatusCode::FORBIDDEN, "Not from here", told));
@@ -101,11 +101,11 @@ pub(super) async fn for_buyer(
 pub(super) async fn page(
     visitor: Visitor,
     Query(asked): Query<Asked>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ErrorPage> {
     explained(&visitor, &asked).await
 }
 
-async fn explained(visitor: &Visitor, asked: &Asked) -> Result<Response, Failure> {
+async fn explained(visitor: &Visitor, asked: &Asked) -> Result<Response, ErrorPage> {
     if asked.store.is_empty() {
         return Ok(Redirect::to(links::HOME).into_response());
     }
@@ -175,7 +175,7 @@ impl Asked {
 async fn preview(
     visitor: &Visitor,
     asked: &Asked,
-) -> Result<Option<pb::PreviewCancellationResponse>, Failure> {
+) -> Result<Option<pb::PreviewCancellationResponse>, ErrorPage> {
     let request = pb::PreviewCancellationRequest {
         store_id: asked.store.clone(),
         order_id: asked.id.clone(),
@@ -205,7 +205,7 @@ fn on_behalf_of(buyer: &str) -> Option<pb::OnBehalfOf> {
 }
 
 /// An instant in UTC, as a browser's field has it or with its zone.
-fn instant(text: &str) -> Result<Option<Timestamp>, Failure> {
+fn instant(text: &str) -> Result<Option<Timestamp>, ErrorPage> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);

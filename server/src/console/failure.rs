@@ -1,4 +1,4 @@
-//! What a page says in place of what was asked for.
+//! Pages that say why the one that was asked for is not there.
 
 use axum::response::{IntoResponse, Response};
 use belay_wire::status::outcome;
@@ -9,9 +9,9 @@ use tonic::Status;
 use super::{links, page};
 use crate::db::error::DbError;
 
-/// A reason why there is no page.
+/// A page that says why there is no other.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct ErrorPage {
     pub(super) status: StatusCode,
     pub(super) title: &'static str,
     pub(super) message: String,
@@ -19,8 +19,12 @@ pub(super) struct Failure {
     pub(super) reason: Option<&'static str>,
 }
 
-pub(super) fn text(status: StatusCode, title: &'static str, message: impl Into<String>) -> Failure {
-    Failure {
+pub(super) fn text(
+    status: StatusCode,
+    title: &'static str,
+    message: impl Into<String>,
+) -> ErrorPage {
+    ErrorPage {
         status,
         title,
         message: message.into(),
@@ -29,7 +33,7 @@ pub(super) fn text(status: StatusCode, title: &'static str, message: impl Into<S
 }
 
 /// What the form of a page was given cannot be read.
-pub(super) fn malformed(message: impl Into<String>) -> Failure {
+pub(super) fn malformed(message: impl Into<String>) -> ErrorPage {
     text(StatusCode::BAD_REQUEST, "Cannot be read", message)
 }
 
@@ -38,7 +42,7 @@ pub(super) fn no_such_page() -> Response {
     text(StatusCode::NOT_FOUND, "Not found", message).into_response()
 }
 
-impl From<Status> for Failure {
+impl From<Status> for ErrorPage {
     fn from(status: Status) -> Self {
         let outcome = outcome(Some(&status));
         let (code, title) = match outcome.code {
@@ -61,7 +65,7 @@ impl From<Status> for Failure {
     }
 }
 
-impl From<DbError> for Failure {
+impl From<DbError> for ErrorPage {
     fn from(error: DbError) -> Self {
         // The message of a driver is for the log.
         tracing::warn!(%error, "the console cannot read the clock");
@@ -73,7 +77,7 @@ impl From<DbError> for Failure {
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for ErrorPage {
     fn into_response(self) -> Response {
         let body = html! {
             p class="alert" role="alert" {
@@ -89,10 +93,10 @@ impl IntoResponse for Failure {
 /// Of a part of a page which this role may not see: none. Any other failure is the page's.
 pub(super) fn unless_not_allowed<T>(
     answer: Result<tonic::Response<T>, Status>,
-) -> Result<Option<T>, Failure> {
+) -> Result<Option<T>, ErrorPage> {
     match answer {
         Ok(answer) => Ok(Some(answer.into_inner())),
-        Err(status) => match Failure::from(status) {
+        Err(status) => match ErrorPage::from(status) {
             failure if failure.status == StatusCode::FORBIDDEN => Ok(None),
             failure => Err(failure),
         },
@@ -108,7 +112,7 @@ mod tests {
     #[test]
     fn a_failed_call_has_the_status_that_says_so() {
         let of = |error: CallError| {
-            let failure = Failure::from(error.into_status(|_| "t".to_owned()));
+            let failure = ErrorPage::from(error.into_status(|_| "t".to_owned()));
             (failure.status.as_u16(), failure.reason)
         };
         let absent = CallError::StoreNotFound {

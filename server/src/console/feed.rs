@@ -18,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::Streaming;
 
-use super::failure::{self, Failure};
+use super::failure::{self, ErrorPage};
 use super::links::link;
 use super::visitor::Visitor;
 use super::{TAILS_MAX, links, page, timeline};
@@ -45,7 +45,7 @@ pub(super) async fn page(
     visitor: Visitor,
     Extension(patience): Extension<Patience>,
     Query(asked): Query<Asked>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ErrorPage> {
     if asked.store.is_empty() {
         return Ok(Redirect::to(links::HOME).into_response());
     }
@@ -110,7 +110,7 @@ impl Tail {
         match next {
             Err(_) => (self.end("The page has gone on long enough."), true),
             Ok(Ok(None)) => (self.end("The server stops."), true),
-            Ok(Err(status)) => (self.end(&Failure::from(status).message), true),
+            Ok(Err(status)) => (self.end(&ErrorPage::from(status).message), true),
             Ok(Ok(Some(message))) => (self.message(message), false),
         }
     }

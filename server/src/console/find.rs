@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use prost_types::Timestamp as WireTime;
 use serde::Deserialize;
 
-use super::failure::{self, Failure};
+use super::failure::{self, ErrorPage};
 use super::visitor::Visitor;
 use super::words::{self, word};
 use super::{PAGE_ENTRIES_MAX, links, page};
@@ -68,7 +68,7 @@ const STATE: &str = "ORDER_STATE_";
 pub(super) async fn page(
     visitor: Visitor,
     Query(asked): Query<Asked>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ErrorPage> {
     if asked.store.is_empty() {
         return Ok(Redirect::to(links::HOME).into_response());
     }
@@ -110,7 +110,7 @@ pub(super) async fn page(
 }
 
 /// What somebody has in hand comes before all filters.
-async fn find(visitor: &Visitor, asked: &Asked) -> Result<pb::FindOrdersResponse, Failure> {
+async fn find(visitor: &Visitor, asked: &Asked) -> Result<pb::FindOrdersResponse, ErrorPage> {
     let mut orders = visitor.orders();
     let Some(by) = asked.in_hand() else {
         let listed = orders.list_orders(request(asked)?).await?.into_inner();
@@ -129,7 +129,7 @@ async fn find(visitor: &Visitor, asked: &Asked) -> Result<pb::FindOrdersResponse
     Ok(orders.find_orders(request).await?.into_inner())
 }
 
-fn request(asked: &Asked) -> Result<pb::ListOrdersRequest, Failure> {
+fn request(asked: &Asked) -> Result<pb::ListOrdersRequest, ErrorPage> {
     let state = match asked.state.as_str() {
         "" => pb::OrderState::Unspecified,
         name => pb::OrderState::from_str_name(&format!("{STATE}{name}"))
@@ -150,27 +150,27 @@ fn request(asked: &Asked) -> Result<pb::ListOrdersRequest, Failure> {
     })
 }
 
-fn day(text: &str) -> Result<Option<Date>, Failure> {
+fn day(text: &str) -> Result<Option<Date>, ErrorPage> {
     match text.trim() {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| no_day(text)),
     }
 }
 
-fn no_day(text: impl std::fmt::Display) -> Failure {
+fn no_day(text: impl std::fmt::Display) -> ErrorPage {
     failure::malformed(format!(
         "A day is written as 2026-03-31, and {text} is none."
     ))
 }
 
-fn begin(day: Date) -> Result<WireTime, Failure> {
+fn begin(day: Date) -> Result<WireTime, ErrorPage> {
     let at: Timestamp = format!("{day}T00:00:00Z")
         .parse()
         .map_err(|_| no_day(day))?;
     Ok(belay_wire::values::time(at))
 }
 
-fn end(day: Date) -> Result<WireTime, Failure> {
+fn end(day: Date) -> Result<WireTime, ErrorPage> {
     begin(day.tomorrow().map_err(|_| no_day(day))?)
 }
 

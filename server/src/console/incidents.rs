@@ -6,7 +6,7 @@ use belay_proto::v1 as pb;
 use maud::html;
 use serde::Deserialize;
 
-use super::failure::Failure;
+use super::failure::ErrorPage;
 use super::visitor::Visitor;
 use super::{PAGE_ENTRIES_MAX, links, page, parts};
 
@@ -24,7 +24,7 @@ const ALL: &str = "all";
 pub(super) async fn page(
     visitor: Visitor,
     Query(asked): Query<Asked>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ErrorPage> {
     if asked.store.is_empty() {
         return Ok(Redirect::to(links::HOME).into_response());
     }

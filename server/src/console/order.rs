@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::failure::{self, Failure};
+use super::failure::{self, ErrorPage};
 use super::links::link;
 use super::visitor::Visitor;
 use super::words::{self, chip, money, word};
@@ -29,7 +29,7 @@ pub(super) struct Asked {
 pub(super) async fn page(
     visitor: Visitor,
     Query(asked): Query<Asked>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ErrorPage> {
     let (store, id) = (asked.store.as_str(), links::order_named(&asked.id));
     if store.is_empty() {
         return Ok(Redirect::to(links::HOME).into_response());

@@ -8,7 +8,7 @@ use belay_proto::v1 as pb;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::failure::{self, Failure};
+use super::failure::{self, ErrorPage};
 use super::links::link;
 use super::visitor::Visitor;
 use super::words::{self, chip, word};
@@ -26,7 +26,7 @@ pub(super) struct Asked {
 pub(super) async fn page(
     visitor: Visitor,
     Query(asked): Query<Asked>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ErrorPage> {
     if asked.store.is_empty() {
         return Ok(Redirect::to(links::HOME).into_response());
     }

@@ -6,7 +6,7 @@ use belay_proto::v1 as pb;
 use maud::html;
 use serde::Deserialize;
 
-use super::failure::{self, Failure};
+use super::failure::{self, ErrorPage};
 use super::visitor::Visitor;
 use super::words::word;
 use super::{PAGE_ENTRIES_MAX, links, page, parts};
@@ -47,7 +47,7 @@ struct Found {
 pub(super) async fn page(
     visitor: Visitor,
     Query(asked): Query<Asked>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ErrorPage> {
     if asked.store.is_empty() {
         return Ok(Redirect::to(links::HOME).into_response());
     }
@@ -99,7 +99,7 @@ async fn in_state(
     visitor: &Visitor,
     asked: &Asked,
     state: pb::RefundState,
-) -> Result<Found, Failure> {
+) -> Result<Found, ErrorPage> {
     let request = pb::ListRefundsRequest {
         store_id: asked.store.clone(),
         page_size: PAGE_ENTRIES_MAX,
@@ -116,7 +116,7 @@ async fn in_state(
 }
 
 /// All that are overdue, whoever has waited longest first.
-async fn overdue(visitor: &Visitor, store: &str) -> Result<Found, Failure> {
+async fn overdue(visitor: &Visitor, store: &str) -> Result<Found, ErrorPage> {
     let mut all = Found::default();
     for state in UNSETTLED {
         let mut request = pb::ListRefundsRequest {

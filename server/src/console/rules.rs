@@ -7,7 +7,7 @@ use belay_proto::v1 as pb;
 use http::StatusCode;
 use maud::{Markup, html};
 
-use super::failure::Failure;
+use super::failure::ErrorPage;
 use super::parts;
 use super::visitor::Visitor;
 
@@ -22,7 +22,7 @@ impl Rules {
         visitor: &Visitor,
         store: &str,
         version: i32,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ErrorPage> {
         if version == 0 || self.0.contains_key(&version) || !visitor.may("PolicyService/GetPolicy")
         {
             return Ok(());
@@ -34,7 +34,7 @@ impl Rules {
         let found = match visitor.policies().get_policy(request).await {
             Ok(found) => found.into_inner(),
             Err(status) => {
-                let failure = Failure::from(status);
+                let failure = ErrorPage::from(status);
                 let is_absent = failure.status == StatusCode::NOT_FOUND;
                 return if is_absent { Ok(()) } else { Err(failure) };
             }

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::failure::{self, Failure};
+use super::failure::{self, ErrorPage};
 use super::way::{self, Origin, Way};
 use super::{Console, links, page};
 use crate::auth::authenticate;
@@ -104,15 +104,15 @@ fn forgetting() -> AppendHeaders<[(header::HeaderName, String); 2]> {
     AppendHeaders(way::forget().map(|cookie| (header::SET_COOKIE, cookie)))
 }
 
-fn failure_of(error: CallError) -> Failure {
+fn failure_of(error: CallError) -> ErrorPage {
     let status = error.into_status(|cause| {
         tracing::error!(cause, "a login at the console failed by a defect of Belay");
         String::new()
     });
-    Failure::from(status)
+    ErrorPage::from(status)
 }
 
-fn from_elsewhere() -> Failure {
+fn from_elsewhere() -> ErrorPage {
     failure::text(
         StatusCode::FORBIDDEN,
         "Not from here",

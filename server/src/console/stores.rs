@@ -7,7 +7,7 @@ use belay_proto::v1 as pb;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::failure::Failure;
+use super::failure::ErrorPage;
 use super::links::link;
 use super::visitor::Visitor;
 use super::{PAGE_ENTRIES_MAX, links, page, words};
@@ -21,7 +21,7 @@ pub(super) struct Asked {
 pub(super) async fn page(
     visitor: Visitor,
     Query(asked): Query<Asked>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ErrorPage> {
     let (stores, next) = if visitor.may("StoreService/ListStores") {
         let request = pb::ListStoresRequest {
             page_size: PAGE_ENTRIES_MAX,

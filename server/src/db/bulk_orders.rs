@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use belay_domain::bulk::{JobKey, JobOrder, OrderResult, Outcome};
+use belay_domain::bulk::{BulkOutcome, JobKey, JobOrder, OrderResult};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::rejection::Rejection;
@@ -24,7 +24,7 @@ struct OrderRow {
     job_key: Bytes<16>,
     order_key: Bytes<16>,
     order_id: Name<OrderId>,
-    outcome: Name<Outcome>,
+    outcome: Name<BulkOutcome>,
     cancellation: Option<u32>,
     currency: Option<String>,
     refund: Option<i64>,
@@ -49,7 +49,7 @@ impl OrderRow {
                 found
                     .result
                     .as_ref()
-                    .map_or(Outcome::Waiting, OrderResult::outcome),
+                    .map_or(BulkOutcome::Waiting, OrderResult::outcome),
             ),
             cancellation: None,
             currency: None,
@@ -90,14 +90,14 @@ impl TryFrom<OrderRow> for JobOrder {
             })
         };
         let result = match row.outcome.0 {
-            Outcome::Waiting => None,
-            Outcome::Completed => Some(accepted(false)?),
-            Outcome::Pending => Some(accepted(true)?),
-            Outcome::Rejected => {
+            BulkOutcome::Waiting => None,
+            BulkOutcome::Completed => Some(accepted(false)?),
+            BulkOutcome::Pending => Some(accepted(true)?),
+            BulkOutcome::Rejected => {
                 let rejection = row.rejection.ok_or_else(|| missing("rejection"))?;
                 Some(OrderResult::Rejected(rejection.0))
             }
-            Outcome::Failed => {
+            BulkOutcome::Failed => {
                 let reason = row.reason.ok_or_else(|| missing("reason"))?;
                 Some(OrderResult::Failed(reason.0))
             }
@@ -145,7 +145,7 @@ pub async fn record(
     let waiting: Vec<Bytes<16>> = bulk_orders::table
         .filter(bulk_orders::job_key.eq(Bytes::from(job)))
         .filter(bulk_orders::order_key.eq_any(keys))
-        .filter(bulk_orders::outcome.eq(Name(Outcome::Waiting)))
+        .filter(bulk_orders::outcome.eq(Name(BulkOutcome::Waiting)))
         .select(bulk_orders::order_key)
         .load(conn)
         .await?;
@@ -177,14 +177,14 @@ pub async fn waiting(
     after: Option<OrderKey>,
     limit: u16,
 ) -> Result<Vec<JobOrder>, DbError> {
-    list(conn, job, Some(Outcome::Waiting), after, limit).await
+    list(conn, job, Some(BulkOutcome::Waiting), after, limit).await
 }
 
 /// So many orders of a job behind a key, by key; those with one outcome, or all.
 pub async fn list(
     conn: &mut Conn,
     job: JobKey,
-    outcome: Option<Outcome>,
+    outcome: Option<BulkOutcome>,
     after: Option<OrderKey>,
     limit: u16,
 ) -> Result<Vec<JobOrder>, DbError> {

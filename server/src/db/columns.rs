@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::io::Write;
 
 use belay_domain::actor::Role;
-use belay_domain::bulk::{JobKey, JobState, Outcome};
+use belay_domain::bulk::{BulkOutcome, JobKey, JobState};
 use belay_domain::cancellation::{
     CancellationOutcome, CancellationState, GateState, LabelState, PartState,
 };
@@ -194,7 +194,7 @@ named! {
     enums: Role, OrderState, PaymentState, Stage, InterceptState, CancellationState, CancellationOutcome, Fault, Path, PartState,
         ErrorReason, LabelState, GoodsCondition, GateKind, GateState, OnTimeout, OnDispatch, OnLost, RefundShare, Payer, RefundKind,
         RefundState, IncidentKind, IncidentState, Resolution, Projection, EntryKind, FactKind, JobState,
-        Outcome, HeldState
+        BulkOutcome, HeldState
 }
 
 impl Named for Currency {

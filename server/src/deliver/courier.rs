@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::partition::{Letter, Partition};
 use super::receiver::{Message, Receiver};
-use super::retry::{Outcome, RetryPlan};
+use super::retry::{RetryPlan, SendOutcome};
 use super::signature::Secrets;
 use crate::db::{DbError, Pool, held_events, in_time};
 use crate::feed::Feed;
@@ -70,7 +70,7 @@ pub(super) struct Courier {
     secret_file: PathBuf,
     secrets: Secrets,
     pub(super) partitions: BTreeMap<u16, Partition>,
-    sending: JoinSet<(Letter, Outcome)>,
+    sending: JoinSet<(Letter, SendOutcome)>,
     /// Nothing is sent that could outlast it.
     pub(super) lease_ends: Instant,
     /// The database's time, and when it was that.
@@ -265,7 +265,7 @@ impl Courier {
         let body = match self.events.render(event) {
             Ok(body) => body,
             Err(error) => {
-                let outcome = Outcome::Refused(error.to_string());
+                let outcome = SendOutcome::Refused(error.to_string());
                 return self.ended(&letter, outcome);
             }
         };
@@ -292,7 +292,7 @@ impl Courier {
     /// What came of what was sent: this one, and all that has ended meanwhile.
     fn all_ended(
         &mut self,
-        first: Option<Result<(Letter, Outcome), JoinError>>,
+        first: Option<Result<(Letter, SendOutcome), JoinError>>,
     ) -> anyhow::Result<()> {
         let mut next = first;
         while let Some(ended) = next {
@@ -304,9 +304,9 @@ impl Courier {
         Ok(())
     }
 
-    fn ended(&mut self, letter: &Letter, outcome: Outcome) {
+    fn ended(&mut self, letter: &Letter, outcome: SendOutcome) {
         let now = Instant::now();
-        if let Outcome::Failed {
+        if let SendOutcome::Failed {
             retry_after: Some(asked),
             is_throttled: true,
             ..
@@ -315,8 +315,10 @@ impl Courier {
             self.paused_until = self.paused_until.max(now + pause(*asked));
         }
         let failure = match &outcome {
-            Outcome::Taken => None,
-            Outcome::Refused(failure) | Outcome::Failed { failure, .. } => Some(failure.clone()),
+            SendOutcome::Taken => None,
+            SendOutcome::Refused(failure) | SendOutcome::Failed { failure, .. } => {
+                Some(failure.clone())
+            }
         };
         let plan = self.bounds.plan;
         let mut verdict = None;

@@ -15,7 +15,7 @@ use belay_domain::ids::OrderKey;
 use belay_proto::v1 as pb;
 use tokio::time::Instant;
 
-use super::retry::{Hold, Outcome, RetryPlan};
+use super::retry::{Hold, RetryPlan, SendOutcome};
 use crate::telemetry::deliveries::Verdict;
 
 /// Events in the window at which no more are read.
@@ -282,7 +282,7 @@ impl Partition {
     pub(super) fn ended(
         &mut self,
         letter: &Letter,
-        outcome: Outcome,
+        outcome: SendOutcome,
         plan: &RetryPlan,
         now: Instant,
     ) -> Verdict {
@@ -295,7 +295,7 @@ impl Partition {
         verdict
     }
 
-    fn fresh_ended(&mut self, letter: &Letter, outcome: Outcome, plan: &RetryPlan) -> Verdict {
+    fn fresh_ended(&mut self, letter: &Letter, outcome: SendOutcome, plan: &RetryPlan) -> Verdict {
         let (verdict, hold) = plan.follow_up(outcome, 1);
         let is_waiting = hold
             .as_ref()
@@ -314,7 +314,7 @@ impl Partition {
     fn held_ended(
         &mut self,
         letter: &Letter,
-        outcome: Outcome,
+        outcome: SendOutcome,
         plan: &RetryPlan,
         now: Instant,
     ) -> Verdict {

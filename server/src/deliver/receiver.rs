@@ -16,7 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 
-use super::retry::Outcome;
+use super::retry::SendOutcome;
 
 /// The longest that a connection may take, where the whole request may take longer.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -104,7 +104,7 @@ impl Receiver {
     }
 
     /// Sends it once.
-    pub(super) async fn post(&self, message: Message, now: Timestamp) -> Outcome {
+    pub(super) async fn post(&self, message: Message, now: Timestamp) -> SendOutcome {
         let Some(request) = self.request(message) else {
             return failed("the request could not be made".to_owned());
         };
@@ -130,7 +130,7 @@ impl Receiver {
         request.body(Full::new(Bytes::from(message.body))).ok()
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>, now: Timestamp) -> Outcome {
+    async fn exchange(&self, request: Request<Full<Bytes>>, now: Timestamp) -> SendOutcome {
         let answer = match self.client.request(request).await {
             Ok(answer) => answer,
             Err(error) => return failed(causes(&error)),
@@ -142,7 +142,7 @@ impl Receiver {
             return refusal(status, &headers, now);
         }
         match ended {
-            Ok(()) => Outcome::Taken,
+            Ok(()) => SendOutcome::Taken,
             Err(error) => failed(format!("{status}, and then {}", causes(&error))),
         }
     }
@@ -163,7 +163,7 @@ async fn read_to_end(answer: Response<Incoming>) -> Result<(), hyper::Error> {
 }
 
 /// What an answer means that is no 2xx: a request that is wrong stays wrong, all else may pass.
-fn refusal(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Outcome {
+fn refusal(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> SendOutcome {
     let failure = format!("HTTP {}", status.as_u16());
     let may_pass = [
         StatusCode::REQUEST_TIMEOUT,
@@ -171,9 +171,9 @@ fn refusal(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Outcome {
         StatusCode::TOO_MANY_REQUESTS,
     ];
     if status.is_client_error() && !may_pass.contains(&status) {
-        return Outcome::Refused(failure);
+        return SendOutcome::Refused(failure);
     }
-    Outcome::Failed {
+    SendOutcome::Failed {
         failure,
         retry_after: retry_after(headers, now),
         is_throttled: status == StatusCode::TOO_MANY_REQUESTS,
@@ -190,8 +190,8 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
 }
 
-fn failed(failure: String) -> Outcome {
-    Outcome::Failed {
+fn failed(failure: String) -> SendOutcome {
+    SendOutcome::Failed {
         failure: failure.chars().take(FAILURE_CHARS_MAX).collect(),
         retry_after: None,
         is_throttled: false,
@@ -251,12 +251,12 @@ mod tests {
             )
         };
         for status in [400, 401, 403, 404, 410, 413, 422, 451] {
-            assert_eq!(of(status), Outcome::Refused(format!("HTTP {status}")));
+            assert_eq!(of(status), SendOutcome::Refused(format!("HTTP {status}")));
         }
         for status in [301, 302, 308, 408, 425, 429, 500, 502, 503, 504] {
             assert_eq!(
                 of(status),
-                Outcome::Failed {
+                SendOutcome::Failed {
                     failure: format!("HTTP {status}"),
                     retry_after: None,
                     is_throttled: status == 429,
@@ -288,8 +288,8 @@ mod tests {
     #[test]
     fn a_failure_is_told_in_few_words() {
         let told = |chars: usize| match failed("é".repeat(chars)) {
-            Outcome::Failed { failure, .. } => failure.chars().count(),
-            odd @ (Outcome::Taken | Outcome::Refused(_)) => panic!("{odd:?}"),
+            SendOutcome::Failed { failure, .. } => failure.chars().count(),
+            odd @ (SendOutcome::Taken | SendOutcome::Refused(_)) => panic!("{odd:?}"),
         };
         assert_eq!(told(FAILURE_CHARS_MAX), FAILURE_CHARS_MAX);
         assert_eq!(told(FAILURE_CHARS_MAX + 1), FAILURE_CHARS_MAX);

@@ -1,4 +1,4 @@
-//! What becomes of an event that was sent: taken, sent again, or set aside.
+//! The plan of retries: an event that was sent is taken, sent again, or set aside.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::telemetry::deliveries::Verdict;
 
 /// What came of sending an event once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum SendOutcome {
     Taken,
     /// The receiver will never take it.
     Refused(String),
@@ -43,7 +43,7 @@ pub(super) struct RetryPlan {
 
 impl RetryPlan {
     /// What becomes of an event that was sent so often.
-    pub(super) fn follow_up(&self, outcome: Outcome, attempts: u32) -> (Verdict, Option<Hold>) {
+    pub(super) fn follow_up(&self, outcome: SendOutcome, attempts: u32) -> (Verdict, Option<Hold>) {
         let dead = |failure| Hold {
             state: HeldState::Dead,
             attempts,
@@ -51,12 +51,12 @@ impl RetryPlan {
             failure,
         };
         match outcome {
-            Outcome::Taken => (Verdict::Taken, None),
-            Outcome::Refused(failure) => (Verdict::Refused, Some(dead(failure))),
-            Outcome::Failed { failure, .. } if attempts >= self.attempts_max => {
+            SendOutcome::Taken => (Verdict::Taken, None),
+            SendOutcome::Refused(failure) => (Verdict::Refused, Some(dead(failure))),
+            SendOutcome::Failed { failure, .. } if attempts >= self.attempts_max => {
                 (Verdict::Exhausted, Some(dead(failure)))
             }
-            Outcome::Failed {
+            SendOutcome::Failed {
                 failure,
                 retry_after,
                 ..
@@ -92,8 +92,8 @@ mod tests {
         delay_max: Duration::from_secs(60),
     };
 
-    fn failed(retry_after: Option<u64>) -> Outcome {
-        Outcome::Failed {
+    fn failed(retry_after: Option<u64>) -> SendOutcome {
+        SendOutcome::Failed {
             failure: "HTTP 503".to_owned(),
             retry_after: retry_after.map(Duration::from_secs),
             is_throttled: false,
@@ -136,9 +136,9 @@ mod tests {
             (Verdict::Exhausted, Some(HeldState::Dead))
         );
         assert_eq!(
-            state(Outcome::Refused(String::new()), 1),
+            state(SendOutcome::Refused(String::new()), 1),
             (Verdict::Refused, Some(HeldState::Dead))
         );
-        assert_eq!(state(Outcome::Taken, 3), (Verdict::Taken, None));
+        assert_eq!(state(SendOutcome::Taken, 3), (Verdict::Taken, None));
     }
 }

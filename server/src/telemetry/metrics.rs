@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use belay_domain::bulk::Outcome;
+use belay_domain::bulk::BulkOutcome;
 use belay_domain::cancellation::PartState;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::terms::Path;
@@ -256,7 +256,9 @@ impl Inner {
         );
         let settled = &mut Settled::ALL.iter().map(|of| of.name());
         at_zero(&self.settled, OUTCOME, settled);
-        let outcomes = Outcome::ALL.iter().filter(|of| **of != Outcome::Waiting);
+        let outcomes = BulkOutcome::ALL
+            .iter()
+            .filter(|of| **of != BulkOutcome::Waiting);
         at_zero(
             &self.bulk_orders,
             OUTCOME,
@@ -423,7 +425,7 @@ impl Metrics {
         self.0.settle_lag.record(late.as_secs_f64(), &[]);
     }
 
-    pub(crate) fn bulk_result(&self, outcome: Outcome) {
+    pub(crate) fn bulk_result(&self, outcome: BulkOutcome) {
         self.0
             .bulk_orders
             .add(1, &[KeyValue::new(OUTCOME, outcome.name())]);

@@ -154,7 +154,7 @@ impl Contents {
 
 /// TLS as the files have it.
 #[derive(Debug, Clone)]
-pub(super) struct Taken {
+pub(super) struct LoadedTls {
     /// Where HTTP/2 alone is spoken.
     two: Arc<ServerConfig>,
     one_and_two: Arc<ServerConfig>,
@@ -165,7 +165,7 @@ pub(super) struct Taken {
     pub(super) revocations_expire: Option<Duration>,
 }
 
-impl Taken {
+impl LoadedTls {
     pub(super) fn config(&self, versions: HttpVersions) -> Arc<ServerConfig> {
         match versions {
             HttpVersions::Two => self.two.clone(),
@@ -182,7 +182,7 @@ pub(super) fn build(
     settings: &TlsSettings,
     contents: &Contents,
     provider: &Arc<CryptoProvider>,
-) -> Result<Taken, String> {
+) -> Result<LoadedTls, String> {
     let of = |path: &Path| {
         let path = path.to_owned();
         move |error: String| pem::told(&path, &error)
@@ -224,7 +224,7 @@ pub(super) fn build(
         config.alpn_protocols = versions.alpn();
         Arc::new(config)
     };
-    Ok(Taken {
+    Ok(LoadedTls {
         two: speaking(HttpVersions::Two),
         one_and_two: speaking(HttpVersions::OneAndTwo),
         expires: expiries.into_iter().min().unwrap_or_default(),

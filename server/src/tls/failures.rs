@@ -14,12 +14,12 @@ pub const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A handshake that failed.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct FailedHandshake {
     pub(super) kind: FailureKind,
     pub(super) told: String,
 }
 
-impl Failure {
+impl FailedHandshake {
     pub(super) fn of(error: &io::Error) -> Self {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         Self {

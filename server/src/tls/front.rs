@@ -12,8 +12,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate;
-use super::config::{Contents, HttpVersions, Taken, TlsSettings, build};
-use super::failures::{Failure, FailureLines};
+use super::config::{Contents, HttpVersions, LoadedTls, TlsSettings, build};
+use super::failures::{FailedHandshake, FailureLines};
 use crate::auth::peer::PeerName;
 use crate::telemetry::tls::TlsMetrics;
 use crate::trusted_file::{self, Looks};
@@ -27,7 +27,7 @@ const EXPIRY_WARNING_INTERVAL: Duration = Duration::from_secs(24 * 3_600);
 pub struct Front {
     settings: TlsSettings,
     provider: Arc<CryptoProvider>,
-    taken: RwLock<Taken>,
+    taken: RwLock<LoadedTls>,
     looks: Mutex<Looks>,
     /// When an expiry was warned of.
     warned: Mutex<Option<Duration>>,
@@ -83,7 +83,7 @@ impl Front {
         let failure = match accepted {
             Ok(Ok(accepted)) => return Some(accepted),
             Ok(Err(failure)) => failure,
-            Err(_) => Failure::timed_out(),
+            Err(_) => FailedHandshake::timed_out(),
         };
         self.metrics.failed(failure.kind);
         let mut lines = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,16 +103,16 @@ impl Front {
         &self,
         stream: TcpStream,
         versions: HttpVersions,
-    ) -> Result<(TlsStream<TcpStream>, Arc<[PeerName]>), Failure> {
+    ) -> Result<(TlsStream<TcpStream>, Arc<[PeerName]>), FailedHandshake> {
         let config = {
             let taken = self.taken.read().unwrap_or_else(PoisonError::into_inner);
             taken.config(versions)
         };
         let accepted = TlsAcceptor::from(config).accept(stream).await;
-        let stream = accepted.map_err(|error: io::Error| Failure::of(&error))?;
+        let stream = accepted.map_err(|error: io::Error| FailedHandshake::of(&error))?;
         let (_, session) = stream.get_ref();
         if !versions.are_met(session.alpn_protocol()) {
-            return Err(Failure::without_alpn());
+            return Err(FailedHandshake::without_alpn());
         }
         let shown = session.peer_certificates().and_then(<[_]>::first);
         let names = shown.map_or_else(Vec::new, |shown| certificate::names(shown));
@@ -154,7 +154,7 @@ impl Front {
         is_taken
     }
 
-    fn check(&self, contents: &Contents, now: Duration) -> Result<Taken, String> {
+    fn check(&self, contents: &Contents, now: Duration) -> Result<LoadedTls, String> {
         let taken = build(&self.settings, contents, &self.provider)?;
         if taken.expires <= now {
             let error = "the certificate has expired";

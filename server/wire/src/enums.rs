@@ -4,7 +4,7 @@
 
 use belay_domain::actor::Role;
 use belay_domain::annotations::NoteVisibility;
-use belay_domain::bulk::{JobState, Outcome};
+use belay_domain::bulk::{BulkOutcome, JobState};
 use belay_domain::calendar::Weekday;
 use belay_domain::cancellation::{
     CancellationOutcome, CancellationState, GateState, LabelState, PartState,
@@ -126,7 +126,7 @@ wire! {
         DatabaseUnavailable, Contention, OutcomeUnknown, Internal,
     }
     JobState = BulkState { Selecting, Running, Stopping, Completed, Stopped, Failed }
-    Outcome = BulkOutcome { Waiting, Completed, Pending, Rejected, Failed }
+    BulkOutcome = BulkOutcome { Waiting, Completed, Pending, Rejected, Failed }
     Occasion = PolicyOccasion { Request, Return, Resolution, Reevaluation }
     NotReplayed = NotReplayedReason { EarlierFormat, RejectedOtherwise, VersionUnknown }
     ConditionKey = PolicyCondition {
@@ -225,7 +225,7 @@ mod tests {
             NoteVisibility = "NoteVisibility",
             EntryKind = "StockEntryKind",
             JobState = "BulkState",
-            Outcome = "BulkOutcome",
+            BulkOutcome = "BulkOutcome",
             Occasion = "PolicyOccasion",
             NotReplayed = "NotReplayedReason",
             ConditionKey = "PolicyCondition",

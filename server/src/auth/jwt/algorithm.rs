@@ -20,43 +20,43 @@ pub(super) enum KeyKind {
 
 /// An algorithm that tokens may be signed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct SigningAlgorithm {
     name: &'static str,
     pub(super) algorithm: Algorithm,
     pub(super) key: KeyKind,
 }
 
-const fn known(name: &'static str, algorithm: Algorithm, key: KeyKind) -> Known {
-    Known {
+const fn signing(name: &'static str, algorithm: Algorithm, key: KeyKind) -> SigningAlgorithm {
+    SigningAlgorithm {
         name,
         algorithm,
         key,
     }
 }
 
-const KNOWN: [Known; 9] = [
-    known("RS256", Algorithm::RS256, KeyKind::Rsa),
-    known("RS384", Algorithm::RS384, KeyKind::Rsa),
-    known("RS512", Algorithm::RS512, KeyKind::Rsa),
-    known("PS256", Algorithm::PS256, KeyKind::Rsa),
-    known("PS384", Algorithm::PS384, KeyKind::Rsa),
-    known("PS512", Algorithm::PS512, KeyKind::Rsa),
-    known("ES256", Algorithm::ES256, KeyKind::P256),
-    known("ES384", Algorithm::ES384, KeyKind::P384),
-    known("EdDSA", Algorithm::EdDSA, KeyKind::Ed25519),
+const SIGNING_ALGORITHMS: [SigningAlgorithm; 9] = [
+    signing("RS256", Algorithm::RS256, KeyKind::Rsa),
+    signing("RS384", Algorithm::RS384, KeyKind::Rsa),
+    signing("RS512", Algorithm::RS512, KeyKind::Rsa),
+    signing("PS256", Algorithm::PS256, KeyKind::Rsa),
+    signing("PS384", Algorithm::PS384, KeyKind::Rsa),
+    signing("PS512", Algorithm::PS512, KeyKind::Rsa),
+    signing("ES256", Algorithm::ES256, KeyKind::P256),
+    signing("ES384", Algorithm::ES384, KeyKind::P384),
+    signing("EdDSA", Algorithm::EdDSA, KeyKind::Ed25519),
 ];
 
 /// The algorithms that a server takes, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Algorithms(Vec<Known>);
+pub struct Algorithms(Vec<SigningAlgorithm>);
 
 impl Algorithms {
     /// The algorithm of this name, where it is taken.
-    pub(super) fn named(&self, name: &str) -> Option<Known> {
+    pub(super) fn named(&self, name: &str) -> Option<SigningAlgorithm> {
         self.0.iter().find(|known| known.name == name).copied()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Known> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = SigningAlgorithm> {
         self.0.iter().copied()
     }
 }
@@ -67,8 +67,8 @@ impl FromStr for Algorithms {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut rows = Vec::new();
         for name in text.split(',').map(str::trim) {
-            let Some(row) = KNOWN.iter().find(|known| known.name == name) else {
-                let names: Vec<_> = KNOWN.iter().map(|known| known.name).collect();
+            let Some(row) = SIGNING_ALGORITHMS.iter().find(|known| known.name == name) else {
+                let names: Vec<_> = SIGNING_ALGORITHMS.iter().map(|known| known.name).collect();
                 return Err(format!("must be of {}", names.join(", ")));
             };
             if rows.contains(row) {

@@ -1,4 +1,4 @@
-//! What the claims of a token come to: when it holds, and whom it stands for.
+//! The claims of a token: when it is valid, and which caller it stands for.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::auth::described;
-use crate::auth::failed_logins::Failure;
+use crate::auth::failed_logins::FailedLogin;
 use crate::telemetry::logins::Cause;
 
 /// The claim that names the caller where none of Belay's own does.
@@ -23,12 +23,12 @@ pub(super) fn check_times(
     claims: &Map<String, Value>,
     now: Timestamp,
     leeway: Duration,
-) -> Result<Timestamp, Failure> {
+) -> Result<Timestamp, FailedLogin> {
     let at = |claim: &str| match claims.get(claim) {
         None => Ok(None),
         Some(value) => instant(value)
             .map(Some)
-            .ok_or_else(|| Failure::of(Cause::ClaimsWrong, format!("{claim} is no time"))),
+            .ok_or_else(|| FailedLogin::of(Cause::ClaimsWrong, format!("{claim} is no time"))),
     };
     let expires = at("exp")?.ok_or(Cause::ClaimsWrong)?;
     let expires = expires.checked_add(leeway).unwrap_or(Timestamp::MAX);
@@ -38,7 +38,7 @@ pub(super) fn check_times(
     let latest = now.checked_add(leeway).unwrap_or(Timestamp::MAX);
     for claim in ["nbf", "iat"] {
         if at(claim)?.is_some_and(|begins| begins > latest) {
-            return Err(Failure::of(Cause::TokenTooEarly, claim.to_owned()));
+            return Err(FailedLogin::of(Cause::TokenTooEarly, claim.to_owned()));
         }
     }
     Ok(expires)
@@ -53,7 +53,7 @@ fn instant(value: &Value) -> Option<Timestamp> {
 
 /// The caller that the claims describe. Their names are those of a key file behind a prefix, but for
 /// the id, which is `actor`; it is `sub` where that is not there.
-pub(super) fn caller(claims: &Map<String, Value>, prefix: &str) -> Result<Caller, Failure> {
+pub(super) fn caller(claims: &Map<String, Value>, prefix: &str) -> Result<Caller, FailedLogin> {
     let mut description = Map::new();
     for key in described::KEYS {
         let claim = if key == ID {
@@ -74,7 +74,7 @@ pub(super) fn caller(claims: &Map<String, Value>, prefix: &str) -> Result<Caller
     let first = errors.into_list().into_iter().next();
     match (caller, first) {
         (Some(caller), None) => Ok(caller),
-        (_, Some(error)) => Err(Failure::of(Cause::ClaimsWrong, error.to_string())),
+        (_, Some(error)) => Err(FailedLogin::of(Cause::ClaimsWrong, error.to_string())),
         (None, None) => Err(Cause::ClaimsWrong.into()),
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::algorithm::{Algorithms, KeyKind, Known};
+use super::algorithm::{Algorithms, KeyKind, SigningAlgorithm};
 
 /// Largest set, in bytes.
 pub(super) const SET_BYTES_MAX: usize = 256 * 1024;
@@ -44,7 +44,7 @@ pub(super) struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    pub(super) fn is_for(&self, known: Known) -> bool {
+    pub(super) fn is_for(&self, known: SigningAlgorithm) -> bool {
         is_for(&self.jwk, known)
     }
 }
@@ -153,7 +153,7 @@ fn usable(value: Value, algorithms: &Algorithms) -> Option<(String, VerifyingKey
 }
 
 /// Whether the key is of the kind that the algorithm needs, and the issuer has not named another.
-fn is_for(jwk: &Jwk, known: Known) -> bool {
+fn is_for(jwk: &Jwk, known: SigningAlgorithm) -> bool {
     let is_named = jwk
         .common
         .key_algorithm

@@ -67,13 +67,13 @@ impl Credential {
 /// differs with time is how much of the hash of a guess is the hash of a secret, and nobody who does
 /// not have the secret can steer that.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct KnownCallers {
     pub(super) entries: Vec<Entry>,
     by_secret: HashMap<blake3::Hash, Credential>,
     by_certificate: HashMap<PeerName, Credential>,
 }
 
-impl Known {
+impl KnownCallers {
     pub(super) fn of(entries: Vec<Entry>) -> Self {
         let (mut by_secret, mut by_certificate) = (HashMap::new(), HashMap::new());
         for entry in &entries {

@@ -25,16 +25,16 @@ fn read(partition: &mut Partition, orders: &[u8]) {
     partition.read(events.collect(), to);
 }
 
-fn failed() -> Outcome {
-    Outcome::Failed {
+fn failed() -> SendOutcome {
+    SendOutcome::Failed {
         failure: "HTTP 503".to_owned(),
         retry_after: None,
         is_throttled: false,
     }
 }
 
-fn refused() -> Outcome {
-    Outcome::Refused("HTTP 410".to_owned())
+fn refused() -> SendOutcome {
+    SendOutcome::Refused("HTTP 410".to_owned())
 }
 
 /// All that may be sent now.
@@ -54,7 +54,7 @@ fn store(partition: &mut Partition, now: Instant) -> (u64, Vec<u64>) {
     (to, held)
 }
 
-fn end(partition: &mut Partition, letter: &Letter, outcome: Outcome, now: Instant) {
+fn end(partition: &mut Partition, letter: &Letter, outcome: SendOutcome, now: Instant) {
     partition.ended(letter, outcome, &PLAN, now);
 }
 
@@ -65,13 +65,13 @@ fn orders_go_side_by_side_and_events_of_one_after_each_other() {
     let letters = sent(&mut partition, now);
     assert_eq!(positions(&letters), [1, 2]);
     // The second one is done; the position waits for the first.
-    end(&mut partition, &letters[1], Outcome::Taken, now);
+    end(&mut partition, &letters[1], SendOutcome::Taken, now);
     assert!(!partition.has_news());
-    end(&mut partition, &letters[0], Outcome::Taken, now);
+    end(&mut partition, &letters[0], SendOutcome::Taken, now);
     assert_eq!(store(&mut partition, now), (2, vec![]));
     let letters = sent(&mut partition, now);
     assert_eq!(positions(&letters), [3]);
-    end(&mut partition, &letters[0], Outcome::Taken, now);
+    end(&mut partition, &letters[0], SendOutcome::Taken, now);
     assert_eq!(store(&mut partition, now), (3, vec![]));
     assert!(!partition.can_move() && !partition.is_sending());
 }
@@ -82,10 +82,10 @@ fn what_is_not_taken_holds_back_its_order_and_no_other() {
     let mut partition = with(&[1, 2, 1, 2]);
     let letters = sent(&mut partition, now);
     end(&mut partition, &letters[0], failed(), now);
-    end(&mut partition, &letters[1], Outcome::Taken, now);
+    end(&mut partition, &letters[1], SendOutcome::Taken, now);
     let letters = sent(&mut partition, now);
     assert_eq!(positions(&letters), [4]);
-    end(&mut partition, &letters[0], Outcome::Taken, now);
+    end(&mut partition, &letters[0], SendOutcome::Taken, now);
     assert_eq!(store(&mut partition, now), (4, vec![1, 3]));
     assert_eq!(partition.waiting(), 2);
     // One that is read later waits behind them.
@@ -98,7 +98,7 @@ fn what_is_not_taken_holds_back_its_order_and_no_other() {
         let letters = sent(&mut partition, later);
         assert_eq!(positions(&letters), [position]);
         assert!(letters[0].is_held);
-        end(&mut partition, &letters[0], Outcome::Taken, later);
+        end(&mut partition, &letters[0], SendOutcome::Taken, later);
     }
     let settlement = partition.settlement();
     let changes: Vec<u64> = settlement.changes.keys().copied().collect();
@@ -122,11 +122,11 @@ fn what_is_held_and_has_no_row_yet_is_overtaken_by_nothing() {
     let later = now + PLAN.delay;
     let first = sent(&mut partition, later);
     assert_eq!(positions(&first), [1]);
-    end(&mut partition, &first[0], Outcome::Taken, later);
+    end(&mut partition, &first[0], SendOutcome::Taken, later);
     // Position 3 is held, without a row: the next one of its order stays behind it.
     read(&mut partition, &[1]);
     assert!(sent(&mut partition, later).is_empty());
-    end(&mut partition, &slow[0], Outcome::Taken, later);
+    end(&mut partition, &slow[0], SendOutcome::Taken, later);
     assert_eq!(store(&mut partition, later), (4, vec![3, 4]));
     assert_eq!(positions(&sent(&mut partition, later)), [3]);
 }
@@ -139,7 +139,7 @@ fn behind_a_dead_letter_its_order_goes_on() {
     end(&mut partition, &letters[0], refused(), now);
     let letters = sent(&mut partition, now);
     assert_eq!(positions(&letters), [2]);
-    end(&mut partition, &letters[0], Outcome::Taken, now);
+    end(&mut partition, &letters[0], SendOutcome::Taken, now);
     assert_eq!(store(&mut partition, now), (2, vec![1]));
     assert_eq!((partition.waiting(), partition.dead()), (0, 1));
 }
@@ -174,7 +174,7 @@ fn what_is_sent_again_comes_before_what_is_new() {
     };
     partition.found([row].into_iter());
     assert!(sent(&mut partition, now).is_empty());
-    end(&mut partition, &letters[0], Outcome::Taken, now);
+    end(&mut partition, &letters[0], SendOutcome::Taken, now);
     let letters = sent(&mut partition, now);
     assert_eq!(positions(&letters), [0]);
     // It is there no more, and the one that was held behind it goes on as soon as it has its row.
@@ -271,11 +271,11 @@ fn every_order_keeps_its_order() {
                 let outcome = match random.u8(0..10) {
                     0..4 => failed(),
                     4 => refused(),
-                    _ => Outcome::Taken,
+                    _ => SendOutcome::Taken,
                 };
                 let (is_taken, is_dead) = (
-                    outcome == Outcome::Taken,
-                    matches!(outcome, Outcome::Refused(_)),
+                    outcome == SendOutcome::Taken,
+                    matches!(outcome, SendOutcome::Refused(_)),
                 );
                 partition.ended(&letter, outcome, &plan, now);
                 if is_taken {

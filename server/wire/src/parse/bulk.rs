@@ -1,8 +1,8 @@
 //! Requests of the BulkService.
 
 use belay_domain::bulk::{
-    BulkFilter, BulkSelection, Counts, Job, JobState, NAMED_ORDERS_MAX, OPEN_STATES,
-    ORDERS_PER_SECOND_DEFAULT, ORDERS_PER_SECOND_MAX, Outcome,
+    BulkFilter, BulkOutcome, BulkSelection, Counts, Job, JobState, NAMED_ORDERS_MAX, OPEN_STATES,
+    ORDERS_PER_SECOND_DEFAULT, ORDERS_PER_SECOND_MAX,
 };
 use belay_domain::commands::{Matching, RequestCancellation, Selection};
 use belay_domain::ids::{OrderId, SellerId, Sku, StoreId, WarehouseId};
@@ -289,7 +289,7 @@ pub fn list_bulk_cancellations(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultFilter {
     pub job: Uuid,
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<BulkOutcome>,
 }
 
 pub fn list_bulk_results(

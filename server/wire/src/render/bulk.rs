@@ -1,6 +1,6 @@
 //! Bulk cancellations and their results.
 
-use belay_domain::bulk::{BulkFilter, BulkSelection, Job, JobOrder, OrderResult, Outcome};
+use belay_domain::bulk::{BulkFilter, BulkOutcome, BulkSelection, Job, JobOrder, OrderResult};
 use belay_domain::commands::Selection;
 use belay_domain::ids::ChildKind;
 use belay_proto::v1 as pb;
@@ -74,7 +74,7 @@ pub fn bulk_result(job: &Job, found: &JobOrder) -> pb::BulkResult {
     let outcome = found
         .result
         .as_ref()
-        .map_or(Outcome::Waiting, OrderResult::outcome);
+        .map_or(BulkOutcome::Waiting, OrderResult::outcome);
     let request_id = (!job.is_dry_run).then(|| job.key().request_id(order));
     let mut shown = pb::BulkResult {
         order_id: order.to_string(),

@@ -1,11 +1,11 @@
-//! What a simulation comes to.
+//! The results of a simulation, as messages.
 
 use belay_domain::commands::PreviewedGate;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{ChildKind, OrderId};
 use belay_domain::policy::{Question, Verdict};
 use belay_domain::simulation::{
-    Case, CasePortion, Compared, Outcome, PathAnswer, Summary, Transitions,
+    Case, CasePortion, Compared, PathAnswer, SimulatedOutcome, Summary, Transitions,
 };
 use belay_proto::v1 as pb;
 use jiff::Timestamp;
@@ -149,7 +149,7 @@ pub(super) fn answer(currency: &str, answer: &PathAnswer) -> pb::PolicyAnswer {
     }
 }
 
-fn outcome(currency: &str, outcome: &Outcome) -> pb::SimulatedOutcome {
+fn outcome(currency: &str, outcome: &SimulatedOutcome) -> pb::SimulatedOutcome {
     let denied: Option<ErrorReason> = outcome.denied;
     pb::SimulatedOutcome {
         allowed: denied.is_none(),
