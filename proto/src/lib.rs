@@ -9,6 +9,7 @@
 //! `make proto` generates it anew, and a test fails while it is out of date.
 
 pub mod rpc;
+mod selection;
 
 /// The package `belay.v1`.
 // `include!` and not a module: rustfmt leaves the generated code alone.

@@ -43,21 +43,13 @@ impl Store {
         order_id: impl IntoId<OrderId>,
         units: Units,
     ) -> PreviewCancellation {
-        use pb::preview_cancellation_request::Selection as Previewed;
-        use pb::request_cancellation_request::Selection;
-
         let (store_id, mut errors) = self.begin();
         let order_id = errors.id("order_id", order_id);
         errors.0.extend(units.errors.0);
-        let selection = match units.selection {
-            Selection::All(all) => Previewed::All(all),
-            Selection::Lines(lines) => Previewed::Lines(lines),
-            Selection::ShipmentId(shipment_id) => Previewed::ShipmentId(shipment_id),
-        };
         let request = pb::PreviewCancellationRequest {
             store_id,
             order_id,
-            selection: Some(selection),
+            selection: Some(units.selection.into()),
             ..Default::default()
         };
         PreviewCancellation(Call::new(&self.belay, request, errors))
@@ -79,21 +71,13 @@ impl Store {
     /// # }
     /// ```
     pub fn list_reasons(&self, order_id: impl IntoId<OrderId>, units: Units) -> ListReasons {
-        use pb::list_reasons_request::Selection as Listed;
-        use pb::request_cancellation_request::Selection;
-
         let (store_id, mut errors) = self.begin();
         let order_id = errors.id("order_id", order_id);
         errors.0.extend(units.errors.0);
-        let selection = match units.selection {
-            Selection::All(all) => Listed::All(all),
-            Selection::Lines(lines) => Listed::Lines(lines),
-            Selection::ShipmentId(shipment_id) => Listed::ShipmentId(shipment_id),
-        };
         let request = pb::ListReasonsRequest {
             store_id,
             order_id,
-            selection: Some(selection),
+            selection: Some(units.selection.into()),
             ..Default::default()
         };
         ListReasons(Call::new(&self.belay, request, errors))

@@ -11,9 +11,7 @@ use belay_domain::query::{ActionsSummary, CancellationFilter, IncidentFilter};
 use belay_domain::scope::{Caller, View};
 use belay_domain::terms::Path;
 use belay_proto::v1 as pb;
-use belay_proto::v1::list_reasons_request::Selection as ReasonsSelection;
 use belay_proto::v1::on_behalf_of::Buyer;
-use belay_proto::v1::preview_cancellation_request::Selection as PreviewSelection;
 use belay_proto::v1::request_cancellation_request::Selection as RequestSelection;
 use jiff::Timestamp;
 
@@ -116,13 +114,8 @@ pub fn preview_cancellation(
         let store = store_id(v, &request.store_id);
         let order = id(v, "order_id", request.order_id, OrderId::parse);
         let at_time = time(v, "at_time", request.at_time);
-        let selection = request.selection.map(|selection| match selection {
-            PreviewSelection::All(all) => RequestSelection::All(all),
-            PreviewSelection::Lines(lines) => RequestSelection::Lines(lines),
-            PreviewSelection::ShipmentId(id) => RequestSelection::ShipmentId(id),
-        });
         let asked = pb::RequestCancellationRequest {
-            selection,
+            selection: request.selection.map(Into::into),
             reason: request.reason,
             paths: request.paths,
             on_ineligible_units: request.on_ineligible_units,
@@ -158,13 +151,8 @@ pub fn list_reasons(
     parse(|v| {
         let store = store_id(v, &request.store_id);
         let order = id(v, "order_id", request.order_id, OrderId::parse);
-        let selection = request.selection.map(|selection| match selection {
-            ReasonsSelection::All(all) => RequestSelection::All(all),
-            ReasonsSelection::Lines(lines) => RequestSelection::Lines(lines),
-            ReasonsSelection::ShipmentId(id) => RequestSelection::ShipmentId(id),
-        });
         let asked = pb::RequestCancellationRequest {
-            selection,
+            selection: request.selection.map(Into::into),
             paths: request.paths,
             on_ineligible_units: request.on_ineligible_units,
             on_behalf_of: request.on_behalf_of,
