@@ -138,8 +138,36 @@ impl Command {
         }
     }
 
-    /// How much it may write where requests have no room any more: an answer and a receipt are not
-    /// kept out by who only asks, or only writes something down.
+    /// Whether its answer is the whole order. Such an answer is kept as a head alone, and repeated with
+    /// the order as it stands then.
+    pub fn is_answered_by_order(&self) -> bool {
+        match self {
+            Command::RecordPayment(_) => true,
+            Command::RequestCancellation(_)
+            | Command::StartPreparation(_)
+            | Command::MarkReady(_)
+            | Command::DispatchShipment(_)
+            | Command::RecordTracking(_)
+            | Command::LeaseRefunds(_)
+            | Command::RecordRefundResult(_)
+            | Command::ApproveCancellation(_)
+            | Command::RejectCancellation(_)
+            | Command::WithdrawCancellation(_)
+            | Command::AnswerStop(_)
+            | Command::AnswerIntercept(_)
+            | Command::ReceiveParcel(_)
+            | Command::HoldShipment(_)
+            | Command::ReleaseHold(_)
+            | Command::SplitShipment(_)
+            | Command::ResolveIncident(_)
+            | Command::UpdateMetadata(_)
+            | Command::AddNote(_)
+            | Command::Settle => false,
+        }
+    }
+
+    /// Bytes of text that it may add beyond the limit for requests. Answers and facts get that room, so that
+    /// requests and notes do not keep them out.
     fn text_room(&self) -> usize {
         match self {
             Command::RequestCancellation(_)

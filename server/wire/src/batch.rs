@@ -88,7 +88,7 @@ pub struct Answered {
 /// written.
 #[derive(Debug)]
 pub struct Batch {
-    orders: HashMap<OrderKey, Change>,
+    orders: HashMap<OrderKey, OrderChange>,
     /// Answers that were given before: by an earlier batch or earlier in this one.
     known: HashMap<RequestKey, KnownRequest>,
     now: Timestamp,
@@ -100,7 +100,7 @@ pub struct Batch {
 
 /// One order of a batch.
 #[derive(Debug)]
-pub struct Change {
+pub struct OrderChange {
     /// None for an order that this batch creates.
     pub before: Option<Order>,
     pub after: Order,
@@ -114,7 +114,7 @@ impl Batch {
         now: Timestamp,
         partitions: Partitions,
     ) -> Self {
-        let change = |order: Order| Change {
+        let change = |order: Order| OrderChange {
             before: Some(order.clone()),
             after: order,
         };
@@ -148,12 +148,12 @@ impl Batch {
     }
 
     /// The orders, whether they have changed or not.
-    pub fn orders(&self) -> impl Iterator<Item = (&OrderKey, &Change)> {
+    pub fn orders(&self) -> impl Iterator<Item = (&OrderKey, &OrderChange)> {
         self.orders.iter()
     }
 
     /// The orders, whether they have changed or not; the batch is left without them.
-    pub fn take_orders(&mut self) -> HashMap<OrderKey, Change> {
+    pub fn take_orders(&mut self) -> HashMap<OrderKey, OrderChange> {
         std::mem::take(&mut self.orders)
     }
 
@@ -169,7 +169,7 @@ impl Batch {
 
     /// The reply as the caller sees it, whether it is given now or again.
     fn seen(&self, command: &Submitted<'_>, reply: Reply) -> Result<Reply, StoredAnswerError> {
-        let Some(Change { after, .. }) = self.orders.get(&command.key) else {
+        let Some(OrderChange { after, .. }) = self.orders.get(&command.key) else {
             return Ok(reply);
         };
         let viewer = Viewer::of(command.caller, after);
@@ -195,7 +195,7 @@ impl Batch {
     fn decide_whole(&mut self, command: &Submitted<'_>) -> Result<Reply, StoredAnswerError> {
         // An answer is not repeated to a caller who no longer sees the order.
         if let Work::Decide(wanted) = command.work
-            && let Some(Change { after, .. }) = self.orders.get(&command.key)
+            && let Some(OrderChange { after, .. }) = self.orders.get(&command.key)
             && let Caller { actor, scope } = command.caller
             && let Err(rejection) = commands::check_scope(after, wanted, actor, scope)
         {
@@ -227,7 +227,9 @@ impl Batch {
     fn repeat(&self, command: &Submitted<'_>, kept: Reply) -> Reply {
         let order = self.orders.get(&command.key).map(|change| &change.after);
         match (&kept, command.work, order) {
-            (Reply::Answer(_), Work::Decide(Command::RecordPayment(_)), Some(order)) => {
+            (Reply::Answer(_), Work::Decide(decided), Some(order))
+                if decided.is_answered_by_order() =>
+            {
                 command.answer(&Answer::Order, order, self.now.max(order.update_time))
             }
             _ => kept,
@@ -237,7 +239,7 @@ impl Batch {
     fn decide_creation(&self, command: &Submitted<'_>, creation: &CreateOrder) -> Decided {
         let now = self.now;
         let (fingerprint, context) = (command.fingerprint, command.context(now));
-        if let Some(Change { after, .. }) = self.orders.get(&command.key) {
+        if let Some(OrderChange { after, .. }) = self.orders.get(&command.key) {
             let again = commands::create_again(after, creation, fingerprint, &context);
             let reply = match again {
                 Ok(()) => command.answer(&Answer::Order, after, now),
@@ -261,7 +263,7 @@ impl Batch {
     }
 
     fn decide_command(&self, command: &Submitted<'_>, wanted: &Command) -> Decided {
-        let Some(Change { after: order, .. }) = self.orders.get(&command.key) else {
+        let Some(OrderChange { after: order, .. }) = self.orders.get(&command.key) else {
             return Decided {
                 reply: Reply::Rejected(Rejection::OrderNotFound),
                 decision: None,
@@ -323,7 +325,7 @@ impl Batch {
             key,
             fingerprint: command.fingerprint,
             answer: match (&result, command.work) {
-                (Ok(_), Work::Decide(Command::RecordPayment(_))) => {
+                (Ok(_), Work::Decide(decided)) if decided.is_answered_by_order() => {
                     encode_answer(&answers::order_head(&order, command.request_id))
                 }
                 _ => encode(reply),
@@ -353,7 +355,7 @@ impl Batch {
         match self.orders.entry(key) {
             Entry::Occupied(mut entry) => entry.get_mut().after = writes.order,
             Entry::Vacant(entry) => {
-                entry.insert(Change {
+                entry.insert(OrderChange {
                     before: None,
                     after: writes.order,
                 });

@@ -119,8 +119,7 @@ pub(super) fn decide(
     };
     draft.emit(EventDetail::OrderCreated { total });
     // An order that costs nothing is paid by being placed.
-    draft.follow_payments();
-    draft.release_if_ready();
+    draft.follow_payments_and_release();
     draft.order.version = 1;
     Ok(draft.accept(&before, Answer::Order))
 }

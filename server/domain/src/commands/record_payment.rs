@@ -92,8 +92,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordPayment) -> Result<A
     }
     refunds::recompute_balances(draft);
 
-    draft.follow_payments();
-    draft.release_if_ready();
+    draft.follow_payments_and_release();
     match command.fact {
         PaymentFact::Attempted => grant_grace(draft),
         PaymentFact::Declined => close_after_late_decline(draft),

@@ -117,8 +117,7 @@ pub(super) fn decide(
         )
         | (RefundState::Cancelled, _) => {}
     }
-    draft.follow_payments();
-    draft.release_if_ready();
+    draft.follow_payments_and_release();
     refunds::reconcile(draft, cancellation);
     Ok(Answer::Refund(number))
 }

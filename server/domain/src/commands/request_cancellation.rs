@@ -14,7 +14,7 @@ use crate::decision::{Answer, LoggedEvaluation, Occasion, Proof, RequestTerms};
 use crate::error_reason::ErrorReason;
 use crate::ids::{Sku, WarehouseId};
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{CancellationRequest, Evaluation, Portion};
+use crate::lifecycle::eligibility::{Evaluation, Portion};
 use crate::lifecycle::reach::Reach;
 use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{Buyer, CANCELLATIONS_MAX, IdentityHash, Order, PARTS_MAX};
@@ -49,8 +49,8 @@ pub struct RequestCancellation {
     pub on_ineligible_units: IneligibleUnits,
     /// The buyer on whose behalf support acts, as the buyer named themselves.
     pub on_behalf_of: Option<Identity>,
-    /// The same by keys from before today's: orders keep the hash that they were placed with. Beside the
-    /// command, for which keys a server has is no part of what is asked.
+    /// The same identity, hashed with former keys: an order keeps the hash that it was placed with. It is
+    /// not serialized, because the server's keys are no part of the request.
     #[serde(skip)]
     pub formerly_on_behalf_of: Box<[Identity]>,
     /// What a preview promised: this or nothing.
@@ -141,13 +141,7 @@ pub(super) fn decide(
         return Ok(Answer::Cancellation(closing.number));
     }
     let reason_code = reason.map(|reason| &*reason.code);
-    let request = CancellationRequest {
-        requester: requester.role,
-        reason: reason_code,
-        paths: &command.paths,
-        asked_at: draft.now,
-        has_label: None,
-    };
+    let request = trial::asked(draft, &requester, command, reason_code);
     let select::Allocation { portions, claimed } =
         select::allocate(draft, policy, &request, command)?;
     let evaluations: Vec<Evaluation> = portions
@@ -156,10 +150,10 @@ pub(super) fn decide(
         .collect();
     if let Some(bound) = &command.quote {
         let role = requester.role;
-        let now = Quote::of(&draft.order, role, policy_version, reason, &evaluations);
-        bound.check(draft.now, &now)?;
+        let present_terms = Quote::of(&draft.order, role, policy_version, reason, &evaluations);
+        bound.check(draft.now, &present_terms)?;
     }
-    let logged = log(draft, policy_version, (command, proof), &evaluations);
+    let logged_count = log(draft, policy_version, command, proof, &evaluations);
     if !is_acceptable(&evaluations, command.on_ineligible_units) {
         return Err(ineligible(&evaluations));
     }
@@ -167,16 +161,21 @@ pub(super) fn decide(
     let first_rule = evaluations
         .iter()
         .find_map(|evaluation| evaluation.allowed.as_ref()?.rule.clone());
-    let of = requester.clone();
-    let blank = open::blank(draft, policy_version, of, reason_code, Fault::None);
-    let cancellation = requested(command, blank, evaluations, claimed);
+    let without_parts = open::without_parts(
+        draft,
+        policy_version,
+        requester.clone(),
+        reason_code,
+        Fault::None,
+    );
+    let cancellation = new_cancellation(command, without_parts, evaluations, claimed);
     check_room(&draft.order, &cancellation)?;
     if requester != draft.caller {
         draft.act_on_behalf_of(requester);
     }
     draft.decided_by(policy_version, first_rule);
     let number = open::open(draft, cancellation);
-    draft.log_opened(logged, number);
+    draft.log_opened(logged_count, number);
     parts::advance(draft, number);
     Ok(Answer::Cancellation(number))
 }
@@ -186,7 +185,8 @@ pub(super) fn decide(
 fn log(
     draft: &mut Draft<'_>,
     policy_version: u32,
-    (command, proof): (&RequestCancellation, Proof),
+    command: &RequestCancellation,
+    proof: Proof,
     evaluations: &[Evaluation],
 ) -> usize {
     let terms = RequestTerms {
@@ -203,9 +203,9 @@ fn log(
 }
 
 /// The cancellation that a request opens, with what is claimed already as refused.
-fn requested(
+fn new_cancellation(
     command: &RequestCancellation,
-    blank: Cancellation,
+    without_parts: Cancellation,
     evaluations: Vec<Evaluation>,
     claimed: Vec<Portion>,
 ) -> Cancellation {
@@ -218,7 +218,7 @@ fn requested(
         evidence: command.evidence.clone(),
         annotations: (*command.annotations).clone(),
         parts: parts.chain(claimed).collect(),
-        ..blank
+        ..without_parts
     }
 }
 

@@ -89,8 +89,7 @@ fn confirm_captures(draft: &mut Draft<'_>, payment: Option<u32>) {
             .for_each(|fact| fact.confirmed = true);
     }
     refunds::recompute_balances(draft);
-    draft.follow_payments();
-    draft.release_if_ready();
+    draft.follow_payments_and_release();
 }
 
 /// The resolutions that are allowed for this incident now.

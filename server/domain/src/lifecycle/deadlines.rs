@@ -94,7 +94,7 @@ pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
     let cancellation = Cancellation {
         submitted_by: Actor::system(),
         parts,
-        ..open::blank(
+        ..open::without_parts(
             draft,
             policy_version,
             Actor::system(),

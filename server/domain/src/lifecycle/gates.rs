@@ -41,7 +41,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, id: PartId, gate: usize) {
     // There is one parcel: a carrier that brings it back for one request brings it back for all,
     // and one that is on its way back need not be asked to turn it round. What is home already is
     // not waited for.
-    let is_home = draft.part_mut(id).receipt.is_some();
+    let is_home = draft.part(id).receipt.is_some();
     let has_happened = match spec.kind {
         GateKind::CarrierIntercept => is_home || intercepts::is_confirmed(draft, shipment),
         GateKind::ParcelReceipt | GateKind::LossConfirmation => is_home,
@@ -136,7 +136,7 @@ pub(crate) fn review_instead_of(spec: &GateSpec, kind: GateKind) -> Gate {
 /// Emits the events of gates that a fact has closed, whether their turn had come or not.
 pub(crate) fn tell_closed(draft: &mut Draft<'_>, id: PartId, gates: &[GateKind], state: GateState) {
     draft.decided_as(id);
-    let shipment = draft.part_mut(id).shipment;
+    let shipment = draft.part(id).shipment;
     for gate in gates.iter().copied() {
         draft.emit(EventDetail::GateClosed {
             cancellation: id.cancellation,

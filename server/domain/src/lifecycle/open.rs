@@ -11,7 +11,7 @@ use crate::terms::Fault;
 /// A cancellation that the caller hands in, with all that this version of the policy attaches to
 /// its reason, and without parts. `otherwise` is at fault where the policy does not declare the
 /// reason.
-pub(crate) fn blank(
+pub(crate) fn without_parts(
     draft: &Draft<'_>,
     policy_version: u32,
     requester: Actor,
@@ -64,7 +64,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, cancellation: Cancellation) -> u32 {
     draft.order.cancellations.push(opened);
     // What is left out has ended before it began.
     for id in refused {
-        parts::ended(draft, id);
+        parts::emit_part_ended(draft, id);
     }
     for shipment in shipments {
         draft.raise_fence(shipment);

@@ -45,8 +45,8 @@ fn step(draft: &mut Draft<'_>, id: PartId) -> bool {
         cancel(draft, id);
         return true;
     };
-    // A review in place of a fact is a question to a person: it opens, though the parcel is lost. So the kind
-    // that is asked counts here, and not what its answer means.
+    // A support review opens although the parcel is lost, also one in place of a fact. So the gate's own
+    // kind counts here, and not the kind that it stands for.
     let awaits_a_fact = !part.gates[gate].spec.kind.is_consent();
     // What is home is not lost.
     if awaits_a_fact && part.receipt.is_none() && is_lost(draft, part.shipment) {
@@ -203,7 +203,7 @@ fn cancel(draft: &mut Draft<'_>, id: PartId) {
     part.deductions = refund.deductions;
     part.effects = effects;
     draft.raise_fence(number);
-    ended(draft, id);
+    emit_part_ended(draft, id);
     late::resolve_paid_late(draft, number);
     customs::flag_again(draft, number);
     if empties_shipment {
@@ -290,13 +290,13 @@ fn end(draft: &mut Draft<'_>, id: PartId, state: PartState) {
         intercepts::gate_closed(draft, shipment, gate, GateState::Closed);
     }
     draft.raise_fence(shipment);
-    ended(draft, id);
+    emit_part_ended(draft, id);
     if was_stopped {
         put_back(draft, shipment);
     }
 }
 
-pub(crate) fn ended(draft: &mut Draft<'_>, id: PartId) {
+pub(crate) fn emit_part_ended(draft: &mut Draft<'_>, id: PartId) {
     let of = draft.cancellation(id.cancellation);
     let part = &of.parts[id.index];
     let detail = EventDetail::PartEnded {
@@ -367,13 +367,22 @@ pub(crate) fn expect_again(draft: &mut Draft<'_>, id: PartId) {
     part.deductions = refund.deductions;
 }
 
-/// Closes the cancellation if none of its parts waits any more. Then money and shipments follow:
-/// the order may be paid now, what was cancelled goes back, and what waited for it is released.
+/// Closes the cancellation if none of its parts waits any more, and lets money and shipments follow.
 pub(crate) fn conclude(draft: &mut Draft<'_>, number: u32) {
+    close_if_over(draft, number);
+    follow_up(draft, number);
+}
+
+fn close_if_over(draft: &mut Draft<'_>, number: u32) {
     let cancellation = draft.cancellation(number);
     if cancellation.close_time.is_none() && cancellation.is_over() {
         close(draft, number);
     }
+}
+
+/// The order may be paid now, what was cancelled is refunded, and shipments that waited for it are
+/// released. The release comes last, once it is known whether the order is paid.
+fn follow_up(draft: &mut Draft<'_>, number: u32) {
     draft.follow_payments();
     refunds::reconcile(draft, Some(number));
     draft.release_if_ready();
@@ -416,9 +425,9 @@ pub(crate) fn note_on_refused(draft: &mut Draft<'_>, id: PartId, back: &UnitSet,
     part.receipt = part.receipt.or(Some(receipt));
 }
 
-/// The carrier has turned the parcel round, as it says itself or as its scan shows: whoever waits
-/// for that goes on, and support that is asked in the carrier's place need not answer. Gives
-/// whether somebody waited.
+/// Passes the carrier's gates of all parts that wait for this shipment, since the carrier or its scan
+/// has confirmed that the parcel comes back; so the support reviews in their place, too. Returns
+/// whether any part waited.
 pub(crate) fn intercept_confirmed(
     draft: &mut Draft<'_>,
     shipment: u32,

@@ -86,6 +86,11 @@ impl Draft<'_> {
         self.emit(EventDetail::OrderPaid);
     }
 
+    pub(crate) fn follow_payments_and_release(&mut self) {
+        self.follow_payments();
+        self.release_if_ready();
+    }
+
     /// Lets the warehouses begin once the order is paid and no part waits.
     pub(crate) fn release_if_ready(&mut self) {
         if self.order.paid_time.is_none() || self.order.has_waiting_parts() {

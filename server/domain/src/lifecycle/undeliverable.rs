@@ -67,7 +67,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
     draft.decided_by(policy_version, part.rule.clone());
     let cancellation = Cancellation {
         parts: vec![part],
-        ..open::blank(
+        ..open::without_parts(
             draft,
             policy_version,
             carrier,
@@ -122,7 +122,7 @@ pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: 
         policy_version,
         parts.iter().find_map(|part| part.rule.clone()),
     );
-    let blank = open::blank(
+    let without_parts = open::without_parts(
         draft,
         policy_version,
         support,
@@ -130,7 +130,13 @@ pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: 
         Fault::Carrier,
     );
     let logged = parts.len();
-    let cancellation = open::open(draft, Cancellation { parts, ..blank });
+    let cancellation = open::open(
+        draft,
+        Cancellation {
+            parts,
+            ..without_parts
+        },
+    );
     draft.log_opened(logged, cancellation);
     parts::advance(draft, cancellation);
 }

@@ -68,7 +68,7 @@ impl Trial {
             rejections.push(super::ineligible(&evaluations));
         }
         if !draft.order.is_wholly_cancelled() {
-            let blank = open::blank(
+            let without_parts = open::without_parts(
                 draft,
                 policy_version,
                 requester.clone(),
@@ -76,8 +76,9 @@ impl Trial {
                 Fault::None,
             );
             let claimed = allocation.claimed;
-            let requested = super::requested(command, blank, evaluations.clone(), claimed);
-            rejections.extend(super::check_room(&draft.order, &requested).err());
+            let evaluations = evaluations.clone();
+            let new = super::new_cancellation(command, without_parts, evaluations, claimed);
+            rejections.extend(super::check_room(&draft.order, &new).err());
         }
         Self {
             portions,
