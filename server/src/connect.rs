@@ -35,7 +35,7 @@ use tower::{Layer as _, Service};
 
 use self::answers::Way;
 use self::failure::Refused;
-use self::intake::Intake;
+use self::intake::HttpBody;
 use self::methods::MethodTable;
 use crate::rpc::{BoundSettings, Flow, PortBounds};
 
@@ -182,7 +182,7 @@ where
         Ok(compression) => compression,
         Err(refused) => return way.refuse(refused),
     };
-    let intake = Intake::new(body, method, codec, compression, &bounds);
+    let intake = HttpBody::new(body, method, codec, compression, &bounds);
     let request = Request::from_parts(parts, Body::new(intake));
     let answered = match service.call(request).await {
         Ok(answered) => answered,

@@ -90,8 +90,8 @@ pub use self::error::{DbError, ErrorKind};
 pub use self::pages::{ListQuery, PageQuery, list};
 pub use self::pool::{Checkout, Pool, PoolSettings};
 
-/// Ends what the database does not answer within so long as if the connection were lost: it is
-/// closed, and what it was about is found out by whoever tries again.
+/// Runs work on the database for at most [`ANSWER_MAX`]. Work that takes longer fails as if the connection
+/// were lost, and a retry finds out what happened.
 pub(crate) async fn in_time<T, E: From<DbError>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {

@@ -7,10 +7,9 @@
 //! Nobody joins a read that has begun: a snapshot is taken after the last of its askers came, so
 //! whoever was told that a write landed finds it.
 //!
-//! Who sees some orders only is asked for first, by the few columns that tell. Who does not see an
-//! order is answered then, by the very statements that find out that there is none, and waits for no
-//! order to be loaded: how long it takes tells nothing of what is there. What an order means is for
-//! others to know.
+//! For a caller of a narrow scope, a few columns are read first to check access. An order that it does not
+//! see is answered by the same statements as one that is not there, without loading anything, so the time
+//! that an answer takes tells nothing of what is there.
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -52,8 +52,7 @@ use crate::workers;
 use crate::workers::settle_due_orders::IN_FLIGHT_MAX;
 use crate::workers::watch_health::WatchHealth;
 
-/// Between "not serving" and the first closed door, for balancers to notice, where nothing else is
-/// said.
+/// The default delay between telling NOT_SERVING and closing the port, so that balancers notice.
 pub const STOP_NOTICE_DEFAULT: Duration = Duration::from_secs(3);
 /// How long open calls may take once the doors are closed.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);

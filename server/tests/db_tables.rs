@@ -660,7 +660,7 @@ async fn administration_rows_are_guarded_by_their_versions() {
         store: store(),
         id: CarrierId::parse("c-1").unwrap(),
         display_name: "Post".into(),
-        capabilities: context::Carrier {
+        capabilities: context::CarrierProfile {
             in_transit_cancel: true,
             partner_delivery: false,
             return_labels: BTreeMap::from([
@@ -677,7 +677,7 @@ async fn administration_rows_are_guarded_by_their_versions() {
             .unwrap(),
         Some(carrier.clone())
     );
-    let capabilities = context::Carrier {
+    let capabilities = context::CarrierProfile {
         return_labels: BTreeMap::new(),
         ..carrier.capabilities.clone()
     };

@@ -44,7 +44,7 @@ pub(crate) fn list_decisions(
     found.truncate(list.page.limit().into());
     let show = |decision: &&NewDecision| {
         let order = world.orders.get(&decision.key.order_key)?;
-        let stored = render::StoredDecision {
+        let stored = render::DecisionRecord {
             order: &order.id,
             lines: &order.lines,
             key: &decision.key,

@@ -143,7 +143,7 @@ fn rejected_requests(
             time: decision.decision_time,
             key: decision.key.clone(),
         };
-        let stored = render::decision::StoredDecision {
+        let stored = render::decision::DecisionRecord {
             order: id,
             lines: &[],
             key: &decision.key,

@@ -18,7 +18,7 @@ use belay_domain::records::{KnownRequest, NewDecision, RequestKey};
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Caller;
 use belay_proto::v1 as pb;
-use belay_wire::batch::{Answered, Batch, Change, Reply, Submitted};
+use belay_wire::batch::{Answered, Batch, OrderChange, Reply, Submitted};
 use belay_wire::events as wire_events;
 use belay_wire::parse::CommandRequest;
 use belay_wire::rejections::RequestIds;
@@ -215,7 +215,7 @@ impl World {
 
     /// All of what a batch has decided.
     fn keep(&mut self, mut batch: Batch) {
-        for (key, Change { before, after }) in batch.take_orders() {
+        for (key, OrderChange { before, after }) in batch.take_orders() {
             if before.as_ref() == Some(&after) {
                 continue;
             }

@@ -20,8 +20,8 @@ pub struct StoreConfig {
     pub policies: Policies,
     /// Calendar days are counted in it.
     pub time_zone: TimeZone,
-    pub carriers: BTreeMap<CarrierId, Carrier>,
-    pub warehouses: BTreeMap<WarehouseId, Warehouse>,
+    pub carriers: BTreeMap<CarrierId, CarrierProfile>,
+    pub warehouses: BTreeMap<WarehouseId, WarehouseProfile>,
     /// Where an order goes that names no shipments.
     pub default_route: Option<(WarehouseId, CarrierId)>,
     /// Whether its storefront may say what was paid.
@@ -30,7 +30,7 @@ pub struct StoreConfig {
 
 /// The capabilities of a carrier: none, unless the store says otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Carrier {
+pub struct CarrierProfile {
     /// Can bring a parcel back that is on its way.
     pub in_transit_cancel: bool,
     /// Is the marketplace's partner, not the seller's own.
@@ -48,7 +48,7 @@ pub struct ReturnLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warehouse {
+pub struct WarehouseProfile {
     /// ISO 3166-1 alpha-2. Where nobody said it, no shipment is known to cross a border.
     pub country_code: Option<String>,
     /// When people work there.

@@ -76,7 +76,7 @@ impl NewStore {
             store: self.id.clone(),
             id: self.carrier.clone(),
             display_name: self.carrier.to_string(),
-            capabilities: context::Carrier::default(),
+            capabilities: context::CarrierProfile::default(),
             version: 1,
         };
         (store, warehouse, carrier)
@@ -178,7 +178,7 @@ pub struct Carrier {
     pub store: StoreId,
     pub id: CarrierId,
     pub display_name: String,
-    pub capabilities: context::Carrier,
+    pub capabilities: context::CarrierProfile,
     pub version: u64,
 }
 
@@ -206,10 +206,10 @@ pub struct Warehouse {
 }
 
 impl Warehouse {
-    fn context(self) -> Result<context::Warehouse, RecordError> {
+    fn context(self) -> Result<context::WarehouseProfile, RecordError> {
         let zone = time_zone(&self.time_zone)?;
         let calendar = Calendar::new(zone, self.days_off.weekend, self.days_off.holidays);
-        Ok(context::Warehouse {
+        Ok(context::WarehouseProfile {
             country_code: self.country_code,
             calendar: calendar.map_err(|error| RecordError::Calendar {
                 warehouse: self.id,
@@ -504,7 +504,7 @@ mod tests {
             store: StoreId::parse("shop").unwrap(),
             id: CarrierId::parse("post").unwrap(),
             display_name: name.to_owned(),
-            capabilities: context::Carrier::default(),
+            capabilities: context::CarrierProfile::default(),
             version,
         };
         let put = |expected_version, present| {

@@ -28,7 +28,7 @@ pub(super) const HEADER_BYTES: usize = 5;
 const FLAG_COMPRESSED: u8 = 1;
 
 /// The body of a request, as gRPC has it.
-pub(super) struct Intake {
+pub(super) struct HttpBody {
     body: Body,
     method: Arc<Method>,
     codec: Codec,
@@ -39,7 +39,7 @@ pub(super) struct Intake {
     is_over: bool,
 }
 
-impl Intake {
+impl HttpBody {
     pub(super) fn new(
         body: Body,
         method: Arc<Method>,
@@ -194,7 +194,7 @@ fn broke_off(error: &Status) -> bool {
     cause.is_some_and(<dyn Error>::is::<std::io::Error>)
 }
 
-impl http_body::Body for Intake {
+impl http_body::Body for HttpBody {
     type Data = Bytes;
     type Error = Status;
 

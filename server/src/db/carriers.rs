@@ -31,7 +31,7 @@ struct CarrierRow {
 /// Their prices by country.
 type Labels = BTreeMap<String, Option<Money>>;
 
-fn labels_of(capabilities: &context::Carrier) -> Json<Labels> {
+fn labels_of(capabilities: &context::CarrierProfile) -> Json<Labels> {
     Json(
         capabilities
             .return_labels
@@ -66,7 +66,7 @@ impl From<CarrierRow> for Carrier {
             store: row.store_id.0,
             id: row.carrier_id.0,
             display_name: row.display_name,
-            capabilities: context::Carrier {
+            capabilities: context::CarrierProfile {
                 in_transit_cancel: row.in_transit_cancel,
                 partner_delivery: row.partner_delivery,
                 return_labels: labels.collect(),

@@ -222,7 +222,7 @@ impl Attempts {
 }
 
 impl AttemptError {
-    /// As what it is counted.
+    /// The label under which metrics count it.
     pub(super) fn retry(&self) -> Retry {
         match self {
             AttemptError::Locked => Retry::Locked,

@@ -8,7 +8,7 @@ use belay_domain::chain::ChainKey;
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderKey, Partitions, StoreId};
 use belay_domain::records::RequestKey;
-use belay_wire::batch::{Batch, Change, Reply, Submitted};
+use belay_wire::batch::{Batch, OrderChange, Reply, Submitted};
 use diesel_async::AsyncMysqlConnection;
 
 use super::job::{self, EngineError, Job};
@@ -160,7 +160,7 @@ async fn write(
     context: BatchContext<'_>,
 ) -> Result<Vec<u64>, DbError> {
     let (mut created, mut changed) = (Vec::new(), Vec::new());
-    for (key, Change { before, after }) in batch.orders() {
+    for (key, OrderChange { before, after }) in batch.orders() {
         match before {
             None => created.push((after, key.partition(context.partitions))),
             Some(before) if before != after => changed.push((before, after)),

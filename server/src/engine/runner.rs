@@ -44,8 +44,8 @@ const RETRY_DELAY: Duration = Duration::from_millis(10);
 /// Between two tries to learn the outcome of a lost commit.
 const RESOLVE_DELAY_MAX: Duration = Duration::from_millis(500);
 
-/// Batches that ask first which requests are known, after one that was repeated for one: who sends the same
-/// again has most likely more of it, and each would have its batch written twice.
+/// The number of batches that look up known requests first, after one batch met a repeated request. A client
+/// that repeats one request usually repeats more, and each would cost a second write of its batch.
 const ASK_FIRST: u32 = 64;
 
 /// Where a batch is run, for what is told of one that is given up.
@@ -66,7 +66,7 @@ const FOR_LOCKED_ORDER: Occasion = Occasion {
 };
 
 /// What is left to do for a batch whose attempt has failed.
-enum Left {
+enum Remaining {
     /// Every caller is answered, or another task sees to it.
     Nothing,
     /// One of these commands is refused, and it is not known which.
@@ -195,9 +195,9 @@ impl Runner {
             attempt += 1;
             let failed = self.after_failure(jobs, failure, attempt, &ON_LANE, &tasks);
             match failed.await {
-                Left::Nothing => return,
-                Left::Split(jobs) => return self.bisect(jobs, tasks).await,
-                Left::Again(again) => jobs = again,
+                Remaining::Nothing => return,
+                Remaining::Split(jobs) => return self.bisect(jobs, tasks).await,
+                Remaining::Again(again) => jobs = again,
             }
         }
     }
@@ -210,33 +210,33 @@ impl Runner {
         attempt: u32,
         occasion: &Occasion,
         tasks: &TaskTracker,
-    ) -> Left {
+    ) -> Remaining {
         let (retry, is_last) = (failure.retry(), attempt >= ATTEMPTS_MAX);
         match failure {
             AttemptError::Unknown(error) => {
                 self.look_into(jobs, &error, tasks);
-                return Left::Nothing;
+                return Remaining::Nothing;
             }
             AttemptError::Poison(error) if jobs.len() == 1 => {
                 poisoned(jobs, &error);
-                return Left::Nothing;
+                return Remaining::Nothing;
             }
             AttemptError::Poison(_) => {
                 self.retried(retry);
-                return Left::Split(jobs);
+                return Remaining::Split(jobs);
             }
             AttemptError::Transient(error) if error.is_exhaustion() => {
                 answer_all(jobs, EngineError::Overloaded);
-                return Left::Nothing;
+                return Remaining::Nothing;
             }
             AttemptError::Transient(error) | AttemptError::Repeated(error) if is_last => {
                 self.attempts.pool.notes().note(occasion.name, &error);
                 answer_all(jobs, caller_error(&error));
-                return Left::Nothing;
+                return Remaining::Nothing;
             }
             AttemptError::Locked | AttemptError::Stale if is_last => {
                 answer_all(jobs, occasion.never_in_time);
-                return Left::Nothing;
+                return Remaining::Nothing;
             }
             AttemptError::Transient(error) | AttemptError::Repeated(error) => {
                 tracing::debug!(%error, commands = jobs.len(), attempt, "a batch is repeated");
@@ -245,7 +245,7 @@ impl Runner {
         }
         self.retried(retry);
         tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
-        Left::Again(jobs)
+        Remaining::Again(jobs)
     }
 
     /// The locked orders among those of a batch that met one.
@@ -365,9 +365,9 @@ impl Runner {
             attempt += 1;
             let failed = self.after_failure(jobs, failure, attempt, &FOR_LOCKED_ORDER, &tasks);
             match failed.await {
-                Left::Nothing => return,
-                Left::Split(jobs) => return self.wait_for_each(jobs, tasks).await,
-                Left::Again(again) => jobs = again,
+                Remaining::Nothing => return,
+                Remaining::Split(jobs) => return self.wait_for_each(jobs, tasks).await,
+                Remaining::Again(again) => jobs = again,
             }
         }
     }

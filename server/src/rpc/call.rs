@@ -72,7 +72,7 @@ pub(super) fn read_from<T>(from: ReadFrom, message: T) -> Response<T> {
 /// The status of a call that failed; the cause of a defect goes to the log.
 pub(crate) fn status(failure: CallError) -> Status {
     failure.into_status(|cause| {
-        // Of the standard services, whose calls are not told, it is an id of its own.
+        // Calls of the standard services have no trace: they get a fresh id.
         let trace_id = match traces::current_trace_id() {
             Some(trace_id) => trace_id.to_string(),
             None => ids::request_id().simple().to_string(),
@@ -148,13 +148,13 @@ impl App {
     ) -> MethodResult<R> {
         respond(async {
             let (call, command) = self.read(request, parse)?;
-            self.submit(&call, command).await
+            self.answer_command(&call, command).await
         })
         .await
     }
 
     /// Lets the engine decide, and reads its answer; beside it goes the position of the write.
-    pub(super) async fn submit<R: Message + Default>(
+    pub(super) async fn answer_command<R: Message + Default>(
         &self,
         call: &Call,
         command: CommandRequest,
@@ -179,7 +179,7 @@ impl App {
         call: &Call,
         store: &StoreId,
         id: &OrderId,
-    ) -> Result<Read<Arc<Order>>, CallError> {
+    ) -> Result<OrderAtRead<Arc<Order>>, CallError> {
         let sight = Sight {
             scope: call.caller.scope.clone(),
             buyer: Vec::new(),
@@ -193,12 +193,12 @@ impl App {
         call: &Call,
         (store, id): (&StoreId, &OrderId),
         sight: Sight,
-    ) -> Result<Read<Arc<Order>>, CallError> {
+    ) -> Result<OrderAtRead<Arc<Order>>, CallError> {
         calls::about_order(id);
         let config = self.config(call, store).await?;
         let key = OrderKey::of(store, id);
         match self.reads.order(&call.caller.actor, key, sight).await? {
-            (Some(order), now) if call.caller.scope.sees_order(&order) => Ok(Read {
+            (Some(order), now) if call.caller.scope.sees_order(&order) => Ok(OrderAtRead {
                 now: now.max(order.update_time),
                 found: order,
                 config,
@@ -212,14 +212,14 @@ impl App {
         &self,
         request: Request<M>,
         parse: impl FnOnce(M, &Reader<'_>) -> Result<ListRequest<F>, CallError>,
-        render: impl Fn(&Viewer<'_>, &Order, u32, &Read<()>) -> Option<Entry>,
+        render: impl Fn(&Viewer<'_>, &Order, u32, &OrderAtRead<()>) -> Option<Entry>,
     ) -> Result<(Vec<Entry>, String, ReadFrom), CallError> {
         let (call, list) = self.read(request, parse)?;
         let config = self.config(&call, &list.store).await?;
         let _turn = self.page_turn(&call).await?;
         let render = |order: &Order, number, now| {
             let config = config.clone();
-            let read = Read {
+            let read = OrderAtRead {
                 found: (),
                 config,
                 now,
@@ -252,7 +252,7 @@ pub(super) fn decoded<R: Message + Default>(answer: &[u8]) -> Result<R, CallErro
 
 /// A read of a store's orders.
 #[derive(Debug)]
-pub(super) struct Read<T> {
+pub(super) struct OrderAtRead<T> {
     pub(super) found: T,
     pub(super) config: Arc<StoreConfig>,
     pub(super) now: Timestamp,

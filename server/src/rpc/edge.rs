@@ -104,7 +104,7 @@ where
         }
         let bounds = bounds(request.extensions_mut());
         let flow: Flow = request.extensions_mut().remove().unwrap_or_default();
-        let kept = match Kept::of(&request, &bounds) {
+        let kept = match Reservation::of(&request, &bounds) {
             Ok(kept) => kept,
             Err(overloaded) => {
                 return Box::pin(std::future::ready(Ok(refuse(overloaded))));
@@ -119,8 +119,8 @@ where
             let answer = answer.await?;
             // A request is done with when it is answered; a stream of a standard service goes on.
             let standard = match kept {
-                Kept::Request(_) => None,
-                Kept::Standard(held) => Some(held),
+                Reservation::Request(_) => None,
+                Reservation::Standard(held) => Some(held),
             };
             Ok(explained(answer)
                 .map(|body| answers::counted(body, bounds, flow, if_full, standard)))
@@ -136,18 +136,18 @@ fn bounds(extensions: &mut http::Extensions) -> ConnectionBounds {
 }
 
 /// What is held for a call until it is answered, or ends.
-enum Kept {
+enum Reservation {
     /// Bytes of a request.
     Request(Arc<Held>),
     /// A call of a standard service.
     Standard(Held),
 }
 
-impl Kept {
+impl Reservation {
     fn of(request: &http::Request<Body>, bounds: &ConnectionBounds) -> Result<Self, CallError> {
         if request.uri().path().starts_with(STANDARD_PATHS) {
             let held = bounds.standard_calls().try_hold(1);
-            return held.map(Kept::Standard).ok_or(CallError::Overloaded);
+            return held.map(Reservation::Standard).ok_or(CallError::Overloaded);
         }
         if bounds.is_full_of_answers() {
             return Err(CallError::Overloaded);
@@ -156,20 +156,20 @@ impl Kept {
             .requests()
             .try_hold(metadata_bytes(request.headers()));
         let held = held.ok_or(CallError::Overloaded)?;
-        Ok(Kept::Request(Arc::new(held)))
+        Ok(Reservation::Request(Arc::new(held)))
     }
 
     fn intake(&self, within: Duration) -> Intake {
         match self {
             // All our methods take one message.
-            Kept::Request(held) => Intake {
+            Reservation::Request(held) => Intake {
                 expected: Expected::One,
                 bytes_max: MESSAGE_BYTES_MAX,
                 within,
                 held: Some(held.clone()),
             },
             // Reflection takes any number, and few enough calls are open to hold all they may send.
-            Kept::Standard(_) => Intake {
+            Reservation::Standard(_) => Intake {
                 expected: Expected::Any,
                 bytes_max: STANDARD_MESSAGE_BYTES_MAX,
                 within,

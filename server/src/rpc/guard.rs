@@ -30,9 +30,9 @@ use crate::caller_limits::{Admitted, CallerLimits};
 use crate::telemetry::Telemetry;
 use crate::telemetry::calls::OpenCall;
 
-/// Who comes in, and how much of each caller's at once.
+/// The admission of calls: authentication, role, and limits of each caller.
 #[derive(Debug, Clone)]
-struct Admission {
+struct CallAdmission {
     authentication: Authentication,
     limits: CallerLimits,
     positions: WritePositions,
@@ -47,7 +47,7 @@ struct LetIn {
     freshness: Freshness,
 }
 
-impl Admission {
+impl CallAdmission {
     /// Who calls, where it may; the call counts as under way from here.
     async fn of(
         &self,
@@ -83,7 +83,7 @@ impl Admission {
 #[derive(Debug, Clone)]
 pub(super) struct Guard<S> {
     service: S,
-    admission: Admission,
+    admission: CallAdmission,
 }
 
 impl<S> Guard<S> {
@@ -94,7 +94,7 @@ impl<S> Guard<S> {
         positions: WritePositions,
         telemetry: Telemetry,
     ) -> Self {
-        let admission = Admission {
+        let admission = CallAdmission {
             authentication,
             limits,
             positions,

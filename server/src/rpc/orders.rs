@@ -29,7 +29,7 @@ fn rejected_request(store: &StoreId, stored: &StoredDecision) -> (DecisionPlace,
         time: stored.decision_time,
         key: stored.key.clone(),
     };
-    let told = render::decision::StoredDecision {
+    let told = render::decision::DecisionRecord {
         order: &stored.order,
         lines: &[],
         key: &stored.key,

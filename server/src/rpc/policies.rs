@@ -162,7 +162,7 @@ impl PolicyService for Policies {
             let show = |stored: &StoredDecision| {
                 let lines = found.lines.get(&stored.key.order_key);
                 Some(render_decision(
-                    &decision::StoredDecision {
+                    &decision::DecisionRecord {
                         order: &stored.order,
                         lines: lines.map_or(&[], Vec::as_slice),
                         key: &stored.key,

@@ -30,7 +30,8 @@ pub enum StoredAnswerError {
 }
 
 /// The encoded response message of the RPC that `work` came from; nothing for work that no RPC
-/// waits for. What is not the whole order is made for who sees everything, and cut when it is told.
+/// waits for. Answers other than the whole order are rendered for a caller who sees everything; what the
+/// caller may not see is removed when they are returned.
 ///
 /// # Panics
 /// If the answer is not one that this command gives, or names something that the order does not

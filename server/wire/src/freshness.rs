@@ -13,7 +13,7 @@ use data_encoding::HEXLOWER;
 use http::HeaderMap;
 use jiff::SignedDuration;
 
-use crate::pages::{Envelope, unhex};
+use crate::pages::{TokenCipher, unhex};
 use crate::status::CallError;
 
 /// Of a request: how old what is read may be. Only with it a read may be answered by a secondary.
@@ -62,7 +62,7 @@ pub struct WritePosition {
 #[derive(Clone)]
 pub struct WritePositions {
     /// By its first key it makes them, and by all it reads them.
-    envelopes: Vec<Envelope>,
+    envelopes: Vec<TokenCipher>,
 }
 
 impl fmt::Debug for WritePositions {
@@ -75,7 +75,7 @@ impl WritePositions {
     /// By the database's identity key, and those that it had before.
     pub fn new(identity_key: &[u8; 32], former: &[[u8; 32]]) -> Self {
         let keys = std::iter::once(identity_key).chain(former);
-        let envelope = |key| Envelope::new("belay 2026 write positions", key);
+        let envelope = |key| TokenCipher::new("belay 2026 write positions", key);
         Self {
             envelopes: keys.map(envelope).collect(),
         }

@@ -31,7 +31,7 @@ const TOKEN_CHARS_MAX: usize = 1024;
 /// The tokens of one list with its filters.
 #[derive(Debug)]
 pub struct PageTokens {
-    envelope: Envelope,
+    envelope: TokenCipher,
     filters: Vec<u8>,
 }
 
@@ -43,15 +43,15 @@ pub(crate) struct Seal([u8; 32]);
 /// be the same for all, for it gives away no more than that two texts are equal: so the same place has
 /// the same token on every server.
 #[derive(Clone)]
-pub(crate) struct Envelope(Aes256GcmSiv);
+pub(crate) struct TokenCipher(Aes256GcmSiv);
 
-impl std::fmt::Debug for Envelope {
+impl std::fmt::Debug for TokenCipher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Envelope")
+        f.write_str("TokenCipher")
     }
 }
 
-impl Envelope {
+impl TokenCipher {
     /// `context` is what it is for.
     pub(crate) fn new(context: &str, identity_key: &[u8; 32]) -> Self {
         let key = blake3::derive_key(context, identity_key);
@@ -102,7 +102,7 @@ impl PageTokens {
         filters.push(0);
         filters.extend(request.encode_to_vec());
         Self {
-            envelope: Envelope::new("belay 2026 page tokens", identity_key),
+            envelope: TokenCipher::new("belay 2026 page tokens", identity_key),
             filters,
         }
     }

@@ -4,7 +4,7 @@
 
 use belay_domain::commands::BoundQuote;
 
-use crate::pages::Envelope;
+use crate::pages::TokenCipher;
 
 const VERSION: u8 = 3;
 /// What the key of quotes is derived for.
@@ -16,7 +16,7 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 pub fn write(quote: &BoundQuote, identity_key: &[u8; 32]) -> String {
     let json =
         serde_json::to_vec(quote).unwrap_or_else(|error| panic!("a quote is plain data: {error}"));
-    let closed = Envelope::new(KEY_CONTEXT, identity_key).close(&json, &[]);
+    let closed = TokenCipher::new(KEY_CONTEXT, identity_key).close(&json, &[]);
     let bytes = [&[VERSION], closed.as_slice()].concat();
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
@@ -49,7 +49,7 @@ pub fn read(text: &str, identity_key: &[u8; 32]) -> Option<BoundQuote> {
     }
     match bytes.split_first()? {
         (&VERSION, closed) => {
-            let json = Envelope::new(KEY_CONTEXT, identity_key).open(closed, &[])?;
+            let json = TokenCipher::new(KEY_CONTEXT, identity_key).open(closed, &[])?;
             serde_json::from_slice(&json).ok()
         }
         _ => None,

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::rejections::{ProtoRejection, RequestIds, proto_rejections};
 
 use self::codes::{With, code};
-use self::fit::{StatusDraft, Violations};
+use self::fit::{StatusDraft, StatusViolations};
 
 mod codes;
 mod connect;
@@ -430,7 +430,7 @@ fn status_of(rejections: &[ProtoRejection], retry: Option<Duration>) -> Status {
     let reason = first.reason;
     let (code, with) = code(reason);
     let violations = if let With::Field(field) = with {
-        Violations::BadRequest(vec![(field.to_owned(), first.message.clone())], 0)
+        StatusViolations::BadRequest(vec![(field.to_owned(), first.message.clone())], 0)
     } else if code == Code::FailedPrecondition {
         let entry = |rejection: &ProtoRejection| {
             [
@@ -439,9 +439,9 @@ fn status_of(rejections: &[ProtoRejection], retry: Option<Duration>) -> Status {
                 rejection.message.clone(),
             ]
         };
-        Violations::Preconditions(rejections.iter().map(entry).collect())
+        StatusViolations::Preconditions(rejections.iter().map(entry).collect())
     } else {
-        Violations::None
+        StatusViolations::None
     };
     StatusDraft {
         code,
@@ -481,7 +481,7 @@ fn mixed_currencies(expected: Currency, field: String, message: String) -> Statu
         reason: ErrorReason::CurrencyMismatch,
         message: message.clone(),
         metadata: HashMap::from([("currency_code".to_owned(), expected.code().to_owned())]),
-        violations: Violations::BadRequest(vec![(field, message)], 0),
+        violations: StatusViolations::BadRequest(vec![(field, message)], 0),
         retry_delay: None,
     }
     .fit()
@@ -500,7 +500,7 @@ fn beyond_limit(limit: CallerLimit, limit_max: u32, retry: Duration, message: St
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect(),
-        violations: Violations::None,
+        violations: StatusViolations::None,
         retry_delay: Some(retry),
     }
     .fit()
@@ -517,7 +517,7 @@ fn bad_request(reason: ErrorReason, entries: Vec<(String, String)>, left_out: us
         reason,
         message,
         metadata: HashMap::new(),
-        violations: Violations::BadRequest(entries, left_out),
+        violations: StatusViolations::BadRequest(entries, left_out),
         retry_delay: None,
     }
     .fit()

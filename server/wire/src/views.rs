@@ -90,13 +90,13 @@ pub fn table() -> impl Iterator<Item = &'static Row> {
 #[derive(Debug)]
 pub struct Viewer<'a> {
     /// None for one who sees orders whole.
-    eyes: Option<Eyes<'a>>,
+    parcels: Option<ParcelView<'a>>,
     reads_private_notes: bool,
 }
 
-/// Those of a caller who sees parcels.
+/// The shipments and lines of an order that a caller may see who is restricted to parcels.
 #[derive(Debug)]
-pub(crate) struct Eyes<'a> {
+pub(crate) struct ParcelView<'a> {
     actor: &'a Actor,
     /// The shipments and the lines that are its own; none where no order is looked at.
     shipments: BTreeSet<String>,
@@ -106,14 +106,14 @@ pub(crate) struct Eyes<'a> {
 impl<'a> Viewer<'a> {
     /// One who sees everything: for what is kept, and not yet shown.
     pub const WHOLE: Viewer<'static> = Viewer {
-        eyes: None,
+        parcels: None,
         reads_private_notes: true,
     };
 
     /// One who sees orders whole, but for notes that this role does not read.
     pub fn of_whole(role: Role) -> Self {
         Self {
-            eyes: None,
+            parcels: None,
             reads_private_notes: NoteVisibility::Private.is_read_by(role),
         }
     }
@@ -121,13 +121,14 @@ impl<'a> Viewer<'a> {
     /// The caller, before this order.
     pub fn of(caller: &'a Caller, order: &Order) -> Self {
         let mut viewer = Self::of_no_order(&caller.actor);
-        if let Some(eyes) = &mut viewer.eyes {
+        if let Some(parcels) = &mut viewer.parcels {
             let own = order.shipments.iter();
             for shipment in own.filter(|shipment| caller.scope.sees_shipment(shipment)) {
                 let shipment_id = ChildKind::Shipment.id(&order.id, shipment.number);
-                eyes.shipments.insert(shipment_id);
+                parcels.shipments.insert(shipment_id);
                 let lines = shipment.units.lines();
-                eyes.lines
+                parcels
+                    .lines
                     .extend(lines.map(|line| ChildKind::Line.id(&order.id, line)));
             }
         }
@@ -136,22 +137,22 @@ impl<'a> Viewer<'a> {
 
     /// The caller, before what was selected for it already: events, and what is of no order.
     pub fn of_no_order(actor: &'a Actor) -> Self {
-        let eyes = match View::of(actor.role) {
+        let parcels = match View::of(actor.role) {
             View::Whole => None,
-            View::Parcels => Some(Eyes {
+            View::Parcels => Some(ParcelView {
                 actor,
                 shipments: BTreeSet::new(),
                 lines: BTreeSet::new(),
             }),
         };
         Self {
-            eyes,
+            parcels,
             ..Self::of_whole(actor.role)
         }
     }
 
     pub(crate) fn sees_whole(&self) -> bool {
-        self.eyes.is_none()
+        self.parcels.is_none()
     }
 
     pub(crate) fn reads(&self, visibility: NoteVisibility) -> bool {
@@ -160,14 +161,14 @@ impl<'a> Viewer<'a> {
 
     /// The message as this caller sees it.
     pub(crate) fn shown<M: Viewed>(&self, mut message: M) -> M {
-        if let Some(eyes) = &self.eyes {
-            message.cut(eyes);
+        if let Some(parcels) = &self.parcels {
+            message.cut(parcels);
         }
         message
     }
 }
 
-impl Eyes<'_> {
+impl ParcelView<'_> {
     fn see(&self, group: Group, is_own: bool) -> bool {
         match group.seen_by(self.actor.role) {
             Visibility::Seen => true,
@@ -184,27 +185,27 @@ impl Eyes<'_> {
 /// A message that is cut to what somebody sees.
 pub(crate) trait Viewed {
     /// Whether it is there for them at all.
-    fn is_own(&self, _: &Eyes<'_>) -> bool {
+    fn is_own(&self, _: &ParcelView<'_>) -> bool {
         true
     }
 
-    fn cut(&mut self, eyes: &Eyes<'_>);
+    fn cut(&mut self, parcels: &ParcelView<'_>);
 }
 
 impl<M: Viewed> Viewed for Option<M> {
-    fn cut(&mut self, eyes: &Eyes<'_>) {
-        self.take_if(|message| !message.is_own(eyes));
+    fn cut(&mut self, parcels: &ParcelView<'_>) {
+        self.take_if(|message| !message.is_own(parcels));
         if let Some(message) = self {
-            message.cut(eyes);
+            message.cut(parcels);
         }
     }
 }
 
 impl<M: Viewed> Viewed for Vec<M> {
-    fn cut(&mut self, eyes: &Eyes<'_>) {
-        self.retain(|message| message.is_own(eyes));
+    fn cut(&mut self, parcels: &ParcelView<'_>) {
+        self.retain(|message| message.is_own(parcels));
         for message in self {
-            message.cut(eyes);
+            message.cut(parcels);
         }
     }
 }
@@ -222,19 +223,19 @@ macro_rules! views {
         }),+];
 
         $(impl Viewed for pb::$Message {
-            $(fn is_own(&self, eyes: &Eyes<'_>) -> bool {
-                $own(self, eyes)
+            $(fn is_own(&self, parcels: &ParcelView<'_>) -> bool {
+                $own(self, parcels)
             })?
 
             #[allow(unused_variables, reason = "some messages have no field, or no words")]
-            fn cut(&mut self, eyes: &Eyes<'_>) {
-                let is_own = false $(|| $words(self, eyes))?;
+            fn cut(&mut self, parcels: &ParcelView<'_>) {
+                let is_own = false $(|| $words(self, parcels))?;
                 let Self { $($field),* } = self;
                 $(
-                    if !eyes.see(Group::$group, is_own) {
+                    if !parcels.see(Group::$group, is_own) {
                         *$field = Default::default();
                     }
-                    $($field.cut(eyes); let _ = stringify!($deep);)?
+                    $($field.cut(parcels); let _ = stringify!($deep);)?
                 )*
             }
         })+
@@ -252,15 +253,15 @@ macro_rules! details {
         }];
 
         impl Viewed for pb::event::Detail {
-            fn is_own(&self, eyes: &Eyes<'_>) -> bool {
+            fn is_own(&self, parcels: &ParcelView<'_>) -> bool {
                 match self {
-                    $(Self::$Detail(_) => eyes.see(Group::$group, false),)+
+                    $(Self::$Detail(_) => parcels.see(Group::$group, false),)+
                 }
             }
 
-            fn cut(&mut self, eyes: &Eyes<'_>) {
+            fn cut(&mut self, parcels: &ParcelView<'_>) {
                 match self {
-                    $(Self::$Detail(_detail) => { $(_detail.cut(eyes); let _ = stringify!($deep);)? })+
+                    $(Self::$Detail(_detail) => { $(_detail.cut(parcels); let _ = stringify!($deep);)? })+
                 }
             }
         }
@@ -270,31 +271,31 @@ use details;
 
 /// What of an order is there for whom.
 mod own {
-    use super::{Eyes, pb};
+    use super::{ParcelView, pb};
 
-    pub(super) fn line(line: &pb::Line, eyes: &Eyes<'_>) -> bool {
-        eyes.lines.contains(&line.line_id)
+    pub(super) fn line(line: &pb::Line, parcels: &ParcelView<'_>) -> bool {
+        parcels.lines.contains(&line.line_id)
     }
 
-    pub(super) fn shipment(shipment: &pb::Shipment, eyes: &Eyes<'_>) -> bool {
-        eyes.shipments.contains(&shipment.shipment_id)
+    pub(super) fn shipment(shipment: &pb::Shipment, parcels: &ParcelView<'_>) -> bool {
+        parcels.shipments.contains(&shipment.shipment_id)
     }
 
     /// One that has a part on a parcel of theirs.
-    pub(super) fn cancellation(cancellation: &pb::Cancellation, eyes: &Eyes<'_>) -> bool {
-        cancellation.parts.iter().any(|each| part(each, eyes))
+    pub(super) fn cancellation(cancellation: &pb::Cancellation, parcels: &ParcelView<'_>) -> bool {
+        cancellation.parts.iter().any(|each| part(each, parcels))
     }
 
-    pub(super) fn part(part: &pb::CancellationPart, eyes: &Eyes<'_>) -> bool {
-        eyes.shipments.contains(&part.shipment_id)
+    pub(super) fn part(part: &pb::CancellationPart, parcels: &ParcelView<'_>) -> bool {
+        parcels.shipments.contains(&part.shipment_id)
     }
 
-    pub(super) fn incident(incident: &pb::Incident, eyes: &Eyes<'_>) -> bool {
-        eyes.shipments.contains(&incident.subject_id)
+    pub(super) fn incident(incident: &pb::Incident, parcels: &ParcelView<'_>) -> bool {
+        parcels.shipments.contains(&incident.subject_id)
     }
 
-    pub(super) fn option(option: &pb::PathOption, eyes: &Eyes<'_>) -> bool {
-        eyes.shipments.contains(&option.shipment_id)
+    pub(super) fn option(option: &pb::PathOption, parcels: &ParcelView<'_>) -> bool {
+        parcels.shipments.contains(&option.shipment_id)
     }
 }
 
@@ -316,32 +317,32 @@ pub(crate) fn party_of(role: Role) -> Option<pb::Party> {
 
 /// Whose words something holds.
 mod words {
-    use super::{Eyes, own, party_of, pb};
+    use super::{ParcelView, own, party_of, pb};
     use crate::Wire as _;
 
     /// Of who asked for it: this caller, or somebody of its role where nobody else's parcels are in it.
-    pub(super) fn asked(cancellation: &pb::Cancellation, eyes: &Eyes<'_>) -> bool {
+    pub(super) fn asked(cancellation: &pb::Cancellation, parcels: &ParcelView<'_>) -> bool {
         let by = cancellation.submitted_by.as_ref();
-        let is_caller = by.is_some_and(|by| by.id == eyes.actor.id);
+        let is_caller = by.is_some_and(|by| by.id == parcels.actor.id);
         let mut parts = cancellation.parts.iter();
-        eyes.is_of_own_role(by) && (is_caller || parts.all(|part| own::part(part, eyes)))
+        parcels.is_of_own_role(by) && (is_caller || parts.all(|part| own::part(part, parcels)))
     }
 
     /// Of the party of the gate: the parcel is the caller's.
-    pub(super) fn asked_gate(gate: &pb::Gate, eyes: &Eyes<'_>) -> bool {
-        party_of(eyes.actor.role).is_some_and(|party| gate.party == i32::from(party))
+    pub(super) fn asked_gate(gate: &pb::Gate, parcels: &ParcelView<'_>) -> bool {
+        party_of(parcels.actor.role).is_some_and(|party| gate.party == i32::from(party))
     }
 
-    pub(super) fn self_named(actor: &pb::Actor, eyes: &Eyes<'_>) -> bool {
-        actor.role == eyes.actor.role.number()
+    pub(super) fn self_named(actor: &pb::Actor, parcels: &ParcelView<'_>) -> bool {
+        actor.role == parcels.actor.role.number()
     }
 
-    pub(super) fn placed(hold: &pb::Hold, eyes: &Eyes<'_>) -> bool {
-        eyes.is_of_own_role(hold.placed_by.as_ref())
+    pub(super) fn placed(hold: &pb::Hold, parcels: &ParcelView<'_>) -> bool {
+        parcels.is_of_own_role(hold.placed_by.as_ref())
     }
 
-    pub(super) fn resolved(incident: &pb::Incident, eyes: &Eyes<'_>) -> bool {
-        eyes.is_of_own_role(incident.resolved_by.as_ref())
+    pub(super) fn resolved(incident: &pb::Incident, parcels: &ParcelView<'_>) -> bool {
+        parcels.is_of_own_role(incident.resolved_by.as_ref())
     }
 }
 

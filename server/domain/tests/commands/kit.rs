@@ -15,7 +15,7 @@ use belay_domain::commands::{
     MarkReady, Matching, NewLine, NewShipment, RecordPayment, RecordRefundResult, RecordTracking,
     RefundResult, RequestCancellation, Selection, StartPreparation,
 };
-use belay_domain::context::{Carrier, Context, StoreConfig, Warehouse};
+use belay_domain::context::{CarrierProfile, Context, StoreConfig, WarehouseProfile};
 use belay_domain::decision::{Answer, Decision};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::{Event, EventType};
@@ -229,14 +229,14 @@ pub(crate) fn store(policy: Policy) -> StoreConfig {
         time_zone: TimeZone::UTC,
         carriers: BTreeMap::from([(
             carrier.clone(),
-            Carrier {
+            CarrierProfile {
                 in_transit_cancel: true,
-                ..Carrier::default()
+                ..CarrierProfile::default()
             },
         )]),
         warehouses: BTreeMap::from([(
             warehouse.clone(),
-            Warehouse {
+            WarehouseProfile {
                 country_code: Some("DE".to_owned()),
                 calendar: Calendar::monday_to_friday(),
             },

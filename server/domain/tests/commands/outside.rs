@@ -2,7 +2,7 @@
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{CancellationState, GateState, PARCEL_RETURNED, PartState};
-use belay_domain::context::Carrier;
+use belay_domain::context::CarrierProfile;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::incident::IncidentKind::{self, CancelledYetShipped, LateFact};
 use belay_domain::refund::RefundState::{Blocked, Due};
@@ -489,9 +489,9 @@ fn a_cancelled_parcel_that_left_is_turned_round_where_its_carrier_can() {
         let mut case = Cart::of(&[(1, 100)]).paid();
         let carriers = case.store.carriers.values_mut();
         carriers.for_each(|carrier| {
-            *carrier = Carrier {
+            *carrier = CarrierProfile {
                 in_transit_cancel: able,
-                ..Carrier::default()
+                ..CarrierProfile::default()
             }
         });
         case.bring_to(1, Stage::Cancelled)

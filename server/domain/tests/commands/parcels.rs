@@ -1,6 +1,6 @@
 //! Shipments that are held, split, or flagged for customs.
 
-use belay_domain::context::Carrier;
+use belay_domain::context::CarrierProfile;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::event::EventType;
 use belay_domain::ids::{Sku, WarehouseId};
@@ -304,9 +304,9 @@ fn a_flagged_parcel_that_a_partner_delivers_is_not_split() {
     let mut case = abroad((2, 2), "FR");
     let carriers = case.store.carriers.values_mut();
     carriers.for_each(|carrier| {
-        *carrier = Carrier {
+        *carrier = CarrierProfile {
             partner_delivery: true,
-            ..Carrier::default()
+            ..CarrierProfile::default()
         }
     });
     let refused = case.split(1, &[&[(1, 2)], &[(2, 2)]]).unwrap_err();

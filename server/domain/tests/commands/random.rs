@@ -25,7 +25,7 @@ use belay_domain::commands::{
     ResolveIncident, Selection, SplitShipment, StartPreparation, StopAnswer, UpdateMetadata,
     WithdrawCancellation,
 };
-use belay_domain::context::{Carrier, ReturnLabel, StoreConfig, Warehouse};
+use belay_domain::context::{CarrierProfile, ReturnLabel, StoreConfig, WarehouseProfile};
 use belay_domain::ids::{
     BuyerId, CarrierId, ExternalId, MetadataKey, OrderId, SellerId, Sku, StoreId, WarehouseId,
     WorkerId,
@@ -138,7 +138,7 @@ pub(crate) fn store(random: &mut Random, now: Timestamp) -> StoreConfig {
     let label = |random: &mut Random| ReturnLabel {
         price: random.maybe(70, |random| eur(random.amount(80))),
     };
-    let carrier = |random: &mut Random| Carrier {
+    let carrier = |random: &mut Random| CarrierProfile {
         in_transit_cancel: random.chance(70),
         partner_delivery: random.chance(30),
         return_labels: random
@@ -146,7 +146,7 @@ pub(crate) fn store(random: &mut Random, now: Timestamp) -> StoreConfig {
             .into_iter()
             .collect(),
     };
-    let warehouse = |country: &str| Warehouse {
+    let warehouse = |country: &str| WarehouseProfile {
         country_code: Some(country.to_owned()),
         calendar: Calendar::monday_to_friday(),
     };

@@ -2,7 +2,7 @@
 //! bears.
 
 use belay_domain::cancellation::{CancellationState, Deductions, LabelState};
-use belay_domain::context::{Carrier, ReturnLabel};
+use belay_domain::context::{CarrierProfile, ReturnLabel};
 use belay_domain::ids::CarrierId;
 use belay_domain::money::{Currency, Money};
 use belay_domain::policy::{Consequence, Policies, Policy, ReturnRate, Returns};
@@ -51,9 +51,9 @@ fn delivered(plan: RefundPlan, label: Option<ReturnLabel>) -> Case {
         .collect();
     store.carriers.insert(
         CarrierId::parse("post").unwrap(),
-        Carrier {
+        CarrierProfile {
             return_labels,
-            ..Carrier::default()
+            ..CarrierProfile::default()
         },
     );
     let mut case = Cart::of(&[(2, 20_000)]).shipping(1000, 100).place_in(store);
@@ -251,7 +251,7 @@ fn a_label_that_was_promised_is_not_taken_back() {
     // The carrier gives labels no more; what was asked in time comes back all the same.
     case.store
         .carriers
-        .insert(CarrierId::parse("post").unwrap(), Carrier::default());
+        .insert(CarrierId::parse("post").unwrap(), CarrierProfile::default());
     case.receive(1, GoodsCondition::Unopened).unwrap();
     assert_eq!(case.cancellation(1).state(), CancellationState::Completed);
 }

@@ -1,7 +1,7 @@
 //! What a carrier tells late, or out of order: a shipment comes to the same end.
 
 use belay_domain::cancellation::PartState;
-use belay_domain::context::Carrier;
+use belay_domain::context::CarrierProfile;
 use belay_domain::incident::IncidentKind::CancelledYetShipped;
 use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::order::OrderState;
@@ -247,9 +247,9 @@ fn a_carrier_that_delivers_after_all_takes_back_its_cancellation() {
         let mut case = paid();
         let carriers = case.store.carriers.values_mut();
         carriers.for_each(|carrier| {
-            *carrier = Carrier {
+            *carrier = CarrierProfile {
                 in_transit_cancel: able,
-                ..Carrier::default()
+                ..CarrierProfile::default()
             }
         });
         case.dispatch(1).unwrap();

@@ -12,7 +12,7 @@ use belay_domain::commands::{
     RejectCancellation, ReleaseHold, ResolveIncident, SplitShipment, StartPreparation, StopAnswer,
     UpdateMetadata, WithdrawCancellation, create, create_again, decide, preview,
 };
-use belay_domain::context::{Context, Warehouse};
+use belay_domain::context::{Context, WarehouseProfile};
 use belay_domain::decision::Answer;
 use belay_domain::ids::{CarrierId, ExternalId, SellerId, StoreId, WarehouseId, WorkerId};
 use belay_domain::incident::Resolution;
@@ -374,7 +374,7 @@ fn nobody_places_what_is_not_theirs() {
     let mut store = case.store.clone();
     store.warehouses.insert(
         WarehouseId::parse("east").unwrap(),
-        Warehouse {
+        WarehouseProfile {
             country_code: None,
             calendar: Calendar::monday_to_friday(),
         },

@@ -20,7 +20,7 @@ use belay_domain::commands::{
     RecordTracking, RejectCancellation, RequestCancellation, Selection, SplitShipment,
     StartPreparation, StopAnswer,
 };
-use belay_domain::context::{Carrier, Context, ReturnLabel, StoreConfig, Warehouse};
+use belay_domain::context::{CarrierProfile, Context, ReturnLabel, StoreConfig, WarehouseProfile};
 use belay_domain::decision::Answer;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{
@@ -53,33 +53,33 @@ struct Journey {
     counter: u32,
 }
 
-fn able() -> Carrier {
-    Carrier {
+fn able() -> CarrierProfile {
+    CarrierProfile {
         in_transit_cancel: true,
-        ..Carrier::default()
+        ..CarrierProfile::default()
     }
 }
 
-fn partner() -> Carrier {
-    Carrier {
+fn partner() -> CarrierProfile {
+    CarrierProfile {
         partner_delivery: true,
         ..able()
     }
 }
 
-fn labelled(carrier: Carrier) -> Carrier {
+fn labelled(carrier: CarrierProfile) -> CarrierProfile {
     let price = Money {
         currency: Currency::parse("EUR").unwrap(),
         minor_units: 300,
     };
-    Carrier {
+    CarrierProfile {
         return_labels: BTreeMap::from([("DE".to_owned(), ReturnLabel { price: Some(price) })]),
         ..carrier
     }
 }
 
 impl Journey {
-    fn place(preset_name: &str, units: u32, carrier: Carrier) -> Self {
+    fn place(preset_name: &str, units: u32, carrier: CarrierProfile) -> Self {
         let now: Timestamp = PLACED.parse().unwrap();
         let (warehouse, post) = (
             WarehouseId::parse("shenzhen").unwrap(),
@@ -98,7 +98,7 @@ impl Journey {
             carriers: BTreeMap::from([(post.clone(), carrier)]),
             warehouses: BTreeMap::from([(
                 warehouse.clone(),
-                Warehouse {
+                WarehouseProfile {
                     country_code: Some("CN".to_owned()),
                     calendar,
                 },
@@ -151,7 +151,7 @@ impl Journey {
         }
     }
 
-    fn paid(preset_name: &str, units: u32, carrier: Carrier) -> Self {
+    fn paid(preset_name: &str, units: u32, carrier: CarrierProfile) -> Self {
         let mut journey = Self::place(preset_name, units, carrier);
         journey.pay("WALLET");
         journey

@@ -35,7 +35,7 @@ pub enum SetBy {
 
 /// The caller that the headers name.
 pub fn named(headers: &HeaderMap, set_by: SetBy) -> Result<Caller, AuthError> {
-    let mut reader = Reader {
+    let mut reader = HeaderReader {
         headers,
         violations: Vec::new(),
     };
@@ -137,12 +137,12 @@ fn sees_own_business(role: Role, id: &str, scope: &mut Scope) -> bool {
 }
 
 /// Reads headers and goes on after a fault.
-struct Reader<'a> {
+struct HeaderReader<'a> {
     headers: &'a HeaderMap,
     violations: Vec<FieldViolation>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> HeaderReader<'a> {
     fn violate(&mut self, header: &str, description: impl Into<String>) {
         self.violations.push(FieldViolation {
             field: header.to_owned(),

@@ -187,7 +187,7 @@ fn carrier(
     let display_name = display_name_of(v, "carrier.display_name", carrier.display_name);
     let expected_version = etag(v, "carrier.etag", &carrier.etag);
     let return_labels = return_labels(v, "carrier.return_labels", carrier.return_labels);
-    let capabilities = context::Carrier {
+    let capabilities = context::CarrierProfile {
         in_transit_cancel: carrier.in_transit_cancel,
         partner_delivery: carrier.partner_delivery,
         return_labels: return_labels?,

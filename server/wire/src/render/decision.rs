@@ -23,7 +23,7 @@ pub const PASSED_OVER_BYTES_MAX: usize = 512 * 1024;
 
 /// A decision as it is on record.
 #[derive(Debug, Clone, Copy)]
-pub struct StoredDecision<'a> {
+pub struct DecisionRecord<'a> {
     pub order: &'a OrderId,
     /// What was bought with it.
     pub lines: &'a [Line],
@@ -35,7 +35,7 @@ pub struct StoredDecision<'a> {
 }
 
 /// A request that was rejected, as the history of its order tells of it.
-pub fn rejected_request(store: &StoreId, stored: &StoredDecision<'_>) -> pb::Event {
+pub fn rejected_request(store: &StoreId, stored: &DecisionRecord<'_>) -> pb::Event {
     let log = serde_json::from_str::<DecisionLog>(stored.record).ok();
     let log = log.as_ref();
     let policy_version = log.and_then(|log| Some(log.evaluations.first()?.policy_version));
@@ -68,7 +68,7 @@ fn caller(key: &RequestKey) -> pb::Actor {
     }
 }
 
-pub fn decision(stored: &StoredDecision<'_>, policies: &Policies) -> pb::PolicyDecision {
+pub fn decision(stored: &DecisionRecord<'_>, policies: &Policies) -> pb::PolicyDecision {
     let told = pb::PolicyDecision {
         order_id: stored.order.to_string(),
         request_id: stored.key.request_id.hyphenated().to_string(),
@@ -94,7 +94,7 @@ pub fn decision(stored: &StoredDecision<'_>, policies: &Policies) -> pb::PolicyD
 }
 
 fn evaluation(
-    stored: &StoredDecision<'_>,
+    stored: &DecisionRecord<'_>,
     log: &DecisionLog,
     of: &LoggedEvaluation,
     policies: &Policies,

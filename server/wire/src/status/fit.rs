@@ -33,13 +33,13 @@ pub(super) struct StatusDraft {
     pub(super) reason: ErrorReason,
     pub(super) message: String,
     pub(super) metadata: HashMap<String, String>,
-    pub(super) violations: Violations,
+    pub(super) violations: StatusViolations,
     pub(super) retry_delay: Option<Duration>,
 }
 
 /// The rejections of the call, the decisive one first.
 #[derive(Debug, Clone)]
-pub(super) enum Violations {
+pub(super) enum StatusViolations {
     None,
     /// Field and description, and how many more there are that nobody kept.
     BadRequest(Vec<(String, String)>, usize),
@@ -95,9 +95,9 @@ impl StatusDraft {
     /// Of the longest list.
     fn entries(&self) -> usize {
         let violations = match &self.violations {
-            Violations::None => 0,
-            Violations::BadRequest(entries, _) => entries.len(),
-            Violations::Preconditions(entries) => entries.len(),
+            StatusViolations::None => 0,
+            StatusViolations::BadRequest(entries, _) => entries.len(),
+            StatusViolations::Preconditions(entries) => entries.len(),
         };
         let of_metadata = self
             .metadata
@@ -141,8 +141,8 @@ impl StatusDraft {
         }
         let mut details = ErrorDetails::with_error_info(self.reason.name(), DOMAIN, metadata);
         match &self.violations {
-            Violations::None => {}
-            Violations::BadRequest(entries, beyond) => {
+            StatusViolations::None => {}
+            StatusViolations::BadRequest(entries, beyond) => {
                 for (field, description) in entries.iter().take(share.violations) {
                     let field = beginning(field, FIELD_BYTES_MAX);
                     details.add_bad_request_violation(
@@ -156,7 +156,7 @@ impl StatusDraft {
                     details.add_bad_request_violation("", more);
                 }
             }
-            Violations::Preconditions(entries) => {
+            StatusViolations::Preconditions(entries) => {
                 for [reason, subject, description] in entries.iter().take(share.violations) {
                     let subject = beginning(subject, FIELD_BYTES_MAX);
                     let description = beginning(description, DESCRIPTION_BYTES_MAX);

@@ -2,7 +2,7 @@
 
 use belay_proto::v1 as pb;
 
-use super::{Eyes, Group, Row, Viewed, details, own, views, words};
+use super::{Group, ParcelView, Row, Viewed, details, own, views, words};
 
 views! {
     Order {

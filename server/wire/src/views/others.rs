@@ -2,7 +2,7 @@
 
 use belay_proto::v1 as pb;
 
-use super::{Eyes, Group, Row, Viewed, views};
+use super::{Group, ParcelView, Row, Viewed, views};
 
 views! {
     GetOrderResponse {

@@ -214,9 +214,9 @@ fn every_field_that_somebody_is_answered_with_is_seen_as_its_row_says() {
         let actor = Actor::new(role, "x");
         for is_own in [true, false] {
             let mut viewer = Viewer::of_no_order(&actor);
-            if let Some(eyes) = &mut viewer.eyes {
-                eyes.shipments.insert(OWN.to_owned());
-                eyes.lines.insert("A-1:l1".to_owned());
+            if let Some(parcels) = &mut viewer.parcels {
+                parcels.shipments.insert(OWN.to_owned());
+                parcels.lines.insert("A-1:l1".to_owned());
             }
             for response in responses(&pool, role) {
                 let whole = filled(&response, is_own, role);

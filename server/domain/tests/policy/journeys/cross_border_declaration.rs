@@ -85,7 +85,7 @@ fn s001_07_to_09_an_application_that_is_overtaken_by_the_preparation_becomes_a_s
     assert_eq!(silent.stands(), "REFUSED GATE_TIMED_OUT");
 }
 
-fn delivered(carrier: Carrier) -> Journey {
+fn delivered(carrier: CarrierProfile) -> Journey {
     let mut journey = Journey::paid(PRESET, 2, carrier);
     journey.dispatch().unwrap();
     journey.scan(TrackingFact::Delivered);
@@ -95,7 +95,7 @@ fn delivered(carrier: Carrier) -> Journey {
 #[test]
 fn s001_11_refused_parcels_come_home_whether_anybody_asked_or_not() {
     for asks in [true, false] {
-        let mut journey = Journey::paid(PRESET, 2, Carrier::default());
+        let mut journey = Journey::paid(PRESET, 2, CarrierProfile::default());
         journey.dispatch().unwrap();
         if asks {
             journey.asks(Role::Storefront, "NO_LONGER_WANTED", Path::RefuseDelivery);
@@ -109,7 +109,7 @@ fn s001_11_refused_parcels_come_home_whether_anybody_asked_or_not() {
             ("CANCELLED", 2000)
         );
     }
-    let mut signed = Journey::paid(PRESET, 2, Carrier::default());
+    let mut signed = Journey::paid(PRESET, 2, CarrierProfile::default());
     signed.dispatch().unwrap();
     signed.asks(Role::Storefront, "NO_LONGER_WANTED", Path::RefuseDelivery);
     signed.scan(TrackingFact::Delivered);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn shipped(carrier: Carrier) -> Journey {
+fn shipped(carrier: CarrierProfile) -> Journey {
     let mut journey = Journey::paid("independent-site", 2, carrier);
     journey.dispatch().unwrap();
     journey

@@ -3,7 +3,7 @@
 use super::*;
 use belay_domain::error_reason::ErrorReason;
 
-fn shipped(carrier: Carrier) -> Journey {
+fn shipped(carrier: CarrierProfile) -> Journey {
     let mut journey = Journey::paid("seller-warehouse", 3, carrier);
     journey.dispatch().unwrap();
     journey
@@ -38,9 +38,9 @@ fn s003_03_and_04_a_partner_confirms_or_cannot() {
 
 #[test]
 fn s003_05_and_06_china_post_is_not_asked_and_what_has_arrived_stays() {
-    let mut journey = shipped(Carrier {
+    let mut journey = shipped(CarrierProfile {
         partner_delivery: true,
-        ..Carrier::default()
+        ..CarrierProfile::default()
     });
     assert_eq!(
         journey.refused(Role::Seller, "OTHER", Path::Cancel),
