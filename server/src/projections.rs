@@ -300,7 +300,7 @@ fn moves(taken: &[(u16, u64)], rows: &[FeedRow]) -> Vec<Move> {
 
 /// What rows do, and that they have done it.
 async fn apply(
-    conn: &mut Conn,
+    conn: &mut Transaction,
     projection: Projection,
     generation: u32,
     rows: &[FeedRow],

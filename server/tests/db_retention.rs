@@ -7,6 +7,7 @@ use std::time::Duration;
 use belay_domain::ids::OrderKey;
 use belay_domain::projection::Projection;
 use belay_domain::records::{NewDecision, NewEvents, NewRequest, RequestKey};
+use belay_server::db::address::PerMessage;
 use belay_server::db::aged::{Aged, Deleted};
 use belay_server::db::decisions;
 use belay_server::db::events;
@@ -158,7 +159,9 @@ fn new_events(partition: u16, order: u8, version: u64) -> NewEvents {
 
 async fn append(conn: &mut Conn, new: &[NewEvents]) {
     transaction::begin_write(conn).await.unwrap();
-    events::append(conn, &chain_key(), new).await.unwrap();
+    events::append(conn, &chain_key(), new, PerMessage::Many)
+        .await
+        .unwrap();
     transaction::commit(conn).await.unwrap();
 }
 

@@ -19,6 +19,7 @@ use belay_domain::refund::RefundState;
 use belay_domain::scope::{IdFilter, Scope, View};
 use belay_domain::shipment::Stage;
 use belay_domain::store::{Activation, Carrier, DaysOff, NewPolicy, Store, Warehouse};
+use belay_server::db::address::PerMessage;
 use belay_server::db::orders::DueOrder;
 use belay_server::db::{
     self, Conn, ErrorKind, StoreRecord as _, clock, events, feed, orders, policies, refunds,
@@ -100,7 +101,9 @@ fn events_of(partition: u16, order: u8, count: u32, payload: &[u8]) -> NewEvents
 
 async fn append(conn: &mut Conn, new: &[NewEvents]) -> Vec<u64> {
     transaction::begin_write(conn).await.unwrap();
-    let positions = events::append(conn, &chain_key(), new).await.unwrap();
+    let positions = events::append(conn, &chain_key(), new, PerMessage::Many)
+        .await
+        .unwrap();
     transaction::commit(conn).await.unwrap();
     positions
 }
@@ -118,7 +121,7 @@ async fn positions_of_a_partition_have_no_gaps() {
     assert_eq!(append(&mut conn, &first).await, [1, 3, 3, 1]);
     // What is rolled back takes no position.
     transaction::begin_write(&mut conn).await.unwrap();
-    events::append(&mut conn, &chain_key(), &first)
+    events::append(&mut conn, &chain_key(), &first, PerMessage::Many)
         .await
         .unwrap();
     transaction::rollback(&mut conn).await.unwrap();
@@ -144,9 +147,14 @@ async fn positions_of_a_partition_have_no_gaps() {
     assert_eq!(behind(&[(5, 0), (63, 0)], 2).await, [(5, 1), (5, 3)]);
     assert!(behind(&[], 10).await.is_empty());
     assert!(append(&mut conn, &[]).await.is_empty());
-    let no_partition = events::append(&mut conn, &chain_key(), &[events_of(64, 1, 1, b"")])
-        .await
-        .unwrap_err();
+    let no_partition = events::append(
+        &mut conn,
+        &chain_key(),
+        &[events_of(64, 1, 1, b"")],
+        PerMessage::Many,
+    )
+    .await
+    .unwrap_err();
     assert_eq!(no_partition.kind(), ErrorKind::Corrupt);
 
     let mut rows_after = async |position: u64| -> Vec<(u64, u32, Vec<u8>)> {

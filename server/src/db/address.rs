@@ -26,7 +26,7 @@ use url::Url;
 
 use self::endpoint::Endpoint;
 pub(super) use self::primary::Primary;
-pub use self::session::Standing;
+pub use self::session::{PerMessage, Standing};
 use super::Conn;
 use super::error::{DbError, ErrorKind};
 
@@ -296,7 +296,10 @@ impl Address {
     }
 
     /// A session with the database; where several places are given, with the one that takes writes.
-    pub(super) async fn connect(&self, lock_wait_max: Duration) -> Result<Conn, DbError> {
+    pub(super) async fn connect(
+        &self,
+        lock_wait_max: Duration,
+    ) -> Result<(Conn, Standing), DbError> {
         match (self.wanted, &*self.places) {
             (Wanted::Secondary, [only]) => session::begin_at_secondary(only, lock_wait_max).await,
             _ => self.primary.connect(&self.places, lock_wait_max).await,

@@ -18,6 +18,7 @@ use diesel::sql_types::{BigInt, Binary, Integer, SmallInt, Unsigned};
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 
+use super::address::PerMessage;
 use super::columns::{At, Bytes};
 use super::error::DbError;
 use super::schema::events;
@@ -62,6 +63,7 @@ pub async fn append(
     conn: &mut Conn,
     key: &ChainKey,
     new: &[NewEvents],
+    per_message: PerMessage,
 ) -> Result<Vec<u64>, DbError> {
     // Before the lock that others wait for.
     let digests: Vec<chain::Digest> = new
@@ -107,7 +109,7 @@ pub async fn append(
         writes.insert("events", &insert)?;
     }
     partition_heads::advance(&mut writes, &known, &heads)?;
-    writes.send(conn).await?;
+    writes.send(conn, per_message).await?;
     Ok(rows.into_iter().map(|row| row.position).collect())
 }
 

@@ -20,7 +20,7 @@ use futures_util::future::try_join_all;
 use secrecy::SecretString;
 
 use super::Conn;
-use super::address::{Address, Primary};
+use super::address::{Address, PerMessage, Primary};
 use super::error::{DbError, ErrorKind};
 use super::spans::StatementSpans;
 use crate::outage::Notes;
@@ -72,7 +72,13 @@ impl Default for PoolSettings {
 
 /// Connects outside any pool, for what runs alone: migrations.
 pub async fn connect(url: &SecretString) -> Result<Conn, DbError> {
-    Address::parse(url)?.connect(LOCK_WAIT_MAX).await
+    Ok(Address::parse(url)?.connect(LOCK_WAIT_MAX).await?.0)
+}
+
+/// A connection of a pool, and what is known of its server.
+struct Session {
+    conn: Conn,
+    per_message: PerMessage,
 }
 
 struct Manager {
@@ -82,16 +88,22 @@ struct Manager {
 }
 
 impl managed::Manager for Manager {
-    type Type = Conn;
+    type Type = Session;
     type Error = DbError;
 
-    async fn create(&self) -> Result<Conn, DbError> {
-        let mut conn = self.address.connect(self.lock_wait_max).await?;
+    async fn create(&self) -> Result<Session, DbError> {
+        let (mut conn, standing) = self.address.connect(self.lock_wait_max).await?;
         conn.set_instrumentation(StatementSpans::new());
-        Ok(conn)
+        let per_message = standing.per_message();
+        Ok(Session { conn, per_message })
     }
 
-    async fn recycle(&self, conn: &mut Conn, metrics: &Metrics) -> managed::RecycleResult<DbError> {
+    async fn recycle(
+        &self,
+        session: &mut Session,
+        metrics: &Metrics,
+    ) -> managed::RecycleResult<DbError> {
+        let conn = &mut session.conn;
         if conn.is_broken() {
             return Err(RecycleError::message("it has an open transaction"));
         }
@@ -247,11 +259,12 @@ impl Pool {
     pub async fn connect_beside(&self) -> Result<Conn, DbError> {
         let connecting = self.inner.manager().address.connect(LOCK_WAIT_MAX);
         let connected = tokio::time::timeout(self.create_max, connecting).await;
-        connected.unwrap_or_else(|_| {
-            Err(DbError::TimedOut {
+        match connected {
+            Ok(connected) => Ok(connected?.0),
+            Err(_) => Err(DbError::TimedOut {
                 waited_ms: self.create_max.as_millis(),
-            })
-        })
+            }),
+        }
     }
 
     /// A connection was silent for longer than any may be: its database may have gone without a word,
@@ -322,6 +335,15 @@ impl Checkout {
         }
     }
 
+    /// How many statements it takes in one message of a transaction.
+    pub fn per_message(&self) -> PerMessage {
+        self.session().per_message
+    }
+
+    fn session(&self) -> &Session {
+        self.object.as_ref().expect("it is taken only at the end")
+    }
+
     /// The work has ended with this result; an error that ends the connection closes it.
     pub fn finish_with<T>(self, result: Result<T, DbError>) -> Result<T, DbError> {
         match &result {
@@ -376,13 +398,14 @@ impl Deref for Checkout {
     type Target = Conn;
 
     fn deref(&self) -> &Conn {
-        self.object.as_ref().expect("it is taken only at the end")
+        &self.session().conn
     }
 }
 
 impl DerefMut for Checkout {
     fn deref_mut(&mut self) -> &mut Conn {
-        self.object.as_mut().expect("it is taken only at the end")
+        let session = self.object.as_mut();
+        &mut session.expect("it is taken only at the end").conn
     }
 }
 

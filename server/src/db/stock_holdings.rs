@@ -12,6 +12,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Conn;
+use super::address::PerMessage;
 use super::columns::{Bytes, Json, Name};
 use super::error::DbError;
 use super::schema::stock_holdings;
@@ -100,6 +101,7 @@ pub async fn load(
 /// Writes holdings, each with what it was where it is there already.
 pub async fn put(
     conn: &mut Conn,
+    per_message: PerMessage,
     generation: u32,
     holdings: &[(Option<Holding>, Held)],
 ) -> Result<(), DbError> {
@@ -133,7 +135,7 @@ pub async fn put(
         writes, stock_holdings, rows,
         [generation, order_key, shipment, sku] => [stage, units, live, reserved, is_open, zeroed_by]
     );
-    writes.send(conn).await
+    writes.send(conn, per_message).await
 }
 
 /// So many open holdings of a SKU behind a place, of these sellers' orders.

@@ -10,9 +10,15 @@ use std::ops::{Deref, DerefMut};
 use diesel_async::{AnsiTransactionManager, TransactionManager};
 
 use super::Conn;
+use super::address::PerMessage;
 use super::error::{DbError, ErrorKind};
 use super::pool::{Checkout, Pool};
 use super::writable::{self, takes_writes};
+
+/// Fails outside of a transaction, on MariaDB; to be sent alone. On a node of Galera a transaction may have been rolled
+/// back while a SELECT was prepared in it, which nobody is told of: the answer of that is sent before it is looked. What
+/// is written next would commit by itself, and COMMIT be answered OK.
+pub(super) const IS_OPEN: &str = "DO IF(@@in_transaction, 0, EXP(1000))";
 
 /// Begins a transaction that writes, at READ COMMITTED.
 pub async fn begin_write(conn: &mut Conn) -> Result<(), DbError> {
@@ -68,6 +74,11 @@ impl Transaction {
             Ok(()) => Ok(Self(conn)),
             Err(error) => conn.finish_with(Err(uncommitted(error))),
         }
+    }
+
+    /// How many statements go in one message.
+    pub fn per_message(&self) -> PerMessage {
+        self.0.per_message()
     }
 
     /// Ends it as its writes went, and gives the connection back. `ConnectionLost` says that the commit

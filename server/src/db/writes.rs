@@ -1,5 +1,5 @@
 //! The writes of a transaction, as the text of its statements. They go to the server in one message, for
-//! a lone command would else wait for a round trip of each table.
+//! a lone command would else wait for a round trip of each table; on a node of Galera each goes alone.
 //!
 //! What is new is inserted, what is known is updated, and each UPDATE says how many rows it must find:
 //! the statement behind it fails where it found others. An upsert would try to insert first, which is
@@ -12,9 +12,11 @@ use diesel::result::Error as DieselError;
 use diesel_async::SimpleAsyncConnection as _;
 
 use super::Conn;
+use super::address::PerMessage;
 use super::error::DbError;
 use super::literals::{self, Cells};
 use super::statement::Row;
+use super::transaction::IS_OPEN;
 use super::writable::{self, FAIL};
 
 /// Most rows of one UPDATE.
@@ -36,6 +38,8 @@ struct Statement {
     /// Such as `INSERT orders`.
     summary: String,
     text: String,
+    /// A statement that fails unless this one found all of its rows.
+    check: Option<String>,
 }
 
 /// Rows of one table: new ones, and ones that are there already.
@@ -102,6 +106,7 @@ impl Writes {
         self.statements.push(Statement {
             summary: format!("INSERT {table}"),
             text: literals::insert(table, insert)?,
+            check: None,
         });
         Ok(())
     }
@@ -114,6 +119,7 @@ impl Writes {
         self.statements.push(Statement {
             summary: format!("INSERT {table}"),
             text: literals::text(upsert)?,
+            check: None,
         });
         Ok(())
     }
@@ -129,10 +135,11 @@ impl Writes {
         Q: QueryFragment<Mysql> + ?Sized,
     {
         let (before, after) = (literals::cells(before)?, literals::cells(after)?);
-        if let Some(text) = update_text(table, columns, &before, &after)? {
+        if let Some((text, count)) = update_text(table, columns, &before, &after)? {
             self.statements.push(Statement {
                 summary: format!("UPDATE {table}"),
                 text,
+                check: Some(format!("DO IF(ROW_COUNT() = {count}, 0, {FAIL})")),
             });
         }
         Ok(())
@@ -140,8 +147,15 @@ impl Writes {
 
     /// Executes them in their order. It fails with `VersionConflict` where an UPDATE found other rows than
     /// it had to; then, as after any error, the transaction must be rolled back.
-    pub async fn send(self, conn: &mut Conn) -> Result<(), DbError> {
-        for message in messages(&self.statements) {
+    pub async fn send(self, conn: &mut Conn, per_message: PerMessage) -> Result<(), DbError> {
+        let messages = match per_message {
+            PerMessage::Many => messages(&self.statements),
+            PerMessage::One => {
+                let all = self.statements.iter().flat_map(alone);
+                std::iter::once(IS_OPEN.to_owned()).chain(all).collect()
+            }
+        };
+        for message in messages {
             conn.batch_execute(&message).await.map_err(as_conflict)?;
         }
         Ok(())
@@ -155,13 +169,13 @@ fn messages(statements: &[Statement]) -> Vec<String> {
     while !rest.is_empty() {
         let mut bytes = 0;
         let fits = rest.iter().take_while(|statement| {
-            bytes += statement.text.len();
+            bytes += statement.parts().map(str::len).sum::<usize>();
             bytes <= MESSAGE_BYTES_MAX
         });
         let (now, later) = rest.split_at(fits.count().max(1));
         let mut summaries: Vec<&str> = now.iter().map(|s| s.summary.as_str()).collect();
         summaries.dedup();
-        let texts: Vec<&str> = now.iter().map(|s| s.text.as_str()).collect();
+        let texts: Vec<&str> = now.iter().flat_map(Statement::parts).collect();
         messages.push(format!(
             "/* {} */ {}",
             summaries.join("; "),
@@ -172,13 +186,27 @@ fn messages(statements: &[Statement]) -> Vec<String> {
     messages
 }
 
-/// None where nothing changes.
+/// A statement and its check, each in a message of its own.
+fn alone(statement: &Statement) -> impl Iterator<Item = String> {
+    let summary = &statement.summary;
+    let parts = statement.parts();
+    parts.map(move |part| format!("/* {summary} */ {part}"))
+}
+
+impl Statement {
+    /// What it says, and then what checks it.
+    fn parts(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.text.as_str()).chain(self.check.as_deref())
+    }
+}
+
+/// The UPDATE, and how many rows it must find; none where nothing changes.
 fn update_text(
     table: &str,
     columns: Columns,
     before: &Cells,
     after: &Cells,
-) -> Result<Option<String>, DbError> {
+) -> Result<Option<(String, usize)>, DbError> {
     let column = |name: &str| {
         let at = after.column(name);
         at.ok_or_else(|| DbError::Corrupt(format!("{table} has no column {name}")))
@@ -221,11 +249,9 @@ fn update_text(
     }
     // The index is forced: on a small table the optimizer would rather scan it all, and so meet the
     // locks of rows that it was not asked for.
-    let (sets, count) = (sets.join(", "), rows.len());
-    Ok(Some(format!(
-        "UPDATE `{table}` FORCE INDEX (PRIMARY) SET {sets} WHERE {found}; \
-         DO IF(ROW_COUNT() = {count}, 0, {FAIL})"
-    )))
+    let sets = sets.join(", ");
+    let update = format!("UPDATE `{table}` FORCE INDEX (PRIMARY) SET {sets} WHERE {found}");
+    Ok(Some((update, rows.len())))
 }
 
 /// How the rows of an UPDATE are told apart.
@@ -514,6 +540,7 @@ mod tests {
         let statement = |summary: &str, bytes: usize| Statement {
             summary: summary.to_owned(),
             text: "x".repeat(bytes),
+            check: None,
         };
         let lengths = |statements: &[Statement]| -> Vec<(String, usize)> {
             let messages = messages(statements);
@@ -545,6 +572,21 @@ mod tests {
                 ("D".to_owned(), 1)
             ]
         );
+    }
+
+    #[test]
+    fn a_statement_that_goes_alone_has_its_check_in_the_next_message() {
+        let statement = Statement {
+            summary: "UPDATE orders".to_owned(),
+            text: "UPDATE".to_owned(),
+            check: Some("DO".to_owned()),
+        };
+        let sent: Vec<String> = alone(&statement).collect();
+        assert_eq!(
+            sent,
+            ["/* UPDATE orders */ UPDATE", "/* UPDATE orders */ DO"]
+        );
+        assert_eq!(messages(&[statement]), ["/* UPDATE orders */ UPDATE; DO"]);
     }
 
     #[test]

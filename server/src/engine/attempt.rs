@@ -171,6 +171,7 @@ impl Attempts {
             clock: self.clock,
             chain_key: self.chain_key,
             ask_requests,
+            per_message: connection.per_message(),
         };
         let work = async {
             transaction::begin_write(&mut connection).await?;

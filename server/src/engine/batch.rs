@@ -13,6 +13,7 @@ use diesel_async::AsyncMysqlConnection;
 
 use super::job::{self, EngineError, Job};
 use crate::db::DbError;
+use crate::db::address::PerMessage;
 use crate::db::aggregate;
 use crate::db::clock::Clock;
 use crate::db::decisions;
@@ -43,6 +44,8 @@ pub(super) struct BatchContext<'a> {
     pub(super) clock: Clock,
     pub(super) chain_key: ChainKey,
     pub(super) ask_requests: AskRequests,
+    /// Of the connection.
+    pub(super) per_message: PerMessage,
 }
 
 /// What a transaction comes to.
@@ -174,11 +177,12 @@ async fn write(
     aggregate::update(&mut writes, &changed)?;
     decisions::insert(&mut writes, &batch.new_decisions)?;
     requests::insert(&mut writes, &batch.new_requests)?;
-    writes.send(connection).await?;
+    writes.send(connection, context.per_message).await?;
     if batch.new_events.is_empty() {
         return Ok(Vec::new());
     }
-    events::append(connection, &context.chain_key, &batch.new_events).await
+    let (key, per_message) = (&context.chain_key, context.per_message);
+    events::append(connection, key, &batch.new_events, per_message).await
 }
 
 /// The events as they stand in the feed, each row at its position.

@@ -24,7 +24,7 @@ use crate::feed::FeedRow;
 
 /// What these rows of the feed do.
 pub(super) async fn apply(
-    conn: &mut Conn,
+    conn: &mut Transaction,
     generation: u32,
     rows: &[FeedRow],
 ) -> Result<(), ProjectionError> {
@@ -55,7 +55,8 @@ pub(super) async fn apply(
     }
     post(conn, generation, entries).await?;
     let changed = changed(&before, &holdings, &holders);
-    stock_holdings::put(conn, generation, &changed).await?;
+    let per_message = conn.per_message();
+    stock_holdings::put(conn, per_message, generation, &changed).await?;
     Ok(())
 }
 

@@ -31,6 +31,7 @@ use belay_domain::terms::{
     Path, Payer, RefundPlan, RefundShare,
 };
 use belay_domain::units::{LineQuantity, UnitRange, UnitSet};
+use belay_server::db::address::PerMessage;
 use belay_server::db::pool::{self, Pool, PoolSettings};
 use belay_server::db::writes::Writes;
 use belay_server::db::{Conn, DbError, aggregate, decisions, migrate, requests};
@@ -51,7 +52,7 @@ pub(crate) fn chain_key() -> ChainKey {
 pub(crate) async fn insert_orders(conn: &mut Conn, new: &[(&Order, u16)]) -> Result<(), DbError> {
     let mut writes = Writes::default();
     aggregate::insert(&mut writes, new)?;
-    writes.send(conn).await
+    writes.send(conn, PerMessage::Many).await
 }
 
 pub(crate) async fn update_orders(
@@ -60,19 +61,19 @@ pub(crate) async fn update_orders(
 ) -> Result<(), DbError> {
     let mut writes = Writes::default();
     aggregate::update(&mut writes, changed)?;
-    writes.send(conn).await
+    writes.send(conn, PerMessage::Many).await
 }
 
 pub(crate) async fn insert_requests(conn: &mut Conn, new: &[NewRequest]) -> Result<(), DbError> {
     let mut writes = Writes::default();
     requests::insert(&mut writes, new)?;
-    writes.send(conn).await
+    writes.send(conn, PerMessage::Many).await
 }
 
 pub(crate) async fn insert_decisions(conn: &mut Conn, new: &[NewDecision]) -> Result<(), DbError> {
     let mut writes = Writes::default();
     decisions::insert(&mut writes, new)?;
-    writes.send(conn).await
+    writes.send(conn, PerMessage::Many).await
 }
 
 /// A database that one test has to itself; it is dropped with this.

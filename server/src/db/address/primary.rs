@@ -20,7 +20,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Endpoint, session};
+use super::Endpoint;
+use super::session::{self, Standing};
 use crate::db::Conn;
 use crate::db::error::{DbError, ErrorKind};
 
@@ -60,16 +61,16 @@ impl Primary {
         &self,
         places: &[Endpoint],
         lock_wait_max: Duration,
-    ) -> Result<Conn, DbError> {
+    ) -> Result<(Conn, Standing), DbError> {
         if let [only] = places {
-            return Ok(session::begin(only, lock_wait_max).await?.0);
+            return session::begin(only, lock_wait_max).await;
         }
         let asked_at = Instant::now();
         loop {
             let known = self.place.load(Ordering::Relaxed);
             let session = session::begin_at_primary(&places[known], lock_wait_max);
-            if let Ok(Ok(conn)) = timeout(HEAD_START, session).await {
-                return Ok(conn);
+            if let Ok(Ok(begun)) = timeout(HEAD_START, session).await {
+                return Ok(begun);
             }
             let mut search = self.search.lock().await;
             if self.place.load(Ordering::Relaxed) != known {
@@ -83,7 +84,7 @@ impl Primary {
                 return Err(DbError::Connect { kind, message });
             }
             match search_all(places, lock_wait_max).await {
-                Ok((found, conn)) => {
+                Ok((found, begun)) => {
                     if found != known {
                         self.place.store(found, Ordering::Relaxed);
                         self.outdate_all();
@@ -94,7 +95,7 @@ impl Primary {
                             "the database has another primary"
                         );
                     }
-                    return Ok(conn);
+                    return Ok(begun);
                 }
                 Err((kind, message)) => {
                     search.failed = Some((Instant::now(), kind, message.clone()));
@@ -159,7 +160,7 @@ impl Primary {
 async fn search_all(
     places: &[Endpoint],
     lock_wait_max: Duration,
-) -> Result<(usize, Conn), (ErrorKind, String)> {
+) -> Result<(usize, (Conn, Standing)), (ErrorKind, String)> {
     let begun_at = Instant::now();
     let ask = |index: usize, pause: Duration| async move {
         sleep(pause).await;
@@ -176,7 +177,7 @@ async fn search_all(
     let mut answered = Vec::with_capacity(places.len());
     while let Some((index, begun)) = asked.next().await {
         match begun {
-            Ok(conn) => return Ok((index, conn)),
+            Ok(begun) => return Ok((index, begun)),
             Err(error) => {
                 refusals.insert(index, error);
                 answered.push(index);

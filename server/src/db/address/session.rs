@@ -46,7 +46,7 @@ pub(super) async fn begin(
 pub(super) async fn begin_at_secondary(
     place: &Endpoint,
     lock_wait_max: Duration,
-) -> Result<Conn, DbError> {
+) -> Result<(Conn, Standing), DbError> {
     let (conn, standing) =
         begin_with(place, lock_wait_max, (OF_SECONDARY, OF_SECONDARY_OF_GALERA)).await?;
     if standing.commits_out_of_order {
@@ -57,7 +57,7 @@ pub(super) async fn begin_at_secondary(
                 .to_owned(),
         });
     }
-    Ok(conn)
+    Ok((conn, standing))
 }
 
 async fn begin_with(
@@ -86,7 +86,7 @@ async fn begin_with(
 pub(super) async fn begin_at_primary(
     place: &Endpoint,
     lock_wait_max: Duration,
-) -> Result<Conn, DbError> {
+) -> Result<(Conn, Standing), DbError> {
     let (mut conn, standing) = begin(place, lock_wait_max).await?;
     let asks_others = standing.may_be_of_group || standing.is_of_galera;
     if asks_others {
@@ -97,7 +97,17 @@ pub(super) async fn begin_at_primary(
     if asks_others {
         conn.batch_execute("ROLLBACK").await?;
     }
-    Ok(conn)
+    Ok((conn, standing))
+}
+
+/// How many statements of a transaction a server takes in one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PerMessage {
+    Many,
+    /// On a node of Galera. Where a transaction has to give way to another one between two statements of a message,
+    /// MariaDB rolls it back and goes on with the next statement, which commits by itself; the message is answered OK,
+    /// and so is COMMIT. Of one statement alone the answer is the error.
+    One,
 }
 
 /// How a server stands among those that keep the same data.
@@ -114,6 +124,15 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// How many statements go in one message of a transaction.
+    pub(in crate::db) fn per_message(&self) -> PerMessage {
+        if self.is_of_galera {
+            PerMessage::One
+        } else {
+            PerMessage::Many
+        }
+    }
+
     /// Asks without any grant, and on servers that know none of these settings.
     pub async fn read(conn: &mut Conn) -> Result<Self, DbError> {
         const QUERY: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
@@ -201,5 +220,12 @@ mod tests {
         assert_eq!(of(&[("wsrep_on", "ON")]), (false, true));
         assert!(Standing::of([("wsrep_on", "ON")].into_iter()).is_of_galera);
         assert_eq!(of(&[("wsrep_on", "OFF")]), (false, false), "MariaDB alone");
+    }
+
+    #[test]
+    fn a_node_of_galera_takes_one_statement_in_a_message() {
+        let of = |pair| Standing::of([pair].into_iter()).per_message();
+        assert_eq!(of(("wsrep_on", "ON")), PerMessage::One);
+        assert_eq!(of(("wsrep_on", "OFF")), PerMessage::Many);
     }
 }
