@@ -56,7 +56,8 @@ mariadbd=("$tmp/root/usr/sbin/mariadbd" --no-defaults "--user=$(id -un)" "--base
   printf '%s\n' 'CREATE DATABASE mysql;' 'USE mysql;'
   cat "$tmp"/root/usr/share/mysql/{mysql_system_tables,mysql_system_tables_data}.sql
 } | run "${mariadbd[@]}" --bootstrap >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2 && exit 2; }
-run "${mariadbd[@]}" --skip-networking --skip-grant-tables "--socket=$tmp/s" "--pid-file=$tmp/pid" --binlog-format=ROW \
+# Not by the function: what is killed at the end is then the server itself.
+"$loader" --inhibit-cache --library-path "$libraries" "${mariadbd[@]}" --skip-networking --skip-grant-tables "--socket=$tmp/s" "--pid-file=$tmp/pid" --binlog-format=ROW \
   --innodb-autoinc-lock-mode=2 --wsrep-on=ON "--wsrep-provider=$tmp/root/usr/lib/galera/libgalera_smm.so" \
   --wsrep-cluster-address=gcomm:// --wsrep-new-cluster --wsrep-node-address=127.0.0.1 \
   "--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:0" >"$tmp/log" 2>&1 &
