@@ -4,6 +4,12 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
 
+# What is tested is what is built here.
+[ -z "${BELAY_TEST_PROGRAM+set}" ] || {
+    echo "test.sh: BELAY_TEST_PROGRAM is set, which has tests try another program: unset it" >&2
+    exit 2
+}
+
 step() { printf '\n== %s\n' "$*" >&2; }
 
 step "format"

@@ -120,8 +120,8 @@ fn url_as(url: &str, account: &str) -> String {
 }
 
 impl Database {
-    /// Creates and migrates it.
-    pub(crate) async fn create() -> Self {
+    /// Creates and migrates it. To be removed by who has it.
+    pub async fn create() -> Self {
         Self::create_at(&root()).await
     }
 

@@ -31,7 +31,7 @@ use crate::database::Database;
 use crate::inside::Inside;
 use crate::network::Host;
 use crate::server::{BOOKMARK_INTERVAL, KEEP_ALL};
-use crate::{HANG, SHOP, until};
+use crate::{HANG, SHOP, program, until};
 
 /// The script that `make run` and `make test` start MySQL with.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/dev/mysql.sh");
@@ -293,6 +293,7 @@ pub struct Service {
 impl Service {
     /// Starts one with the settings of the harness, which `change` may change.
     pub async fn start(database: SecretString, change: impl FnOnce(&mut ServerSettings)) -> Self {
+        program::needs_its_own("it sets a server otherwise than flags do");
         let mut settings = ServerSettings::new(database, Authentication::Dev);
         settings.connections = 16;
         settings.feed.bookmark_interval = BOOKMARK_INTERVAL;

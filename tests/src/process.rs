@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::proxies::Backend;
-use crate::until;
+use crate::{program, until};
 
 /// A free port of this machine.
 const FREE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
@@ -24,14 +24,20 @@ const ANYWHERE: Backend = Backend {
     admin: FREE,
 };
 
-/// A program that is built together with the tests.
+/// A program that is built together with the tests, or the other one that is to be tried.
 pub fn built(name: &str) -> PathBuf {
-    let folder = std::env::current_exe()
-        .expect("a path")
-        .parent()
-        .and_then(|deps| deps.parent())
-        .map(PathBuf::from);
-    let path = folder.expect("target/debug/deps").join(name);
+    if name == "belay"
+        && let Some(other) = program::other()
+    {
+        return other.to_owned();
+    }
+    let this = std::env::current_exe().expect("a path");
+    // Tests are in target/debug/deps, programs above it.
+    let above = this.parent().and_then(|folder| match folder.file_name() {
+        Some(name) if name == "deps" => folder.parent(),
+        _ => Some(folder),
+    });
+    let path = above.expect("target/debug").join(name);
     assert!(
         path.exists(),
         "{} is not there: run `cargo build --workspace --bins --examples` first",
@@ -104,6 +110,10 @@ impl Running {
             .args([format!("--pid={id}"), format!("--nofile={limit}")])
             .status();
         assert!(told.expect("there is prlimit").success());
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The memory that it has and does not share.

@@ -18,13 +18,13 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
-use crate::HANG;
 use crate::database::Database;
 use crate::inside::Inside;
 use crate::instance::Instance;
-use crate::invariants;
+use crate::process::BelayProcess;
 use crate::raw::Raw;
 use crate::shop::Shop;
+use crate::{HANG, invariants, program};
 
 /// The store that every test starts with. It has the warehouses `main` (its default) and `east`,
 /// and the carriers `standard` (its default, which cannot bring parcels back) and `express` (which
@@ -41,6 +41,21 @@ pub const BULK_ORDERS_MAX: u32 = 1_000;
 /// Those that one server works at: few enough that others have some.
 const BULK_JOBS_MAX: u16 = 4;
 
+/// What the harness says to another program.
+const ANOTHER: &[&str] = &["--drain-time=10m", "--lane-wait=60s"];
+/// How it is started where time goes on.
+const SERVE: &[&str] = &[
+    "serve",
+    "--trust-role-header",
+    "--stop-notice=0s",
+    "--keep-events=forever",
+    "--keep-requests=forever",
+    "--keep-decisions=forever",
+    "--keep-bulk-results=forever",
+];
+/// How it is started where a test moves the clock: only `dev` has one, and makes a store of its own.
+const DEV: &[&str] = &["dev", "--manual-clock"];
+
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
@@ -54,14 +69,65 @@ pub const KEEP_ALL: RetentionSettings = RetentionSettings {
     batch_rows: BATCH_ROWS_DEFAULT,
 };
 
-/// A Belay server in this process, its database, and clients of it.
+/// A Belay server, its database, and clients of it.
 #[derive(Debug)]
 pub struct TestServer {
     pub database: Database,
-    server: Server,
+    server: Tried,
     belay: Belay,
     shop: Shop,
     has_manual_clock: bool,
+}
+
+/// Where the server of a test is.
+#[derive(Debug)]
+enum Tried {
+    /// In this process, where a test can look inside.
+    Inside(Server),
+    /// Another build, of which a test sees what callers see: [`program::VARIABLE`].
+    Process(BelayProcess),
+}
+
+impl Tried {
+    /// With the harness's settings as far as flags say them.
+    async fn another(database: &Database, has_manual_clock: bool) -> Self {
+        let (mode, url) = if has_manual_clock {
+            (DEV, database.url())
+        } else {
+            (SERVE, database.serve_url().await)
+        };
+        let arguments = [mode, ANOTHER].concat();
+        Self::Process(BelayProcess::start(&url, &arguments, &[]).await)
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Inside(server) => server.address(),
+            Self::Process(process) => process.address,
+        }
+    }
+
+    #[track_caller]
+    fn inside(&self) -> &Server {
+        match self {
+            Self::Inside(server) => server,
+            Self::Process(_) => {
+                program::needs_its_own("it looks inside of its server");
+                unreachable!("another program is tried")
+            }
+        }
+    }
+
+    async fn stop(self) {
+        match self {
+            Self::Inside(server) => drop(server.stop().await),
+            Self::Process(process) => {
+                process.running.tell_to_stop();
+                let (status, said) = process.running.end().await;
+                assert!(status.success(), "{status}: {said}");
+            }
+        }
+    }
 }
 
 /// Of the store [`SHOP`].
@@ -145,22 +211,14 @@ impl TestServer {
         if let Some(now) = now {
             set_clock(&database, now).await;
         }
-        let mut settings = ServerSettings::new(database.serve_url().await, Authentication::Dev);
-        settings.connections = CONNECTIONS;
-        settings.manual_clock = now.is_some();
-        settings.feed.bookmark_interval = BOOKMARK_INTERVAL;
-        settings.bulk.orders_max = BULK_ORDERS_MAX;
-        settings.bulk.jobs_max = BULK_JOBS_MAX;
-        settings.retention = KEEP_ALL;
-        settings.sellers_interval = sellers_interval;
-        settings.http = http;
-        (settings.port.bounds.body_max, settings.port.stall_max) = (HANG, HANG);
-        (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
-        settings.engine.wait_max = HANG;
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let server = Server::start(settings, listener)
-            .await
-            .expect("the server starts");
+        let server = if program::other().is_some() {
+            if http.is_some() || sellers_interval == NEVER {
+                program::needs_its_own("it sets its server otherwise than flags do");
+            }
+            Tried::another(&database, now.is_some()).await
+        } else {
+            Self::start_inside(&database, now, sellers_interval, http).await
+        };
         let builder = Belay::builder(format!("http://{}", server.address()))
             .timeout(HANG)
             .attempt_timeout(HANG);
@@ -176,6 +234,29 @@ impl TestServer {
             .create_shop(SHOP, FirstPolicy::preset("independent-site"))
             .await;
         started
+    }
+
+    async fn start_inside(
+        database: &Database,
+        now: Option<Timestamp>,
+        sellers_interval: Duration,
+        http: Option<HttpSettings>,
+    ) -> Tried {
+        let mut settings = ServerSettings::new(database.serve_url().await, Authentication::Dev);
+        settings.connections = CONNECTIONS;
+        settings.manual_clock = now.is_some();
+        settings.feed.bookmark_interval = BOOKMARK_INTERVAL;
+        settings.bulk.orders_max = BULK_ORDERS_MAX;
+        settings.bulk.jobs_max = BULK_JOBS_MAX;
+        settings.retention = KEEP_ALL;
+        settings.sellers_interval = sellers_interval;
+        settings.http = http;
+        (settings.port.bounds.body_max, settings.port.stall_max) = (HANG, HANG);
+        (settings.stop_notice, settings.drain_max) = (Duration::ZERO, HANG);
+        settings.engine.wait_max = HANG;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let server = Server::start(settings, listener).await;
+        Tried::Inside(server.expect("the server starts"))
     }
 
     /// Creates a store with the warehouses and carriers that [`SHOP`] has.
@@ -218,7 +299,7 @@ impl TestServer {
     }
 
     pub fn inside(&self) -> Inside {
-        Inside::of(&self.server)
+        Inside::of(self.server.inside())
     }
 
     /// Has the server look at the sellers whose rate may have changed, by the events that its
@@ -233,7 +314,8 @@ impl TestServer {
 
     /// Where it takes calls over HTTP, in a test of [`run_over_http`].
     pub fn http_address(&self) -> SocketAddr {
-        self.server.http_address().expect("it takes them")
+        let address = self.server.inside().http_address();
+        address.expect("it takes them")
     }
 
     /// A client in this role.

@@ -6,19 +6,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use belay_proto::v1 as pb;
+use belay_tests::http2::{AS_OPERATOR, Http2, head, status};
 use belay_tests::instance::{Health, Service};
 use belay_tests::process::BelayProcess;
 use belay_tests::raw::{Raw, Refused};
 use belay_tests::{HANG, SHOP, TestServer, run, until};
-use h2::SendStream;
-use h2::client::{ResponseFuture, SendRequest};
+use h2::client::ResponseFuture;
 use prost::Message;
 use prost::bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tonic::codegen::http::Request;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 
@@ -154,89 +152,6 @@ fn a_process_without_descriptors_says_so_once_and_answers_for_health() {
         until_served(belay.address).await;
         belay.running.kill();
     });
-}
-
-/// A connection of HTTP/2 with nothing around it that would keep to any manners.
-struct Http2 {
-    calls: SendRequest<Bytes>,
-    /// What drives it.
-    _connection: JoinSet<()>,
-}
-
-impl Http2 {
-    async fn to(address: SocketAddr) -> Self {
-        Self::with_window(address, 1024 * 1024).await
-    }
-
-    /// Takes so many bytes of each answer.
-    async fn with_window(address: SocketAddr, bytes: u32) -> Self {
-        let stream = TcpStream::connect(address).await.expect("it is taken");
-        let mut builder = h2::client::Builder::new();
-        builder.initial_window_size(bytes);
-        let (calls, connection) = builder.handshake(stream).await.expect("it speaks HTTP/2");
-        let mut driver = JoinSet::new();
-        driver.spawn(async move {
-            // How it ends shows in its calls.
-            let _ = connection.await;
-        });
-        Self {
-            calls,
-            _connection: driver,
-        }
-    }
-
-    /// Begins a call, of which a message is to be sent.
-    async fn begin(
-        &self,
-        path: &str,
-        metadata: &[(&str, &str)],
-    ) -> (ResponseFuture, SendStream<Bytes>) {
-        let request = Request::post(format!("http://belay{path}"))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers");
-        let request = metadata.iter().fold(request, |request, (name, value)| {
-            request.header(*name, *value)
-        });
-        let mut ready = self.calls.clone().ready().await.expect("a stream");
-        let request = request.body(()).expect("a request");
-        ready.send_request(request, false).expect("it is open")
-    }
-
-    /// A whole call of one message.
-    async fn call(&self, path: &str, message: &impl Message) -> ResponseFuture {
-        let (answer, mut body) = self.begin(path, &[]).await;
-        let message = message.encode_to_vec();
-        let message = Bytes::from([head(message.len()), message].concat());
-        // Who is refused may have the answer before it has sent its message.
-        let _ = body.send_data(message, true);
-        answer
-    }
-}
-
-/// What stands before a message of so many bytes.
-fn head(bytes: usize) -> Vec<u8> {
-    let length = u32::try_from(bytes).expect("a message").to_be_bytes();
-    [&[0], length.as_slice()].concat()
-}
-
-/// The status with which a call ends.
-async fn status(answer: ResponseFuture) -> Status {
-    let answer = timeout(HANG, answer)
-        .await
-        .expect("an answer")
-        .expect("an answer");
-    let (head, mut body) = answer.into_parts();
-    if let Some(status) = Status::from_header_map(&head.headers) {
-        return status;
-    }
-    while let Some(data) = timeout(HANG, body.data()).await.expect("more") {
-        let data = data.expect("it does not break off");
-        body.flow_control()
-            .release_capacity(data.len())
-            .expect("it was taken");
-    }
-    let trailers = body.trailers().await.expect("it ends").expect("trailers");
-    Status::from_header_map(&trailers).expect("a status")
 }
 
 async fn refused(answer: ResponseFuture) -> Refused {
@@ -447,13 +362,18 @@ fn answers_that_nobody_takes_stop_the_calls_of_their_connection_alone() {
     });
 }
 
+/// An operator with something to say.
+fn noted(note: &str) -> Vec<(&str, &str)> {
+    [AS_OPERATOR, &[("belay-note", note)]].concat()
+}
+
 #[test]
 fn metadata_that_is_too_large_is_refused_with_its_reason() {
     run(async |t| {
         let connection = Http2::to(t.address()).await;
         for (bytes, expected) in [(15_000, None), (20_000, Some("METADATA_TOO_LARGE"))] {
             let long = "x".repeat(bytes);
-            let (answer, mut body) = connection.begin(GET_STORE, &[("belay-note", &long)]).await;
+            let (answer, mut body) = connection.begin(GET_STORE, &noted(&long)).await;
             let message = get_store().encode_to_vec();
             let message = Bytes::from([head(message.len()), message].concat());
             // It may be refused already.
@@ -469,7 +389,7 @@ fn metadata_that_is_too_large_is_refused_with_its_reason() {
             }
         }
         let long = "x".repeat(40_000);
-        let (answer, _body) = connection.begin(GET_STORE, &[("belay-note", &long)]).await;
+        let (answer, _body) = connection.begin(GET_STORE, &noted(&long)).await;
         let answer = timeout(HANG, answer)
             .await
             .expect("an answer")
