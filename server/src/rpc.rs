@@ -14,6 +14,7 @@ mod clock;
 mod deadline;
 pub mod edge;
 mod events;
+pub mod fields;
 mod fulfillment;
 mod guard;
 mod inventory;
@@ -45,7 +46,7 @@ use tonic::service::Routes;
 
 pub(crate) use self::answers::{Flow, IfFull, counted};
 pub use self::bounds::{
-    ANSWER_BYTES_DEFAULT, BODY_MAX, BoundSettings, CONNECTION_STANDARD_CALLS_MAX,
+    ANSWER_BYTES_DEFAULT, BODY_MAX, BoundSettings, CALL_BYTES, CONNECTION_STANDARD_CALLS_MAX,
     REQUEST_BYTES_DEFAULT,
 };
 pub(crate) use self::bounds::{ConnectionBounds, Held, PortBounds};

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use belay_proto::v1 as pb;
+use belay_server::rpc::CALL_BYTES;
 use belay_tests::http2::{AS_OPERATOR, Http2, head, status};
 use belay_tests::instance::{Health, Service};
 use belay_tests::process::BelayProcess;
@@ -205,6 +206,36 @@ fn a_stranger_who_sends_a_lot_is_refused_at_once_and_held_to_little() {
         let grown = belay.running.resident_bytes().saturating_sub(idle);
         assert!(grown < 128 * 1024 * 1024, "{grown} bytes more");
         belay.running.kill();
+    });
+}
+
+#[test]
+fn calls_that_stay_at_their_headers_are_bounded_on_a_connection() {
+    run(async |t| {
+        let service = Service::start(t.database.url(), |settings| {
+            settings.port.bounds.body_max = FOR_EVER;
+            // Of which a connection has a quarter; its calls have some metadata besides.
+            settings.port.bounds.request_bytes = 4 * 4 * CALL_BYTES;
+        })
+        .await;
+        let connection = Http2::to(service.address()).await;
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            let before = held(&service, "requests");
+            open.push(connection.begin(GET_STORE, &[]).await);
+            until("it is counted", async || {
+                (held(&service, "requests") >= before + CALL_BYTES).then_some(())
+            })
+            .await;
+        }
+        let refused = refused(connection.begin(GET_STORE, &[]).await.0).await;
+        assert_eq!(refused.what(), (Code::ResourceExhausted, "OVERLOADED"));
+        let other = Http2::to(service.address()).await;
+        let answer = other.call(GET_STORE, &get_store()).await;
+        assert_eq!(status(answer).await.code(), Code::Ok, "others have theirs");
+        drop((open, connection));
+        until_nothing_is_held(&service).await;
+        service.stop().await;
     });
 }
 

@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 pub const REQUEST_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
 /// Bytes of answers that wait for their callers, over all connections.
 pub const ANSWER_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
+/// What a call counts for beside its bytes, until it is answered: its stream, its task and the room that
+/// reads of it, roughly. A caller who sends headers alone has all of these.
+pub const CALL_BYTES: usize = 8 * 1024;
 /// One connection may hold this part of what all may.
 const CONNECTION_PART: usize = 4;
 /// Calls of health and reflection at once on a connection: their streams have no end of their own, and

@@ -20,8 +20,9 @@ use tonic::codec::CompressionEncoding;
 use tower::{Layer, Service};
 
 use super::answers::{self, Flow, IfFull};
-use super::bounds::{BoundSettings, ConnectionBounds, Held, PortBounds};
+use super::bounds::{BoundSettings, CALL_BYTES, ConnectionBounds, Held, PortBounds};
 use super::call::status;
+use super::fields::FieldBound;
 use super::limits::{self, Expected, Intake};
 use super::method;
 
@@ -111,7 +112,8 @@ where
             }
         };
         let if_full = if_full(request.uri().path());
-        let intake = kept.intake(bounds.body_max());
+        let mut intake = kept.intake(bounds.body_max());
+        intake.fields = FieldBound::of(request.uri().path(), is_gzip(request.headers()));
         let answer = self
             .service
             .call(request.map(|body| limits::measured(body, intake)));
@@ -154,7 +156,7 @@ impl Reservation {
         }
         let held = bounds
             .requests()
-            .try_hold(metadata_bytes(request.headers()));
+            .try_hold(CALL_BYTES + metadata_bytes(request.headers()));
         let held = held.ok_or(CallError::Overloaded)?;
         Ok(Reservation::Request(Arc::new(held)))
     }
@@ -167,6 +169,7 @@ impl Reservation {
                 bytes_max: MESSAGE_BYTES_MAX,
                 within,
                 held: Some(held.clone()),
+                fields: None,
             },
             // Reflection takes any number, and few enough calls are open to hold all they may send.
             Reservation::Standard(_) => Intake {
@@ -174,6 +177,7 @@ impl Reservation {
                 bytes_max: STANDARD_MESSAGE_BYTES_MAX,
                 within,
                 held: None,
+                fields: None,
             },
         }
     }

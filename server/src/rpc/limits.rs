@@ -11,16 +11,19 @@ use std::time::Duration;
 
 use belay_wire::status::CallError;
 use http_body::{Frame, SizeHint};
-use prost::bytes::{Buf, Bytes};
+use prost::bytes::{Buf, Bytes, BytesMut};
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::body::Body;
 
 use super::bounds::Held;
 use super::call::status;
+use super::fields::FieldBound;
 
 /// What stands before each message: one byte of flags, four of length.
 const HEADER_BYTES: usize = 5;
+/// Room that a message is given beyond what has come of it.
+const BLOCK_BYTES: usize = 16 * 1024;
 
 /// The number of messages that a call must bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub(super) struct Intake {
     pub(super) within: Duration,
     /// Where what has come is counted.
     pub(super) held: Option<Arc<Held>>,
+    /// Of the methods that are ours.
+    pub(super) fields: Option<FieldBound>,
 }
 
 /// A body that refuses messages that are too large, as soon as their length is announced, and those
@@ -46,6 +51,7 @@ pub(super) struct Intake {
 pub(super) fn measured(body: Body, intake: Intake) -> Body {
     Body::new(Measured {
         body,
+        begun: Begun::default(),
         due: Instant::now() + intake.within,
         intake,
         header: Vec::with_capacity(HEADER_BYTES),
@@ -56,9 +62,13 @@ pub(super) fn measured(body: Body, intake: Intake) -> Body {
     })
 }
 
-/// A body that fails with a status once a message in it announces more than we take.
+/// A body that fails with a status once a message in it announces more than we take. It hands on whole
+/// messages alone: tonic makes room for all of a message once its length has come, which a caller who
+/// then sends nothing would have for as long as its call lasts, without a byte of it being counted.
 struct Measured {
     body: Body,
+    /// What has come of a message that is not whole.
+    begun: Begun,
     intake: Intake,
     /// The begun header of the next message.
     header: Vec<u8>,
@@ -72,14 +82,58 @@ struct Measured {
     has_ended: bool,
 }
 
+/// The beginning of a message, in blocks that stay where they are: one that grew by moving would leave
+/// as much behind it. The pieces themselves are not kept, for a small one holds on to all of the buffer
+/// that it was read into.
+#[derive(Debug, Default)]
+struct Begun {
+    blocks: Vec<BytesMut>,
+    bytes: usize,
+}
+
+impl Begun {
+    fn add(&mut self, data: &[u8]) {
+        let mut rest = data;
+        if let Some(last) = self.blocks.last_mut() {
+            let (fits, more) = rest.split_at(rest.len().min(last.capacity() - last.len()));
+            last.extend_from_slice(fits);
+            rest = more;
+        }
+        if !rest.is_empty() {
+            // A message in small pieces has few blocks, and a short one has a small block.
+            let bytes = rest.len().max(self.bytes.min(BLOCK_BYTES));
+            let mut block = BytesMut::with_capacity(bytes);
+            block.extend_from_slice(rest);
+            self.blocks.push(block);
+        }
+        self.bytes += data.len();
+    }
+
+    /// All of it with its end.
+    fn end(&mut self, end: &[u8]) -> Bytes {
+        let mut whole = BytesMut::with_capacity(self.bytes + end.len());
+        for block in self.blocks.drain(..) {
+            whole.extend_from_slice(&block);
+        }
+        whole.extend_from_slice(end);
+        self.bytes = 0;
+        whole.freeze()
+    }
+}
+
 impl Measured {
-    /// Follows the messages through the next bytes.
-    fn measure(&mut self, mut data: &[u8]) -> Result<(), Status> {
+    /// Follows the messages through the next bytes, and says how many of these there are up to the end of
+    /// the last message that is whole.
+    fn measure(&mut self, next: &[u8]) -> Result<usize, Status> {
+        let (mut data, mut whole) = (next, 0);
         while !data.is_empty() {
             if self.left > 0 {
                 let passed = self.left.min(data.len());
                 self.left -= passed;
                 data.advance(passed);
+                if self.left == 0 {
+                    whole = next.len() - data.len();
+                }
                 continue;
             }
             if self.header.is_empty() && self.messages > 0 {
@@ -100,18 +154,51 @@ impl Measured {
                 if self.left > limit_bytes {
                     return Err(status(CallError::MessageTooLarge { limit_bytes }));
                 }
+                if self.left == 0 {
+                    whole = next.len() - data.len();
+                }
             }
         }
-        Ok(())
+        Ok(whole)
     }
 
-    /// Takes the next bytes into account.
-    fn take(&mut self, data: &[u8]) -> Result<(), Status> {
-        self.measure(data)?;
-        match &self.intake.held {
-            Some(held) if !held.grow(data.len()) => Err(status(CallError::Overloaded)),
-            Some(_) | None => Ok(()),
+    /// Takes the next bytes into account, and gives the messages that are whole by them.
+    fn take(&mut self, mut data: Bytes) -> Result<Option<Bytes>, Status> {
+        let whole = self.measure(&data)?;
+        if let Some(held) = &self.intake.held
+            && !held.grow(data.len())
+        {
+            return Err(status(CallError::Overloaded));
         }
+        if whole == 0 {
+            self.begun.add(&data);
+            return Ok(None);
+        }
+        let rest = data.split_off(whole);
+        if self.begun.bytes > 0 {
+            data = self.begun.end(&data);
+        }
+        self.begun.add(&rest);
+        self.count_fields(&data)?;
+        Ok(Some(data))
+    }
+
+    /// Of messages that are whole, with their headers.
+    fn count_fields(&self, mut messages: &[u8]) -> Result<(), Status> {
+        let Some(bound) = &self.intake.fields else {
+            return Ok(());
+        };
+        while let Some((header, rest)) = messages.split_first_chunk::<HEADER_BYTES>() {
+            let [flags, length @ ..] = *header;
+            let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+            let Some((message, next)) = rest.split_at_checked(length) else {
+                break;
+            };
+            let checked = bound.check(message, flags == 1, self.intake.bytes_max);
+            checked.map_err(status)?;
+            messages = next;
+        }
+        Ok(())
     }
 
     /// Whether what is still to come is late. Between two of many messages there may be any time.
@@ -151,13 +238,19 @@ impl http_body::Body for Measured {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame
-            && let Some(data) = frame.data_ref()
-            && let Err(refused) = self.take(data)
-        {
-            return Poll::Ready(Some(Err(refused)));
-        }
+        let frame = loop {
+            let frame = Pin::new(&mut self.body).poll_frame(cx);
+            let Poll::Ready(Some(Ok(some))) = frame else {
+                break frame;
+            };
+            let data = match some.into_data() {
+                Ok(data) => data,
+                Err(trailers) => break Poll::Ready(Some(Ok(trailers))),
+            };
+            if let Some(taken) = self.take(data).transpose() {
+                return Poll::Ready(Some(taken.map(Frame::data)));
+            }
+        };
         if frame.is_pending() && self.is_late(cx) {
             return Poll::Ready(Some(Err(status(CallError::DeadlineExceeded))));
         }
@@ -243,6 +336,7 @@ mod tests {
             bytes_max: 1024,
             within: Duration::from_secs(10),
             held,
+            fields: None,
         }
     }
 
@@ -306,6 +400,32 @@ mod tests {
             !http_body::Body::is_end_stream(&empty),
             "or nobody would look"
         );
+    }
+
+    #[tokio::test]
+    async fn messages_are_handed_on_when_they_are_whole() {
+        let handed_on = async |pieces: &[&'static [u8]]| {
+            let mut measured = measured(body(pieces), intake(Expected::Any, None));
+            let mut handed_on: Vec<Bytes> = Vec::new();
+            let mut next = async || {
+                poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut measured), cx)).await
+            };
+            while let Some(Ok(frame)) = next().await {
+                handed_on.push(frame.into_data().unwrap());
+            }
+            handed_on
+        };
+        let one = &b"\0\0\0\0\x02ab"[..];
+        let both = &b"\0\0\0\0\x02ab\0\0\0\0\0"[..];
+        assert_eq!(handed_on(&[b"\0\0\0", b"\0\x02a", b"b"]).await, [one]);
+        assert_eq!(handed_on(&[both]).await, [both]);
+        // The second does not keep the first waiting.
+        assert_eq!(
+            handed_on(&[b"\0\0\0\0\x02a", b"b\0\0", b"", b"\0\0\0"]).await,
+            [one, b"\0\0\0\0\0"]
+        );
+        let announced = b"\0\0\0\x03\xff";
+        assert!(handed_on(&[announced, b"a"]).await.is_empty());
     }
 
     #[tokio::test]

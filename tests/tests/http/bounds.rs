@@ -142,8 +142,8 @@ fn a_body_that_does_not_come_in_time_or_finds_no_room_is_refused() {
         );
         hasty.stop().await;
 
-        // A connection holds a quarter.
-        let narrow = small(t, |port| port.bounds.request_bytes = 4 * 16 * 1024).await;
+        // A connection holds a quarter, of which a call takes 8 KiB beside its bytes.
+        let narrow = small(t, |port| port.bounds.request_bytes = 4 * 24 * 1024).await;
         let web = HttpCaller::to(narrow.http_address().unwrap()).role("storefront");
         let json = [("content-type", JSON)];
         web.send("POST", CREATE, &json, &padded("A-1", 8 * 1024))
