@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 
-.PHONY: help run test bench cluster upgrade fuzz proto configuration roles image docs pages release sbom
+.PHONY: help run test bench attacks cluster upgrade fuzz proto configuration roles image docs pages release sbom
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ test: ## Checks format, protos, lints and documentation, then runs all tests on 
 
 bench: ## Measures Belay beside a bare client on the same durable MySQL
 	@server/dev/bench.sh $(ARGS)
+
+attacks: ## Attacks a server built with optimizations, and says what came and what memory it took
+	@server/dev/attacks.sh $(ARGS)
 
 cluster: ## Takes primaries away from a group of MySQL servers under load, and counts what callers lose
 	@server/dev/cluster.sh $(ARGS)
