@@ -16,12 +16,20 @@ use serde_path_to_error::{Path, Segment, Track};
 
 use crate::status::CallError;
 
+/// Values of a text, those in lists and objects each for itself: as many as a message may have fields. A
+/// value may have three bytes here, and well over a hundred once it is read.
+pub const VALUES_MAX: usize = 65_536;
+
 /// Reads a message from its JSON, as the protos' language defines it: names of fields as
 /// `lowerCamelCase` or as they are in the protos, nothing that the message does not have.
 ///
 /// # Errors
 /// INVALID_FIELD, with the path of what is wrong.
 pub fn read(of: &MessageDescriptor, text: &[u8]) -> Result<DynamicMessage, CallError> {
+    if values(text) > VALUES_MAX {
+        let told = format!("the JSON has more than {VALUES_MAX} values");
+        return Err(CallError::undecodable(&told));
+    }
     let mut track = Track::new();
     let mut json = serde_json::Deserializer::from_slice(text);
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
@@ -35,6 +43,22 @@ pub fn read(of: &MessageDescriptor, text: &[u8]) -> Result<DynamicMessage, CallE
     })?;
     check_repeats(of, text)?;
     Ok(message)
+}
+
+/// How many values a text has at most, if it is JSON: one begins with it, behind each comma, and within each
+/// list and object, of which one that is empty counts as if it had one.
+fn values(text: &[u8]) -> usize {
+    let (mut values, mut is_in_string, mut is_escaped) = (1, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_in_string,
+            b'"' => is_in_string = !is_in_string,
+            b',' | b'[' | b'{' if !is_in_string => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 fn unreadable(field: String, error: &serde_json::Error) -> CallError {
@@ -290,6 +314,21 @@ mod tests {
             panic!("{violations:?}")
         };
         (violation.field.clone(), violation.description.clone())
+    }
+
+    #[test]
+    fn a_text_has_so_many_values_and_no_more() {
+        let order = |lines: usize| format!(r#"{{"lines":[{}]}}"#, vec!["{}"; lines].join(","));
+        // The order, its list, and a line with what it might hold.
+        assert_eq!(values(order(1).as_bytes()), 4);
+        let most = (VALUES_MAX - 2) / 2;
+        let read = read(&message("CreateOrderRequest"), order(most).as_bytes());
+        assert!(read.is_ok());
+        let told = format!("the JSON has more than {VALUES_MAX} values");
+        assert_eq!(wrong(&order(most + 1)), (String::new(), told));
+        // What stands in texts is none.
+        assert_eq!(values(br#"{"a":"[,{\\\",,"}"#), 2);
+        assert_eq!(values(br#"{"a":"\\","b":1}"#), 3);
     }
 
     #[test]
