@@ -81,7 +81,7 @@ macro_rules! equal_but_for_position {
 }
 pub(crate) use equal_but_for_position;
 
-/// What a call asks for. Nothing, and the primary answers.
+/// The freshness that a call asks for. Where it asks for nothing, the primary answers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Freshness {
     pub(crate) max_staleness: Option<Duration>,

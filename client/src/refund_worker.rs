@@ -201,7 +201,7 @@ struct Leased {
     until: Instant,
 }
 
-/// How it went with one refund.
+/// The result of one refund.
 struct Done {
     refund_id: RefundId,
     /// Whether the provider said something.

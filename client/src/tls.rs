@@ -24,7 +24,7 @@ pub(crate) struct Tls {
     identity_files: Option<(PathBuf, PathBuf)>,
 }
 
-/// What the files looked like: their times and lengths.
+/// The times and lengths of the files when they were last read.
 pub(crate) type FilesSeen = Vec<Option<(SystemTime, u64)>>;
 
 /// No key, and no certificate, which nobody wants to read.

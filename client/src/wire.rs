@@ -37,7 +37,7 @@ pub(crate) fn read_if_seen<T: FromWire + Unseen>(
     message.map_or_else(|| Ok(T::unseen()), T::from_wire)
 }
 
-/// What stands for something that the caller's role does not see.
+/// The value in place of something that the caller's role does not see.
 pub(crate) trait Unseen {
     fn unseen() -> Self;
 }

@@ -49,7 +49,7 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
 
-/// Whether the port will be given a console.
+/// The choice whether the port will be given a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WithConsole {
     Yes,

@@ -50,7 +50,7 @@ impl Authentication {
     }
 }
 
-/// What knows the credentials of callers; at least one of the key file and the issuer is there.
+/// The stores of callers' credentials; at least one of the key file and the issuer is there.
 #[derive(Debug)]
 pub struct Credentials {
     pub key_file: Option<Arc<KeyFile>>,

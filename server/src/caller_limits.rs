@@ -66,7 +66,7 @@ struct Inner {
     callers: Mutex<HashMap<Actor, Due>>,
 }
 
-/// What a caller has used.
+/// The use that a caller has made of its limits.
 #[derive(Debug, Clone, Copy)]
 struct Due {
     under_way: u32,

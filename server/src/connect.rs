@@ -52,14 +52,14 @@ pub struct HttpSettings {
     pub origins: Vec<HeaderValue>,
 }
 
-/// What is on a request of a connection beyond the limits, which is told of health alone.
+/// A mark on requests of a connection beyond the limits, which is told of health alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InReserve;
 
 /// A service over HTTP, and whatever is before it.
 pub(crate) type HttpCalls = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// What all calls over HTTP share.
+/// The state that all calls over HTTP share.
 #[derive(Debug)]
 struct Shared {
     methods: MethodTable,
@@ -68,7 +68,7 @@ struct Shared {
     document: Option<Bytes>,
 }
 
-/// What makes a service over HTTP of the services of gRPC.
+/// The layer that makes a service over HTTP of the services of gRPC.
 #[derive(Debug, Clone)]
 pub struct Connect(Arc<Shared>);
 

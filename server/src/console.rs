@@ -62,7 +62,7 @@ pub use self::feed::TAIL_EVENTS_MAX;
 pub use self::refunds::OVERDUE_LOOK_MAX;
 pub use self::way::COOKIE_BYTES_MAX;
 
-/// What all pages share.
+/// The state that all pages share.
 #[derive(Debug, Clone)]
 struct Console(Arc<Inner>);
 

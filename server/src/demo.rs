@@ -130,7 +130,7 @@ fn http_line(address: SocketAddr, order: &str) -> String {
     )
 }
 
-/// Where `belay dev` listens.
+/// The addresses on which `belay dev` listens.
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
     pub grpc: SocketAddr,

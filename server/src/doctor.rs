@@ -44,7 +44,7 @@ pub struct Doctor {
     tls_client_crl: Option<PathBuf>,
 }
 
-/// How much a finding matters.
+/// The weight of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
     Fine,
@@ -54,7 +54,7 @@ pub enum Weight {
     Fatal,
 }
 
-/// What was looked at, and what was found.
+/// A finding: what was looked at, and what was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub weight: Weight,

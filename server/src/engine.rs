@@ -55,7 +55,7 @@ pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(15);
 /// Orders that are locked elsewhere and waited for, each off its lane.
 pub const PARKED_ORDERS_MAX: usize = 64;
 
-/// How much the engine does at once, and how much waits for it.
+/// Bounds on how much the engine does at once, and how much waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineBounds {
     /// See [`BATCH_COMMANDS_MAX`].

@@ -42,7 +42,7 @@ struct Whose {
     order: Option<OrderId>,
 }
 
-/// What came of an order.
+/// The result of an erasure for an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Erasure {
     Erased,

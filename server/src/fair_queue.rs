@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use belay_domain::actor::Actor;
 use tokio::sync::Notify;
 
-/// What came of an item that was put into a queue.
+/// The result of putting an item into a queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pushed<T> {
     Taken,

@@ -8,7 +8,7 @@ use belay_domain::actor::Role;
 use belay_domain::refund::RefundState;
 use tokio::time::Instant;
 
-/// How long ago the cancellation was requested that a gate belongs to.
+/// The age of the cancellation that a gate belongs to, since it was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Age {
     UnderAnHour,
@@ -43,7 +43,7 @@ pub(crate) const REFUND_STATES: [RefundState; 4] = [
     RefundState::Unknown,
 ];
 
-/// What was read at one time.
+/// The figures that were read at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Figures {
     pub(crate) due_orders: u64,

@@ -60,7 +60,7 @@ impl fmt::Debug for IdentityKeys {
     }
 }
 
-/// Where a server's keys were found.
+/// The place where a server's keys were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whereabouts {
     Outside,
@@ -68,7 +68,7 @@ pub enum Whereabouts {
     InDatabase,
 }
 
-/// Why there is no key to go by. Shows no key.
+/// The reason why there is no key to go by. Shows no key.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityKeyError {
     #[error("the identity keys in {file} cannot be read: {error}")]

@@ -173,7 +173,7 @@ impl PageGate {
     }
 }
 
-/// Where a page stands.
+/// The state of a page at the gate.
 enum Admission {
     Inside(Turn),
     Waits(oneshot::Receiver<Turn>, Instant),

@@ -24,7 +24,7 @@ pub const NAMING_MAX: Duration = Duration::from_secs(60);
 #[cfg(feature = "profiling")]
 const HERTZ: i32 = 99;
 
-/// Whether the admin port gives out profiles.
+/// The choice whether the admin port gives out profiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profiling {
     On,

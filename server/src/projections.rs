@@ -45,7 +45,7 @@ const TELLINGS_MAX: u16 = 256;
 /// Rows of a generation that nobody reads any more which one statement deletes.
 const DELETED_MAX: u32 = 1_000;
 
-/// How far the projections are, as this server saw it last.
+/// The lag of each projection, as this server saw it last.
 #[derive(Debug, Default)]
 pub struct Lags {
     stock: AtomicU64,
@@ -66,7 +66,7 @@ impl Lags {
     }
 }
 
-/// Why a projection does not go on.
+/// The reason why a projection does not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectionError {
     #[error(transparent)]
@@ -140,7 +140,7 @@ fn note(app: &App, projection: Projection, error: &ProjectionError) {
 #[derive(Debug, Default)]
 struct Turns(BTreeMap<(Projection, u32), u16>);
 
-/// How far a round came.
+/// The progress of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Did {
     /// Nothing was new.
@@ -314,7 +314,7 @@ async fn apply(
     Ok(())
 }
 
-/// What came of the request for a rebuild.
+/// The answer to a request for a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rebuild {
     /// Any server that runs carries it out.

@@ -19,7 +19,7 @@ use crate::store_cache::StoreCacheError;
 /// Where no policy measures, it is looked at again after so long.
 const UNMEASURED: SignedDuration = SignedDuration::from_hours(24);
 
-/// How a seller's quality is measured, and what is found.
+/// A seller's quality, and how it is measured.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
     pub(crate) quality: Quality,
@@ -55,7 +55,7 @@ pub(crate) async fn measure(
     }))
 }
 
-/// Why a seller cannot be looked at.
+/// The reason why a seller cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EvaluateError {
     #[error(transparent)]

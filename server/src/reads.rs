@@ -82,7 +82,7 @@ impl ReadError {
     }
 }
 
-/// How far an asker sees.
+/// The scope of an asker: how far it sees.
 #[derive(Debug, Clone)]
 pub struct Sight {
     pub scope: Scope,
@@ -163,7 +163,7 @@ impl About {
     }
 }
 
-/// What was answered before an order was loaded, by the place of the ask, and the moment of it.
+/// The answers before an order was loaded, by the place of the ask, and the moment of them.
 type Early = (Vec<Option<Found>>, Timestamp);
 
 /// The queue before the readers.
@@ -382,7 +382,7 @@ impl Reader {
     }
 }
 
-/// What was read, and the moment of it.
+/// The result of a read, and its moment.
 type Read = (HashMap<OrderKey, Arc<Order>>, Timestamp);
 
 impl Reader {

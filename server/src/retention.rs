@@ -57,7 +57,7 @@ impl Kind {
     }
 }
 
-/// How long rows of a kind are kept.
+/// The time for which rows of a kind are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
     For(Duration),
@@ -86,7 +86,7 @@ impl FromStr for Keep {
     }
 }
 
-/// How long each kind is kept.
+/// The time for which each kind is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct RetentionSettings {
     pub events: Keep,
@@ -123,7 +123,7 @@ impl RetentionSettings {
     }
 }
 
-/// How old the oldest rows are, in seconds and as this server saw them last.
+/// The age of the oldest rows, in seconds and as this server saw them last.
 #[derive(Debug, Default)]
 pub struct OldestRows {
     events: AtomicU64,

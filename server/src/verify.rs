@@ -41,7 +41,7 @@ pub struct Verify {
     anchor: Option<PathBuf>,
 }
 
-/// What was found.
+/// The report of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// Rows that the chains hold.

@@ -82,7 +82,7 @@ open_enum! {
     }
 }
 
-/// What is kept with an order after it was changed: the response of
+/// The annotations of an order after a change: the response of
 /// [`update_order_metadata`](crate::Store::update_order_metadata).
 #[non_exhaustive]
 #[derive(Debug, Clone)]

@@ -161,7 +161,7 @@ pub struct SimulatedCase {
     pub differs: bool,
 }
 
-/// How far a simulation is.
+/// The progress of a simulation.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -198,7 +198,7 @@ pub struct Compared<T> {
     pub draft: T,
 }
 
-/// What was not replayed for one reason.
+/// The number of cases that were not replayed for one reason.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]

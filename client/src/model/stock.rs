@@ -7,7 +7,7 @@ use super::{Actor, ShipmentStage};
 use crate::ids::{CancellationId, OrderId, ShipmentId, StoreId, WarehouseId};
 use crate::wire::{FromWire, Malformed, Open, open_enum, read_if_set, time, time_if_set};
 
-/// What is there of a SKU in a warehouse.
+/// The stock of a SKU in a warehouse.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]

@@ -66,7 +66,7 @@ pub trait RefundProvider: Send + Sync {
     ) -> impl Future<Output = Result<RefundAnswer, BoxError>> + Send;
 }
 
-/// What a provider says of a refund. [`Settlement`] converts into it.
+/// A provider's answer about a refund. [`Settlement`] converts into it.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefundAnswer {
@@ -81,7 +81,7 @@ pub enum RefundAnswer {
     Pending,
 }
 
-/// How a refund was settled. Made by `Settlement::default()`.
+/// The settlement of a refund. Made by `Settlement::default()`.
 ///
 /// ```
 /// use belay_client::refund_worker::{RefundAnswer, Settlement};

@@ -74,7 +74,7 @@ impl<C: Checkpoint + 'static> AnyCheckpoint for C {
     }
 }
 
-/// Who keeps the position.
+/// The keeper of the position.
 #[derive(Clone)]
 pub(super) enum Keeper {
     /// The server, under a name.

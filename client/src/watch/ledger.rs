@@ -14,7 +14,7 @@ use crate::model::{Event, EventBatch};
 /// subscription waits for acknowledgements then.
 pub(super) const UNACKNOWLEDGED_MAX: usize = 256;
 
-/// What one subscription and its deliveries share.
+/// The state that one subscription and its deliveries share.
 #[derive(Default)]
 pub(super) struct Ledger {
     entries: Mutex<Entries>,

@@ -318,7 +318,7 @@ async fn begin_again(
     }
 }
 
-/// What is open of one shipment.
+/// The open requests for one shipment.
 #[derive(Default)]
 struct Asked {
     units: Vec<(crate::ids::LineId, i32)>,

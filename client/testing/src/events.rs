@@ -310,7 +310,7 @@ pub(crate) fn get_consumer(
     })
 }
 
-/// What a list of consumers is sorted by: store, name, role and id of the owner.
+/// The key by which a list of consumers is sorted: store, name, role and id of the owner.
 type ConsumerPlace = (String, String, String, String);
 
 fn place(consumer: &Consumer) -> ConsumerPlace {

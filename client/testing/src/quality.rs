@@ -39,7 +39,7 @@ struct Seller {
     evaluate_time: Timestamp,
 }
 
-/// How a seller's quality is measured, and what is found.
+/// A seller's quality, and how it is measured.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) quality: Quality,
@@ -180,7 +180,8 @@ pub(crate) fn get_seller_quality(
     Ok(pb::GetSellerQualityResponse { quality })
 }
 
-/// What a list of facts is sorted by: the instant in microseconds, the order and the number.
+/// The key by which a list of facts is sorted: the instant in microseconds, the order and the
+/// number.
 type FactPlace = (i64, [u8; 16], u32);
 
 fn place(fact: &SellerFact) -> FactPlace {

@@ -45,7 +45,7 @@ pub struct Server(Arc<Shared>);
 /// Unless another is set: nobody but this process ever sees what it seals.
 const IDENTITY_KEY: [u8; 32] = [7; 32];
 
-/// What all clones of a server share.
+/// The state that all clones of a server share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     world: Mutex<World>,

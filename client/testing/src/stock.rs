@@ -28,7 +28,7 @@ pub(crate) struct Stocks {
     tellings: HashMap<(StoreId, Uuid), Telling>,
 }
 
-/// What the shipments of one order hold.
+/// The holdings of one order's shipments.
 #[derive(Debug)]
 struct Holder {
     store: StoreId,

@@ -21,7 +21,7 @@ pub const REFERENCE_URL_LENGTH_MAX: usize = 2_048;
 /// Notes of an order.
 pub const NOTES_MAX: usize = 100;
 
-/// What is kept with an order or a cancellation: entries by key, and what other systems know it by.
+/// Annotations of an order or a cancellation: entries by key, and what other systems know it by.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Annotations {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -48,7 +48,7 @@ pub struct AnnotationsChange {
     pub delete_references: BTreeSet<SystemId>,
 }
 
-/// What a change came to, without what was set.
+/// The result of a change, without what was set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChangedAnnotations {
     pub set_keys: Vec<MetadataKey>,
@@ -101,7 +101,7 @@ fn merge<K: Ord + Clone, V: PartialEq + Clone>(
 }
 
 named_enum! {
-    /// Who may read a note.
+    /// The readers of a note.
     pub enum NoteVisibility {
         /// Staff alone.
         Private = "PRIVATE",
@@ -128,7 +128,7 @@ impl NoteVisibility {
     }
 }
 
-/// What a note is about besides its order.
+/// The subject of a note besides its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoteSubject {
     Cancellation(u32),

@@ -98,7 +98,7 @@ impl JobState {
 }
 
 named_enum! {
-    /// What came of an order in a job.
+    /// The outcome of a job for an order.
     pub enum BulkOutcome {
         Waiting = "WAITING",
         Completed = "COMPLETED",
@@ -151,7 +151,7 @@ pub struct BulkFilter {
     pub create_time_before: Option<Timestamp>,
 }
 
-/// What a job is for.
+/// The orders that a job is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BulkSelection {
     /// So many orders, by id.
@@ -207,7 +207,7 @@ pub fn sees_every_job(caller: &Caller) -> bool {
     is_above && caller.scope.sees_every_order()
 }
 
-/// How many orders a job has, by what came of them, and what goes back for them.
+/// The numbers of a job's orders, by what came of them, and what goes back for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     pub total: u32,

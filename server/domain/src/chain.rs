@@ -30,7 +30,7 @@ impl fmt::Debug for ChainKey {
 /// The digest of a payload.
 pub type Digest = [u8; 32];
 
-/// What the chain holds of a row.
+/// The content of a row that the chain holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     pub partition: u16,
@@ -53,7 +53,7 @@ impl fmt::Debug for State {
     }
 }
 
-/// What a row keeps of the state behind it.
+/// The mark that a row keeps of the state behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark(pub [u8; 32]);
 
@@ -116,7 +116,7 @@ pub struct FoundRow {
     pub erasure: Option<Erasure>,
 }
 
-/// What a row says of its erasure.
+/// The statement of a row about its erasure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Erasure {
     /// Of the payload that was written.

@@ -57,14 +57,15 @@ pub struct Proof {
     pub channels: Vec<Option<String>>,
 }
 
-/// What of a request the policy's answer depends on besides the questions.
+/// The terms of a request on which the policy's answer depends, besides the questions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RequestTerms {
     pub on_ineligible_units: IneligibleUnits,
     pub proof: Proof,
 }
 
-/// What the money of a portion depends on besides the policy's answer and what its units carry.
+/// The facts on which the money of a portion depends, besides the policy's answer and what its
+/// units carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundFacts {
     /// The order is paid, or was when the goods left.

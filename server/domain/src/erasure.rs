@@ -20,7 +20,7 @@ pub const ERASED_TEXT: &str = "[erased]";
 /// caller repeats one on its own for so long.
 pub const UNCHANGED_MIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// Why the buyer of an order is still needed.
+/// The reason why the buyer of an order is still needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unfinished {
     #[error("a cancellation is pending")]

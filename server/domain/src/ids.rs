@@ -187,7 +187,7 @@ pub struct Partitions {
     pub spread: Spread,
 }
 
-/// How orders are spread over partitions, by the first two bytes of their keys.
+/// The spread of orders over partitions, by the first two bytes of their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spread {
     /// Each partition has a range of the keys. A shard has a range of them too, so an order and its partition

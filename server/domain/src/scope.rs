@@ -49,7 +49,7 @@ impl Caller {
     }
 }
 
-/// How much a role sees of an order that it sees.
+/// The view that a role has of an order that it sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     Whole,

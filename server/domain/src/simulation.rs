@@ -109,7 +109,7 @@ named_enum! {
     }
 }
 
-/// How many were allowed and denied, on record and under the draft.
+/// The numbers of cases that were allowed and denied, on record and under the draft.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Transitions {
     pub stay_allowed: u64,

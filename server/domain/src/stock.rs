@@ -101,7 +101,7 @@ pub struct Entry {
     pub source: Source,
 }
 
-/// What caused an entry.
+/// The source of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Shipment {
@@ -129,7 +129,7 @@ impl Entry {
     }
 }
 
-/// What is there of a SKU.
+/// The balance of a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Balance {
     /// On the shelf, as far as anybody has told. Less than 0 where more left than was counted.
@@ -173,7 +173,7 @@ impl Balance {
 /// Units by SKU.
 pub type Contents = BTreeMap<Sku, u32>;
 
-/// What one write of an order told of its shipments, in the order of its events.
+/// The news of an order's shipments by one write, in the order of its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderNews {
     pub store: StoreId,
@@ -267,7 +267,7 @@ impl Holding {
     }
 }
 
-/// What the shipments of one order hold, by shipment and SKU.
+/// The holdings of one order's shipments, by shipment and SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OrderHoldings(pub BTreeMap<(u32, Sku), Holding>);
 

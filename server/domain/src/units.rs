@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// So many units of a line.
+/// A quantity of units of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineQuantity {
     pub line: u32,

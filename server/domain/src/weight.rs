@@ -161,7 +161,7 @@ fn gate_text_bytes(gate: &Gate) -> usize {
     })
 }
 
-/// How long the ids of an order are, which are in all that it holds.
+/// The length of an order's ids, which are in all that it holds.
 struct Scale {
     order: usize,
     store: usize,

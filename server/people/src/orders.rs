@@ -327,7 +327,7 @@ impl Set {
     }
 }
 
-/// What is kept after a change.
+/// The annotations after a change.
 #[derive(Debug, Serialize)]
 struct Kept<'a> {
     metadata: &'a BTreeMap<String, String>,

@@ -106,7 +106,7 @@ fn duration<'de, D: Deserializer<'de>>(text: D) -> Result<Option<SignedDuration>
     parsed.map(Some).map_err(malformed)
 }
 
-/// What came of a file of questions.
+/// The results of a file of questions.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TestedPolicy {
     pub questions: usize,

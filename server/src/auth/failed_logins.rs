@@ -60,7 +60,7 @@ pub struct FailedLogins {
     addresses: Mutex<HashMap<Origin, Record>>,
 }
 
-/// Where failed logins come from, as far as they are told apart.
+/// The origin of failed logins, as far as origins are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Origin {
     /// Of IPv6 the network, for whoever has one address there has them all.
@@ -82,7 +82,7 @@ struct Record {
     untold: u64,
 }
 
-/// What is to be told of an address.
+/// The line that is due about an address.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     address: String,

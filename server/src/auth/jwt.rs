@@ -53,7 +53,7 @@ pub const REFRESH_MIN: Duration = Duration::from_secs(60);
 pub const REFRESH_MAX: Duration = Duration::from_secs(24 * 3_600);
 pub const CLAIMS_PREFIX_DEFAULT: &str = "belay_";
 
-/// What a token must be like to be taken.
+/// The requirements that a token must meet.
 #[derive(Debug, Clone)]
 pub struct JwtSettings {
     pub issuer: String,

@@ -33,7 +33,7 @@ pub(super) enum Unasked {
     Because(ErrorReason),
 }
 
-/// What all orders of a job are asked with.
+/// The terms with which all orders of a job are asked.
 #[derive(Debug)]
 pub(super) struct Ask<'a> {
     app: &'a App,

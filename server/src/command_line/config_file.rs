@@ -32,7 +32,7 @@ pub const COMMANDS: [&str; 12] = [
     "health",
 ];
 
-/// What a file has given.
+/// The settings that a file has given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FromFile {
     pub path: Option<PathBuf>,

@@ -69,7 +69,7 @@ pub enum PortTls {
     Mutual,
 }
 
-/// Why flags of TLS do not go together.
+/// The reason why flags of TLS do not go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TlsArgumentsError {
     #[error("--tls-client-auth needs --tls-client-ca, whose certificates clients show")]

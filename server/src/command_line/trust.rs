@@ -53,7 +53,7 @@ pub enum Believes {
     Secrets,
 }
 
-/// Why a server does not start with these flags.
+/// The reason why a server does not start with these flags.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrustError {
     #[error(

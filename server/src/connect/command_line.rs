@@ -38,7 +38,7 @@ pub struct HttpArguments {
     http_allow_origin: Vec<HeaderValue>,
 }
 
-/// Why flags of HTTP do not go together.
+/// The reason why flags of HTTP do not go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HttpArgumentsError {
     #[error("--http-allow-origin is of no use without --http-address, where its pages call")]

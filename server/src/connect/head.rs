@@ -19,7 +19,7 @@ pub(super) enum Codec {
     Proto,
 }
 
-/// What the message of a request is compressed with, where it is.
+/// The compression of a request's message, where it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
     None,

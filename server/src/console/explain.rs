@@ -48,7 +48,7 @@ pub(super) struct Asked {
     buyer: String,
 }
 
-/// What is sent by POST beside what is asked.
+/// The fields that are sent by POST beside what is asked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ForBuyer {

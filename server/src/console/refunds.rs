@@ -36,7 +36,7 @@ const UNSETTLED: [pb::RefundState; 4] = [
     pb::RefundState::Unknown,
 ];
 
-/// What there is to show.
+/// The refunds that there are to show.
 #[derive(Default)]
 struct Found {
     refunds: Vec<pb::Refund>,
@@ -151,7 +151,7 @@ async fn overdue(visitor: &Visitor, store: &str) -> Result<Found, ErrorPage> {
     Ok(all)
 }
 
-/// What comes after a page of refunds that are looked at.
+/// The rest behind a page of refunds that are looked at.
 #[derive(Debug, PartialEq, Eq)]
 enum After {
     More,

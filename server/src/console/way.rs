@@ -118,7 +118,7 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
     Some((*value).to_owned())
 }
 
-/// Where a form was sent from.
+/// The origin that a form was sent from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// A page of this console, in clear.

@@ -66,7 +66,7 @@ impl TlsMode {
     }
 }
 
-/// Why a URL is no address of a database. Never holds the URL or its password.
+/// The reason why a URL is no address of a database. Never holds the URL or its password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     #[error("it must look like mysql://user:password@host:port/database")]

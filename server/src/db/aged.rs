@@ -23,7 +23,7 @@ pub struct Aged {
     pub index: &'static str,
 }
 
-/// What a batch deleted.
+/// The rows that a batch deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deleted {
     pub rows: usize,

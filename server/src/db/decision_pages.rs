@@ -20,7 +20,8 @@ use super::scope::walk_in_scope;
 /// are asked about.
 pub const LOOKED_THROUGH_MAX: u16 = 5_000;
 
-/// What was found, and where the search ended that has not come to the end of the log.
+/// The decisions that were found, and where the search ended that has not come to the end of the
+/// log.
 #[derive(Debug)]
 pub struct FoundDecisions {
     pub found: Vec<StoredDecision>,
@@ -182,7 +183,7 @@ impl Stretch<'_> {
     }
 }
 
-/// What matches among the first of a stretch.
+/// The matches among the first of a stretch.
 #[derive(Debug)]
 struct Matching<'a> {
     stretch: &'a Stretch<'a>,

@@ -143,7 +143,7 @@ pub async fn rejected_of(
     Ok(rows.into_iter().map(stored).collect())
 }
 
-/// What a store decided from an instant on and before another one.
+/// The decisions of a store from an instant on and before another one.
 #[derive(Debug, Clone)]
 pub struct DecisionRange {
     pub store: StoreId,

@@ -63,7 +63,7 @@ pub enum MigrateError {
     Beyond { target: String, last: String },
 }
 
-/// How far a run goes.
+/// The target of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// To the schema of this release.
@@ -72,7 +72,7 @@ pub enum Target {
     Migration(String),
 }
 
-/// Whether a migration has run.
+/// The answer whether a migration has run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ran {
     Yes,

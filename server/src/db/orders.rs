@@ -58,7 +58,8 @@ pub async fn versions(
     Ok(rows.into_iter().map(version).collect())
 }
 
-/// How many lines, payments, shipments, cancellations, refunds, incidents and notes an order has.
+/// The counts of an order's lines, payments, shipments, cancellations, refunds, incidents and
+/// notes.
 type Counts = (u32, u32, u32, u32, u32, u32, u32);
 
 /// How many records each of these orders is made of, as [`Order::records`] says.

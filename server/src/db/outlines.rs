@@ -14,7 +14,7 @@ use super::error::DbError;
 use super::schema::{orders, shipments};
 use super::statement::{KEYS_MAX, one_of};
 
-/// What of an order tells who sees it.
+/// The part of an order that tells who sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     pub seller: SellerId,

@@ -15,7 +15,7 @@ use super::error::DbError;
 use super::schema::projection_positions;
 use super::statement::padded;
 
-/// How far a generation was in a partition, and how far it comes.
+/// The move of a generation in a partition: from where, and to where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Move {
     pub partition: u16,

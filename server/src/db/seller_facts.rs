@@ -91,7 +91,8 @@ pub async fn count(
     Ok(count.unsigned_abs())
 }
 
-/// What a list of facts is sorted by: the instant in microseconds, the order and the number.
+/// The key by which a list of facts is sorted: the instant in microseconds, the order and the
+/// number.
 pub type FactPlace = (i64, [u8; 16], u32);
 
 pub fn place(fact: &SellerFact) -> FactPlace {

@@ -13,7 +13,7 @@ use super::error::DbError;
 use super::schema::seller_standings;
 use super::statement::{self, upsert_rows};
 
-/// Where the rate of a seller stands.
+/// The standing of a seller's rate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// The thresholds that it has reached.

@@ -31,7 +31,8 @@ pub struct Settings {
     pub max_allowed_packet: usize,
 }
 
-/// What a database has of its identity key, by which e-mail addresses and user names are hashed.
+/// The trace that a database has of its identity key, by which e-mail addresses and user names are
+/// hashed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StoredIdentity {
     /// The key itself; none where it is kept outside.

@@ -15,7 +15,7 @@ const READS_MIN: usize = 3;
 /// For orders that are locked elsewhere, beside the lanes, at least.
 const PARKED_MIN: usize = 1;
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
     /// The engine's transactions: one connection for each lane, the others for parked orders.
@@ -43,7 +43,7 @@ impl Share {
     }
 }
 
-/// How many connections each share has.
+/// The number of connections of each share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shares {
     writes: usize,

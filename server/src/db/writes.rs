@@ -254,7 +254,7 @@ fn update_text(
     Ok(Some((update, rows.len())))
 }
 
-/// How the rows of an UPDATE are told apart.
+/// The way in which the rows of an UPDATE are told apart.
 struct Matches<'a> {
     /// What all have in common.
     common: Vec<String>,

@@ -91,7 +91,7 @@ pub(super) struct Courier {
     pub(super) full: usize,
 }
 
-/// What an instance is made of.
+/// The parts that an instance is made of.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) name: Name,

@@ -40,7 +40,7 @@ pub enum Selection {
     Events(Vec<EventPlace>),
 }
 
-/// What is done with dead letters.
+/// The action on dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// They are sent again, in their order, before what comes behind them in the feed.
@@ -48,7 +48,7 @@ pub enum Action {
     Drop,
 }
 
-/// Why a command about dead letters fails.
+/// The reason why a command about dead letters fails.
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
     #[error(transparent)]

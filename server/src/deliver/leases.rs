@@ -29,7 +29,7 @@ const RENEWALS: u32 = 6;
 /// The owner under which deliverers are shown among the consumers. No caller has its role.
 const OWNER: &str = "deliver";
 
-/// What a renewal found.
+/// The state that a renewal found.
 #[derive(Debug)]
 struct Renewed {
     now: Timestamp,

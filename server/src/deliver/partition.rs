@@ -79,7 +79,7 @@ struct Waiting {
     due: Instant,
 }
 
-/// What came of an event that is held.
+/// The change of an event that is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
     Taken,
@@ -96,7 +96,7 @@ pub(super) struct Found {
     pub(super) due: Instant,
 }
 
-/// What is to be stored in one transaction: where the partition comes, and what is held and held no
+/// The changes to store in one transaction: where the partition comes, and what is held and held no
 /// more.
 #[derive(Debug, Default)]
 pub(super) struct Settlement {

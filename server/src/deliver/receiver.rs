@@ -33,7 +33,7 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// Why a URL is none to deliver to.
+/// The reason why a URL is none to deliver to.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UrlError {
     #[error("must be an http or https URL, such as https://example.com/belay")]

@@ -6,7 +6,7 @@ use belay_domain::feed::HeldState;
 
 use crate::telemetry::deliveries::Verdict;
 
-/// What came of sending an event once.
+/// The outcome of sending an event once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SendOutcome {
     Taken,
@@ -21,7 +21,7 @@ pub(super) enum SendOutcome {
     },
 }
 
-/// How an event is held.
+/// The state of an event that is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hold {
     pub(super) state: HeldState,
@@ -31,7 +31,7 @@ pub(super) struct Hold {
     pub(super) failure: String,
 }
 
-/// How often an event is sent, and what lies between.
+/// The number of times that an event is sent, and the waits between.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RetryPlan {
     pub(super) attempts_max: u32,

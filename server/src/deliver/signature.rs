@@ -19,7 +19,7 @@ pub(super) const FILE_BYTES_MAX: u64 = 4_096;
 const PREFIX: &str = "whsec_";
 const VERSION: &str = "v1";
 
-/// Why there are no secrets.
+/// The reason why there are no secrets.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SecretsError {
     #[error("the secret file {0} cannot be read: {1}")]

@@ -22,7 +22,7 @@ use crate::db::orders::{self, OnLocked};
 use crate::db::requests;
 use crate::db::writes::Writes;
 
-/// When the requests that were decided before are asked for.
+/// The moment at which requests that were decided before are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AskRequests {
     /// Before anything is decided: some of them were, or may have been.
@@ -48,7 +48,7 @@ pub(super) struct BatchContext<'a> {
     pub(super) per_message: PerMessage,
 }
 
-/// What a transaction comes to.
+/// The result of a transaction.
 pub(super) struct Done {
     /// In the order of the jobs.
     pub(super) outcomes: Vec<Outcome>,

@@ -29,7 +29,7 @@ struct Queues {
     pace: Pace,
 }
 
-/// How long the lane takes over a full batch, by those that it has had: a moving average.
+/// The time that the lane takes over a full batch, by those that it has had: a moving average.
 ///
 /// By it the queue is bounded in time and not only in number. A caller who would wait for longer than that is told
 /// at once to come back, instead of last and perhaps too late; those who are before it are served as fast as ever.
@@ -67,7 +67,7 @@ impl Pace {
     }
 }
 
-/// Whether a queue had room, or a command was shed.
+/// The answer of a queue: it had room, or a command was shed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
     Found,

@@ -20,7 +20,7 @@ const TAKEN_PER_RETURN: u32 = 4;
 /// So many times as long, or as short, a wait may become at one look: what a look saw may have been a moment.
 const CHANGE_MAX: u32 = 4;
 
-/// What was shed and taken of late.
+/// The recent counts of what was shed and taken.
 #[derive(Debug)]
 pub(super) struct Pressure(Mutex<Counted>);
 

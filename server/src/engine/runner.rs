@@ -48,7 +48,7 @@ const RESOLVE_DELAY_MAX: Duration = Duration::from_millis(500);
 /// that repeats one request usually repeats more, and each would cost a second write of its batch.
 const ASK_FIRST: u32 = 64;
 
-/// Where a batch is run, for what is told of one that is given up.
+/// The occasion on which a batch is run, for what is told of one that is given up.
 #[derive(Debug)]
 struct Occasion {
     name: &'static str,
@@ -65,7 +65,7 @@ const FOR_LOCKED_ORDER: Occasion = Occasion {
     never_in_time: EngineError::Contention,
 };
 
-/// What is left to do for a batch whose attempt has failed.
+/// The work that remains of a batch whose attempt has failed.
 enum Remaining {
     /// Every caller is answered, or another task sees to it.
     Nothing,

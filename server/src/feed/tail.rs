@@ -58,7 +58,7 @@ pub(super) struct Ready {
     pub(super) is_cut: bool,
 }
 
-/// When watches are told that the tail has moved.
+/// The times at which watches are told that the tail has moved.
 #[derive(Debug)]
 struct Rounds {
     last: Instant,

@@ -428,7 +428,7 @@ impl Watch {
     }
 }
 
-/// What a watch reads of the table.
+/// A watch's reading of the table.
 #[derive(Debug)]
 struct Reading {
     feed: Feed,
@@ -475,7 +475,7 @@ impl ReadAhead {
     }
 }
 
-/// What was read at once, of one partition.
+/// The rows of one partition that were read at once.
 #[derive(Debug)]
 enum Page {
     /// To look at.

@@ -58,7 +58,7 @@ const RESERVE_MAX: Duration = Duration::from_secs(10);
 /// All that a connection in the reserve may ask for.
 const HEALTH_PATHS: &str = "/grpc.health.v1.Health/";
 
-/// What all connections of a port are served with.
+/// The state that all connections of a port are served with.
 #[derive(Debug, Clone)]
 pub(super) struct Served {
     pub(super) calls: HttpCalls,

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::rpc::Flow;
 use crate::telemetry::port::PortMetrics;
 
-/// What hyper spawns the streams of one connection with. Cloning it shares it.
+/// The executor by which hyper spawns the streams of one connection. Cloning it shares it.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     tasks: TaskTracker,

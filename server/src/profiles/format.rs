@@ -124,7 +124,7 @@ impl Texts {
     }
 }
 
-/// What samples name, each once.
+/// The things that samples name, each once.
 #[derive(Debug)]
 struct Named {
     texts: Texts,

@@ -118,7 +118,7 @@ impl Budget {
     }
 }
 
-/// What is held of a budget until this is dropped.
+/// The part of a budget that is held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     budget: Budget,

@@ -137,7 +137,7 @@ fn bounds(extensions: &mut http::Extensions) -> ConnectionBounds {
     bounds.unwrap_or_else(|| PortBounds::new(BoundSettings::default()).connection())
 }
 
-/// What is held for a call until it is answered, or ends.
+/// The room that is held for a call until it is answered, or ends.
 enum Reservation {
     /// Bytes of a request.
     Request(Arc<Held>),

@@ -56,7 +56,7 @@ impl Events {
     }
 }
 
-/// What [`super::watching`] sends.
+/// The stream that [`super::watching`] sends.
 pub(super) type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchMessage, Status>> + Send>>;
 
 impl Events {

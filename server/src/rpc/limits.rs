@@ -32,7 +32,7 @@ pub(super) enum Expected {
     Any,
 }
 
-/// What a call may bring.
+/// The bounds of what a call may bring.
 #[derive(Debug)]
 pub(super) struct Intake {
     pub(super) expected: Expected,

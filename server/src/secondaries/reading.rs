@@ -30,7 +30,7 @@ pub(crate) struct Reading<'a> {
     as_of: Option<Instant>,
 }
 
-/// Where a call was read, if it may have been anywhere.
+/// The place where a call was read, if it may have been anywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadFrom {
     /// The call did not allow for more.

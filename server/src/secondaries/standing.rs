@@ -23,7 +23,7 @@ struct Away {
     lasts: Duration,
 }
 
-/// What is to be told.
+/// A change that is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     None,

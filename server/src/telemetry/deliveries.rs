@@ -13,7 +13,7 @@ use super::instruments::{
 };
 use super::metrics::Metrics;
 
-/// What became of an event that was sent.
+/// The end of an event that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Taken,
@@ -38,7 +38,7 @@ impl Verdict {
     }
 }
 
-/// How much there is to deliver, as it was seen last.
+/// The amount that is to be delivered, as it was seen last.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Backlog {
     pub(crate) lag: u64,

@@ -15,7 +15,7 @@ pub struct Instrument {
     pub help: &'static str,
 }
 
-/// How an instrument counts.
+/// The kind of an instrument: how it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Histogram,

@@ -143,7 +143,7 @@ impl Retry {
     }
 }
 
-/// What was found out of a transaction whose COMMIT had no answer.
+/// The fate of a transaction whose COMMIT had no answer, as it was found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LostCommit {
     Committed,
@@ -165,7 +165,7 @@ impl LostCommit {
     }
 }
 
-/// How it went to ask for the keys of JWTs.
+/// The result of asking for the keys of JWTs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeysRead {
     Changed,

@@ -1,6 +1,6 @@
 //! The outcomes of reads that a secondary might have answered, as they are counted.
 
-/// What came of a read that a secondary might have answered.
+/// The result of a read that a secondary might have answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SecondaryRead {
     /// A secondary has answered.

@@ -68,7 +68,7 @@ impl TlsVersion {
     }
 }
 
-/// Whether clients show certificates.
+/// The choice whether clients show certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ClientAuth {
     /// They are not asked.
@@ -114,7 +114,7 @@ impl TlsSettings {
     }
 }
 
-/// What is in the files.
+/// The contents of the files.
 pub(super) struct Contents {
     certificate: Vec<u8>,
     pub(super) key: trusted_file::Read,

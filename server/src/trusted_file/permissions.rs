@@ -7,7 +7,7 @@ const GROUP_OR_OTHERS_WRITE: u32 = 0o022;
 const OTHERS_READ: u32 = 0o004;
 const ROOT: u32 = 0;
 
-/// Who may read a file that may be taken.
+/// The readers that a file may have to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readers {
     Few,

@@ -23,7 +23,7 @@ pub struct Anchored {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Anchor(BTreeMap<u16, Anchored>);
 
-/// Why a file is no anchor.
+/// The reason why a file is no anchor.
 #[derive(Debug, thiserror::Error)]
 pub enum AnchorError {
     #[error("the anchor {file}: {error}")]
@@ -35,7 +35,7 @@ pub enum AnchorError {
     Malformed { file: PathBuf, cause: String },
 }
 
-/// As it is in the file.
+/// A line of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {

@@ -139,7 +139,7 @@ struct Times {
     expiring: Timestamp,
 }
 
-/// What a batch did to a partition.
+/// The work of a batch on a partition.
 #[derive(Debug, Clone, Copy, Default)]
 struct Batch {
     rows: usize,

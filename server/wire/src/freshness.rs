@@ -103,7 +103,7 @@ impl WritePositions {
     }
 }
 
-/// How fresh a read must be.
+/// The freshness that a read must have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Freshness {
     /// How old it may be; None where it is to be what the primary has.

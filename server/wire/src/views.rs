@@ -38,7 +38,7 @@ pub enum Group {
     Sale,
 }
 
-/// How a role sees a group.
+/// The visibility of a group to a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
     Seen,

@@ -50,7 +50,7 @@ pub struct OpenHolding {
     pub holding: Holding,
 }
 
-/// What somebody tells of a SKU: a count, or that it is archived.
+/// A statement about a SKU: a count, or that it is archived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Telling {
     pub key: StockKey,

@@ -32,7 +32,7 @@ struct Counts {
     first_failure: Option<Failure>,
 }
 
-/// What came of the calls so far.
+/// The counts of the calls so far.
 #[derive(Debug)]
 pub(crate) struct Tally(Mutex<Counts>);
 
@@ -186,7 +186,7 @@ const CALLS: &[Column] = &[
 ];
 const FAILURES: &[Column] = &[("CALL", "call"), ("REASON", "reason"), ("COUNT", "count")];
 
-/// What came of a run. Times are those of calls that were answered.
+/// The summary of a run. Times are those of calls that were answered.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     pub(crate) store: String,

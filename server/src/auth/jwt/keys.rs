@@ -21,7 +21,7 @@ pub(super) const KID_BYTES_MAX: usize = 256;
 /// Of an RSA key, in bits; so that a token is not signed by what can be broken.
 const RSA_BITS_MIN: usize = 2_048;
 
-/// Why a set is not taken.
+/// The reason why a set is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum KeySetError {
     #[error("it is no JWK set: an object with a list `keys`")]

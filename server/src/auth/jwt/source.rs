@@ -36,7 +36,7 @@ pub enum KeySource {
     Url(Uri),
 }
 
-/// Why keys cannot be had from their source.
+/// The reason why keys cannot be had from their source.
 #[derive(Debug, thiserror::Error)]
 #[error("the keys of JWTs cannot be had from {from}: {why}")]
 pub struct KeySourceError {

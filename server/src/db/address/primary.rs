@@ -35,7 +35,7 @@ const ELECTION_MAX: Duration = Duration::from_secs(2);
 /// Before a place is asked again.
 const ROUND_PAUSE: Duration = Duration::from_millis(50);
 
-/// What is known of where the primary is.
+/// The knowledge of where the primary is.
 #[derive(Debug, Default)]
 pub(in crate::db) struct Primary {
     /// The place where it was last.

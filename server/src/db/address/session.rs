@@ -100,7 +100,7 @@ pub(super) async fn begin_at_primary(
     Ok((conn, standing))
 }
 
-/// How many statements of a transaction a server takes in one message.
+/// The number of statements of a transaction that a server takes in one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PerMessage {
     Many,
@@ -110,7 +110,7 @@ pub enum PerMessage {
     One,
 }
 
-/// How a server stands among those that keep the same data.
+/// The standing of a server among those that keep the same data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// It has the plugin of Group Replication.

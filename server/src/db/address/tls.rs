@@ -24,7 +24,7 @@ pub(super) struct Tls {
     identity: Option<Identity>,
 }
 
-/// What is checked of the server's certificate.
+/// The checks of the server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Checks {
     Nothing,
@@ -32,7 +32,7 @@ pub(super) enum Checks {
     Identity(Roots),
 }
 
-/// Who is trusted.
+/// The authorities that are trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Roots {
     Machine,

@@ -75,7 +75,7 @@ impl Default for Batches {
     }
 }
 
-/// How far a fill is.
+/// The progress of a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
     /// The name of the migration.

@@ -69,7 +69,7 @@ pub fn named(headers: &HeaderMap, set_by: SetBy) -> Result<Caller, AuthError> {
     Ok(Caller { actor, scope })
 }
 
-/// What a call brings in the header of tokens.
+/// The token that a call brings in its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token<'a> {
     None,

@@ -8,7 +8,7 @@ use belay_domain::actor::Role::{
 
 use super::AuthError;
 
-/// What a method asks of its caller.
+/// The access that a method asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
     pub roles: &'static [Role],

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::Wire;
 
-/// Why stored events tell nothing that can be understood.
+/// The reason why stored events cannot be understood.
 #[derive(Debug, thiserror::Error)]
 pub enum NewsError {
     #[error("an id: {0}")]

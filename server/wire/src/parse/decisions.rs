@@ -58,7 +58,8 @@ fn place((micros, order_key, request_id, caller): KeptPlace) -> Result<DecisionP
     Ok(DecisionPlace { time, key })
 }
 
-/// Where a page of the history of an order begins: behind an event, and behind a rejected request.
+/// The place where a page of an order's history begins: behind an event, and behind a rejected
+/// request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryPlace {
     pub position: Option<u64>,

@@ -31,7 +31,7 @@ pub struct EventsRequest {
     pub begin: Begin,
 }
 
-/// Where to begin.
+/// The place to begin at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begin {
     Now,

@@ -9,7 +9,7 @@ use super::envelope::{Reader, store_id};
 use super::lists::{ListRequest, asked_page};
 use super::{Parsed, Violations, id, optional_id, parse, request_id};
 
-/// What a caller tells of a SKU.
+/// A caller's statement about a SKU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TellingRequest {
     pub key: StockKey,

@@ -27,7 +27,7 @@ pub(super) fn begin<'a>(
     Ok((draft, requester))
 }
 
-/// What a request would come to with a reason that its requester may give.
+/// The trial of a request with a reason that its requester may give.
 #[derive(Debug)]
 pub(super) struct Trial {
     pub(super) portions: Vec<Portion>,
