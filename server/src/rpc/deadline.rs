@@ -20,6 +20,8 @@ pub(super) struct Deadline {
     /// A little later, so that what the engine knows of a command at its deadline can still be
     /// told.
     pub(super) answer_by: Instant,
+    /// The caller leaves no time at all.
+    pub(super) is_over: bool,
 }
 
 impl Deadline {
@@ -32,6 +34,7 @@ impl Deadline {
         Self {
             decide_by: now + timeout.saturating_sub(ANSWER_MARGIN),
             answer_by: now + timeout.saturating_sub(ANSWER_MARGIN / 2),
+            is_over: timeout.is_zero(),
         }
     }
 }

@@ -138,8 +138,10 @@ where
             let known = admission.of(&path, &parts, &mut open);
             let known = tokio::time::timeout_at(deadline.answer_by, known).await;
             let known = match known.unwrap_or(Err(CallError::DeadlineExceeded)) {
-                Ok(known) => known,
-                Err(failure) => {
+                Ok(known) if !deadline.is_over => known,
+                refused => {
+                    // A call that has no time is not begun: else it were chance what is told first.
+                    let failure = refused.err().unwrap_or(CallError::DeadlineExceeded);
                     let answer = open.span().in_scope(|| refuse(failure));
                     open.end(outcome_of(answer.headers()));
                     return Ok(answer);
