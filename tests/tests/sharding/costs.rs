@@ -15,8 +15,11 @@ use crate::tidy::read_to_string;
 const ORDERS: u32 = 600;
 /// At once, so that batches are as under load.
 const CALLERS: usize = 64;
-/// By how many percent bytes may be off: pages split where keys happen to fall.
-const OFF_PERCENT: u64 = 15;
+/// By how many percent bytes of the binary log may be off.
+const LOG_OFF_PERCENT: u64 = 15;
+/// The same of tables, whose pages split where keys happen to fall, and the more the later what was updated is
+/// purged: on a busy machine by a fifth.
+const TABLE_OFF_PERCENT: u64 = 25;
 
 /// What one order leaves.
 struct Cost {
@@ -118,9 +121,12 @@ fn hold(name: &str, cost: &Cost) {
         (rows, cost.entries),
         "{measured}"
     );
-    for (told, found) in [(told_table, cost.table_bytes), (told_log, cost.log_bytes)] {
+    for (told, found, off_max) in [
+        (told_table, cost.table_bytes, TABLE_OFF_PERCENT),
+        (told_log, cost.log_bytes, LOG_OFF_PERCENT),
+    ] {
         let off = told.abs_diff(found) * 100 / found;
-        assert!(off <= OFF_PERCENT, "{line} is off by {off} %: {measured}");
+        assert!(off <= off_max, "{line} is off by {off} %: {measured}");
     }
 }
 
