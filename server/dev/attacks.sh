@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Does to a running server what was done to it when its security was tried, and prints what came, with figures: `make attacks`.
-# SECURITY.md has the table. It builds Belay with optimizations, or tries the program that BELAY_TEST_PROGRAM names. Arguments go to
+# docs/attacks.md has the table. It builds Belay with optimizations, or tries the program that BELAY_TEST_PROGRAM names. Arguments go to
 # the program, for instance ARGS='--only 15:'. BELAY_BENCH_CARGO_ARGS goes to the build, as in bench.sh.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
