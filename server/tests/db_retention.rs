@@ -14,6 +14,7 @@ use belay_server::db::events;
 use belay_server::db::partition_tails::{self, PartitionTail};
 use belay_server::db::pool::{Pool, PoolSettings};
 use belay_server::db::requests;
+use belay_server::db::writes::Writes;
 use belay_server::db::{
     Conn, ErrorKind, feed, order_history, projection_positions, projections, transaction,
 };
@@ -159,9 +160,9 @@ fn new_events(partition: u16, order: u8, version: u64) -> NewEvents {
 
 async fn append(conn: &mut Conn, new: &[NewEvents]) {
     transaction::begin_write(conn).await.unwrap();
-    events::append(conn, &chain_key(), new, PerMessage::Many)
-        .await
-        .unwrap();
+    let (many, writes, key) = (PerMessage::Many, Writes::default(), chain_key());
+    let appended = events::append(conn, many, writes, new, None, &key);
+    appended.await.unwrap();
     transaction::commit(conn).await.unwrap();
 }
 

@@ -20,10 +20,13 @@ use belay_domain::scope::{IdFilter, Scope, View};
 use belay_domain::shipment::Stage;
 use belay_domain::store::{Activation, Carrier, DaysOff, NewPolicy, Store, Warehouse};
 use belay_server::db::address::PerMessage;
+use belay_server::db::events::Appended;
 use belay_server::db::orders::DueOrder;
+use belay_server::db::partition_heads::Head;
+use belay_server::db::writes::Writes;
 use belay_server::db::{
-    self, Conn, ErrorKind, StoreRecord as _, clock, events, feed, orders, policies, refunds,
-    requests, stores, transaction,
+    self, Conn, DbError, ErrorKind, StoreRecord as _, clock, events, feed, orders, partition_heads,
+    policies, refunds, requests, stores, transaction,
 };
 use common::{TestDatabase, chain_key, eventful, order, refund, store, time};
 use jiff::SignedDuration;
@@ -99,13 +102,49 @@ fn events_of(partition: u16, order: u8, count: u32, payload: &[u8]) -> NewEvents
     }
 }
 
+/// Appends in a transaction that is open.
+async fn appended(
+    conn: &mut Conn,
+    new: &[NewEvents],
+    expected: Option<&BTreeMap<u16, Head>>,
+) -> Result<Appended, DbError> {
+    let (many, writes) = (PerMessage::Many, Writes::default());
+    events::append(conn, many, writes, new, expected.cloned(), &chain_key()).await
+}
+
 async fn append(conn: &mut Conn, new: &[NewEvents]) -> Vec<u64> {
     transaction::begin_write(conn).await.unwrap();
-    let positions = events::append(conn, &chain_key(), new, PerMessage::Many)
-        .await
-        .unwrap();
+    let appended = appended(conn, new, None).await.unwrap();
     transaction::commit(conn).await.unwrap();
-    positions
+    appended.positions
+}
+
+#[tokio::test]
+async fn events_go_behind_the_heads_that_are_expected_or_nowhere() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let first = [events_of(5, 1, 1, b"a"), events_of(9, 2, 3, b"b")];
+    transaction::begin_write(&mut conn).await.unwrap();
+    let heads = appended(&mut conn, &first, None).await.unwrap().heads;
+    transaction::commit(&mut conn).await.unwrap();
+    transaction::begin_write(&mut conn).await.unwrap();
+    let second = appended(&mut conn, &first, Some(&heads)).await.unwrap();
+    transaction::commit(&mut conn).await.unwrap();
+    assert_eq!(second.positions, [2, 6]);
+    let stored = partition_heads::all(&mut conn).await.unwrap();
+    for (partition, head) in &second.heads {
+        assert!(stored.contains(&(*partition, *head)), "{partition}");
+    }
+    // The first heads are no longer there; nor are others at the same positions, behind another chain.
+    let mut other = second.heads.clone();
+    other.get_mut(&9).unwrap().chain = heads[&9].chain;
+    for wrong in [heads, other] {
+        transaction::begin_write(&mut conn).await.unwrap();
+        let refused = appended(&mut conn, &first, Some(&wrong)).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::VersionConflict);
+        transaction::rollback(&mut conn).await.unwrap();
+    }
+    assert_eq!(append(&mut conn, &first).await, [3, 9]);
 }
 
 #[tokio::test]
@@ -121,9 +160,7 @@ async fn positions_of_a_partition_have_no_gaps() {
     assert_eq!(append(&mut conn, &first).await, [1, 3, 3, 1]);
     // What is rolled back takes no position.
     transaction::begin_write(&mut conn).await.unwrap();
-    events::append(&mut conn, &chain_key(), &first, PerMessage::Many)
-        .await
-        .unwrap();
+    appended(&mut conn, &first, None).await.unwrap();
     transaction::rollback(&mut conn).await.unwrap();
     let second = [events_of(5, 1, 4, b"e"), events_of(7, 4, 1, b"f")];
     assert_eq!(append(&mut conn, &second).await, [7, 1]);
@@ -147,14 +184,8 @@ async fn positions_of_a_partition_have_no_gaps() {
     assert_eq!(behind(&[(5, 0), (63, 0)], 2).await, [(5, 1), (5, 3)]);
     assert!(behind(&[], 10).await.is_empty());
     assert!(append(&mut conn, &[]).await.is_empty());
-    let no_partition = events::append(
-        &mut conn,
-        &chain_key(),
-        &[events_of(64, 1, 1, b"")],
-        PerMessage::Many,
-    )
-    .await
-    .unwrap_err();
+    let no_partition = appended(&mut conn, &[events_of(64, 1, 1, b"")], None).await;
+    let no_partition = no_partition.unwrap_err();
     assert_eq!(no_partition.kind(), ErrorKind::Corrupt);
 
     let mut rows_after = async |position: u64| -> Vec<(u64, u32, Vec<u8>)> {

@@ -187,7 +187,7 @@ fn a_collector_receives_a_span_for_each_call_and_for_the_work_behind_it() {
             "SELECT orders",
             writes,
             "SELECT partition_heads",
-            "INSERT events; UPDATE partition_heads",
+            "UPDATE partition_heads; INSERT events",
             "COMMIT",
         ] {
             assert!(names.contains(name), "{name} is not in {names:?}");

@@ -5,7 +5,7 @@
 //! than its bytes do. Positions are still those of single events: the row stands at its last one
 //! and says how many end there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::chain::{self, ChainKey, Link, State};
 use belay_domain::ids::OrderKey;
@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use super::address::PerMessage;
 use super::columns::{At, Bytes};
 use super::error::DbError;
+use super::partition_heads::Head;
 use super::schema::events;
 use super::statement;
 use super::writes::Writes;
@@ -56,24 +57,69 @@ impl statement::Row for EventsRow {
     }
 }
 
-/// Appends events, each partition's in the order given, and returns the position of the last event
-/// of each. Positions are 1, 2, 3 … without gaps, and each row goes into the chain of its partition:
-/// both are taken under the lock of the partition's head, which is held until the commit.
+/// What was appended.
+#[derive(Debug, Default)]
+pub struct Appended {
+    /// The position of the last event of each.
+    pub positions: Vec<u64>,
+    /// The heads behind them.
+    pub heads: BTreeMap<u16, Head>,
+}
+
+/// Sends writes, and appends events behind them, each partition's in the order given. Positions are 1, 2, 3 … without gaps, and each row goes
+/// into the chain of its partition: both are taken under the lock of the partition's head, which is held until
+/// the commit.
+///
+/// `expected` are the heads of all their partitions, if they are known: then all writes go in one message, which
+/// fails with kind `VersionConflict` where a head is not so. Else the heads are locked and read behind the
+/// writes that are there.
 pub async fn append(
     conn: &mut Conn,
-    key: &ChainKey,
-    new: &[NewEvents],
     per_message: PerMessage,
-) -> Result<Vec<u64>, DbError> {
+    mut writes: Writes,
+    new: &[NewEvents],
+    expected: Option<BTreeMap<u16, Head>>,
+    key: &ChainKey,
+) -> Result<Appended, DbError> {
     // Before the lock that others wait for.
     let digests: Vec<chain::Digest> = new
         .iter()
         .map(|events| chain::digest(&events.payload))
         .collect();
-    let partitions: BTreeSet<u16> = new.iter().map(|events| events.partition).collect();
-    let partitions: Vec<u16> = partitions.into_iter().collect();
-    let known = partition_heads::lock(conn, &partitions).await?;
+    let is_expected = expected.is_some();
+    let known = match expected {
+        Some(heads) => heads,
+        None => {
+            std::mem::take(&mut writes).send(conn, per_message).await?;
+            let partitions: BTreeSet<u16> = new.iter().map(|events| events.partition).collect();
+            let partitions: Vec<u16> = partitions.into_iter().collect();
+            partition_heads::lock(conn, &partitions).await?
+        }
+    };
     let mut heads = known.clone();
+    let rows = rows(key, new, digests, &mut heads)?;
+    // The heads first: a position that somebody else has taken is not written to.
+    if is_expected {
+        partition_heads::advance_expected(&mut writes, &known, &heads)?;
+    } else {
+        partition_heads::advance(&mut writes, &known, &heads)?;
+    }
+    for rows in statement::chunks(&rows) {
+        let insert = diesel::insert_into(events::table).values(rows);
+        writes.insert("events", &insert)?;
+    }
+    writes.send(conn, per_message).await?;
+    let positions = rows.iter().map(|row| row.position).collect();
+    Ok(Appended { positions, heads })
+}
+
+/// The rows of these events behind these heads, which they move.
+fn rows(
+    key: &ChainKey,
+    new: &[NewEvents],
+    digests: Vec<chain::Digest>,
+    heads: &mut BTreeMap<u16, Head>,
+) -> Result<Vec<EventsRow>, DbError> {
     let mut rows = Vec::with_capacity(new.len());
     for (events, payload) in new.iter().zip(digests) {
         let head = heads.get_mut(&events.partition).ok_or_else(|| {
@@ -103,14 +149,7 @@ pub async fn append(
             chain: Bytes(state.mark().0),
         });
     }
-    let mut writes = Writes::default();
-    for rows in statement::chunks(&rows) {
-        let insert = diesel::insert_into(events::table).values(rows);
-        writes.insert("events", &insert)?;
-    }
-    partition_heads::advance(&mut writes, &known, &heads)?;
-    writes.send(conn, per_message).await?;
-    Ok(rows.into_iter().map(|row| row.position).collect())
+    Ok(rows)
 }
 
 /// The row of one position, as it ages.

@@ -103,18 +103,35 @@ pub(super) fn advance(
     before: &BTreeMap<u16, Head>,
     after: &BTreeMap<u16, Head>,
 ) -> Result<(), DbError> {
+    let heads = changed(before, after);
+    change_rows!(writes, partition_heads, heads, [shard_partition] => [head, chain]);
+    Ok(())
+}
+
+/// Writes heads that are not locked: the statement fails with kind `VersionConflict` where one of them is not as
+/// it was before. The chain says that too, for after the loss of a primary others may have come to the same
+/// position by another way; one that has not begun is never as it was.
+pub(super) fn advance_expected(
+    writes: &mut Writes,
+    before: &BTreeMap<u16, Head>,
+    after: &BTreeMap<u16, Head>,
+) -> Result<(), DbError> {
+    let heads = changed(before, after);
+    change_rows!(writes, partition_heads, heads, [shard_partition] if head, chain => [head, chain]);
+    Ok(())
+}
+
+fn changed(before: &BTreeMap<u16, Head>, after: &BTreeMap<u16, Head>) -> Changed<HeadRow> {
     let row = |(partition, head): (&u16, &Head)| HeadRow {
         shard_partition: *partition,
         head: head.position,
         chain: head.chain.map(|state| Bytes(state.0)),
     };
-    let heads = Changed {
+    Changed {
         new: Vec::new(),
         before: before.iter().map(row).collect(),
         after: after.iter().map(row).collect(),
-    };
-    change_rows!(writes, partition_heads, heads, [shard_partition] => [head, chain]);
-    Ok(())
+    }
 }
 
 /// One locking read for several partitions, in their order.

@@ -433,12 +433,12 @@ fn as_conflict(source: DieselError) -> DbError {
 macro_rules! change_rows {
     (
         $writes:expr, $table:ident, $changed:expr,
-        [$($key:ident),+] $(if $guard:ident)? => [$($column:ident),+ $(,)?]
+        [$($key:ident),+] $(if $($guard:ident),+)? => [$($column:ident),+ $(,)?]
     ) => {{
         const TABLE: &str = stringify!($table);
         const COLUMNS: $crate::db::writes::Columns = $crate::db::writes::Columns {
             key: &[$(<$table::$key as diesel::Column>::NAME),+],
-            guard: &[$(<$table::$guard as diesel::Column>::NAME)?],
+            guard: &[$($(<$table::$guard as diesel::Column>::NAME),+)?],
             changing: &[$(<$table::$column as diesel::Column>::NAME),+],
         };
         for rows in $crate::db::statement::chunks(&$changed.new) {

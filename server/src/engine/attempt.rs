@@ -16,6 +16,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::EngineSettings;
 use super::batch::{self, AskRequests, BatchContext, Done};
+use super::heads::KnownHeads;
 use super::job::Job;
 use crate::db::clock::Clock;
 use crate::db::orders::OnLocked;
@@ -57,6 +58,7 @@ pub(super) struct Attempts {
     partitions: Partitions,
     clock: Clock,
     chain_key: ChainKey,
+    heads: KnownHeads,
 }
 
 impl Attempts {
@@ -76,6 +78,7 @@ impl Attempts {
             partitions: settings.partitions,
             clock: settings.clock,
             chain_key: settings.chain_key,
+            heads: KnownHeads::default(),
         }
     }
 
@@ -132,6 +135,7 @@ impl Attempts {
         match timeout(self.database_wait_max, commit).await {
             Ok(Ok(())) => {
                 connection.finish();
+                self.heads.learn(std::mem::take(&mut done.heads));
                 self.feed.committed(std::mem::take(&mut done.events));
                 Ok(done)
             }
@@ -171,6 +175,7 @@ impl Attempts {
             clock: self.clock,
             chain_key: self.chain_key,
             ask_requests,
+            heads: &self.heads,
             per_message: connection.per_message(),
         };
         let work = async {
@@ -185,6 +190,9 @@ impl Attempts {
             Ok(done) => Ok((connection, done)),
             Err(error @ DbError::Moved) => Err(AttemptError::Transient(error)),
             Err(error) => {
+                if error.kind() == ErrorKind::VersionConflict {
+                    self.heads.mistaken();
+                }
                 // A connection that cannot even roll back is dropped with its transaction. So is
                 // one to a server that takes no writes: there may be another by now.
                 let is_rolled_back = transaction::rollback(&mut connection).await.is_ok();

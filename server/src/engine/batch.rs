@@ -1,6 +1,6 @@
 //! One batch inside its transaction: load, let its commands be decided, write what changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -11,14 +11,16 @@ use belay_domain::records::RequestKey;
 use belay_wire::batch::{Batch, OrderChange, Reply, Submitted};
 use diesel_async::AsyncMysqlConnection;
 
+use super::heads::KnownHeads;
 use super::job::{self, EngineError, Job};
 use crate::db::DbError;
 use crate::db::address::PerMessage;
 use crate::db::aggregate;
 use crate::db::clock::Clock;
 use crate::db::decisions;
-use crate::db::events::{self, StoredEvents};
+use crate::db::events::{self, Appended, StoredEvents};
 use crate::db::orders::{self, OnLocked};
+use crate::db::partition_heads::Head;
 use crate::db::requests;
 use crate::db::writes::Writes;
 
@@ -44,6 +46,7 @@ pub(super) struct BatchContext<'a> {
     pub(super) clock: Clock,
     pub(super) chain_key: ChainKey,
     pub(super) ask_requests: AskRequests,
+    pub(super) heads: &'a KnownHeads,
     /// Of the connection.
     pub(super) per_message: PerMessage,
 }
@@ -54,6 +57,8 @@ pub(super) struct Done {
     pub(super) outcomes: Vec<Outcome>,
     /// The rows of the feed.
     pub(super) events: Vec<StoredEvents>,
+    /// The heads of their partitions behind them.
+    pub(super) heads: BTreeMap<u16, Head>,
     /// Nothing was left to do: each command was answered as it was before, or changes nothing.
     pub(super) was_done_before: bool,
 }
@@ -99,13 +104,14 @@ pub(super) async fn decide_and_write(
             outcomes = decide_all(&mut batch, jobs, &commands);
         }
     }
-    let positions = write(connection, &batch, context).await?;
+    let Appended { positions, heads } = write(connection, &batch, context).await?;
     let was_done_before = batch.new_requests.is_empty()
         && batch.new_decisions.is_empty()
         && batch.new_events.is_empty();
     Ok(Done {
         outcomes,
         events: stored(batch, positions),
+        heads,
         was_done_before,
     })
 }
@@ -155,13 +161,14 @@ fn decide(batch: &mut Batch, job: &Job, submitted: &Submitted<'_>) -> Outcome {
     }
 }
 
-/// Writes what changed, many rows a statement, and all statements in one message. The heads of the
-/// partitions are locked last, for they are what batches of other servers wait for.
+/// Writes what changed, many rows a statement, and all statements in one message where the heads of the
+/// partitions are known, else in two. The heads are locked last, for they are what batches of other servers
+/// wait for.
 async fn write(
     connection: &mut AsyncMysqlConnection,
     batch: &Batch,
     context: BatchContext<'_>,
-) -> Result<Vec<u64>, DbError> {
+) -> Result<Appended, DbError> {
     let (mut created, mut changed) = (Vec::new(), Vec::new());
     for (key, OrderChange { before, after }) in batch.orders() {
         match before {
@@ -177,12 +184,15 @@ async fn write(
     aggregate::update(&mut writes, &changed)?;
     decisions::insert(&mut writes, &batch.new_decisions)?;
     requests::insert(&mut writes, &batch.new_requests)?;
-    writes.send(connection, context.per_message).await?;
-    if batch.new_events.is_empty() {
-        return Ok(Vec::new());
+    let new_events = batch.new_events.as_slice();
+    if new_events.is_empty() {
+        writes.send(connection, context.per_message).await?;
+        return Ok(Appended::default());
     }
+    let partitions: BTreeSet<u16> = new_events.iter().map(|events| events.partition).collect();
+    let heads = context.heads.take(&partitions);
     let (key, per_message) = (&context.chain_key, context.per_message);
-    events::append(connection, key, &batch.new_events, per_message).await
+    events::append(connection, per_message, writes, new_events, heads, key).await
 }
 
 /// The events as they stand in the feed, each row at its position.
