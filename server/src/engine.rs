@@ -10,6 +10,7 @@
 
 mod attempt;
 mod batch;
+mod heads;
 mod job;
 mod lane;
 mod pressure;

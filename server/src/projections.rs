@@ -12,7 +12,7 @@
 mod seller_quality;
 mod stock;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -91,20 +91,9 @@ impl From<FeedError> for ProjectionError {
 pub async fn run(app: Arc<App>) {
     let mut turns = Turns::default();
     loop {
-        let mut most = Did::Nothing;
-        // Read before the rounds: what is committed during them is new after them.
+        // Read before the round: what is committed during it is new after it.
         let ends = app.feed.ends().await.ok();
-        for projection in Projection::ALL {
-            match round(&app, *projection, &mut turns).await {
-                Ok(did) => most = most.max(did),
-                Err(error) => {
-                    note(&app, *projection, &error);
-                    most = Did::NotAll;
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
-        }
-        match most {
+        match round(&app, &mut turns).await {
             Did::Nothing => rest(&app, ends.as_deref()).await,
             Did::All => tokio::time::sleep(IDLE).await,
             Did::NotAll => {}
@@ -124,21 +113,32 @@ async fn rest(app: &App, ends: Option<&[PartitionEnds]>) {
     }
 }
 
-fn note(app: &App, projection: Projection, error: &ProjectionError) {
+/// A projection fails: says so, and waits before the next try.
+async fn wait_after(app: &App, projection: &str, error: &ProjectionError) {
     match error {
         ProjectionError::Database(error) if error.kind() != ErrorKind::Corrupt => {
             app.pools.notes().note("a projection", error);
         }
         // It stands still until somebody looks at it.
         ProjectionError::Database(_) | ProjectionError::Feed(_) | ProjectionError::Events(_) => {
-            tracing::error!(%projection, %error, "a projection does not go on");
+            tracing::error!(projection, %error, "a projection does not go on");
         }
     }
+    tokio::time::sleep(RETRY).await;
 }
 
-/// With which partition a generation goes on, so that none is always the last.
+/// A generation of a projection. It has positions of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Follower {
+    projection: Projection,
+    generation: u32,
+    /// It is read: no rebuild that is under way.
+    is_serving: bool,
+}
+
+/// With which partition followers go on, so that none is always the last.
 #[derive(Debug, Default)]
-struct Turns(BTreeMap<(Projection, u32), u16>);
+struct Turns(BTreeMap<Vec<Follower>, u16>);
 
 /// The progress of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,95 +151,181 @@ enum Did {
     NotAll,
 }
 
-/// Takes each generation of a projection a step on.
-async fn round(
-    app: &App,
-    projection: Projection,
-    turns: &mut Turns,
-) -> Result<Did, ProjectionError> {
-    let (generations, ends) = look(app, projection).await?;
-    let mut did = Did::Nothing;
-    let mut lag = 0;
-    for generation in generations.iter() {
-        let behind = behind(app, projection, generation, &ends).await?;
-        if generation == generations.serving {
-            lag = behind.iter().map(|step| step.to - step.from).sum();
-        }
-        if !behind.is_empty() {
-            let turn = turns.0.entry((projection, generation)).or_default();
-            let (done, rows) = step(app, projection, generation, &behind, turn).await?;
-            if generation == generations.serving {
-                lag = lag.saturating_sub(done);
-                // Of all servers one has come here with these rows, and no rebuild does.
-                if projection == Projection::SellerQuality {
-                    count_ended_parts(app, &rows);
-                }
-            }
-            if done > 0 {
-                let is_all = generation == generations.serving && lag == 0;
-                did = did.max(if is_all { Did::All } else { Did::NotAll });
-            }
-        }
-    }
-    app.lags.of(projection).store(lag, Ordering::Relaxed);
-    if generations.building.is_some() && finish(app, projection, generations).await? {
-        did = Did::NotAll;
-    }
-    if forget(app, projection, generations.serving).await? {
-        did = Did::NotAll;
-    }
-    turns.0.retain(|(of, generation), _| {
-        *of != projection || generations.iter().any(|present| present == *generation)
-    });
-    Ok(did)
+/// The projections when a round begins.
+struct Seen {
+    projections: Vec<(Projection, Generations)>,
+    /// The partitions in which a follower is behind the ends of the feed.
+    behind: BTreeMap<Follower, Vec<Move>>,
 }
 
-async fn look(
-    app: &App,
-    projection: Projection,
-) -> Result<(Generations, Vec<PartitionEnds>), DbError> {
+impl Seen {
+    fn followers(&self) -> Vec<Follower> {
+        self.behind.keys().copied().collect()
+    }
+
+    /// The partitions in which these followers are behind and at one position.
+    fn shared(&self, followers: &[Follower]) -> Vec<Move> {
+        let mut behind = followers.iter().map(|one| self.behind.get(one));
+        let first = behind.next().flatten().cloned().unwrap_or_default();
+        let others: Vec<_> = behind.collect();
+        let is_shared = |step: &Move| {
+            let mut others = others.iter();
+            others.all(|other| other.is_some_and(|behind| behind.contains(step)))
+        };
+        first.into_iter().filter(is_shared).collect()
+    }
+
+    /// Followers have come so far.
+    fn pass(&mut self, followers: &[Follower], moves: &[Move]) {
+        for follower in followers {
+            for behind in self.behind.get_mut(follower).into_iter().flatten() {
+                let done = moves.iter().find(|done| done.partition == behind.partition);
+                behind.from = done.map_or(behind.from, |done| done.to);
+            }
+        }
+    }
+
+    /// How many events a follower is behind.
+    fn lag(&self, follower: &Follower) -> u64 {
+        let behind = self.behind.get(follower).into_iter().flatten();
+        behind.map(|step| step.to - step.from).sum()
+    }
+}
+
+/// Takes each generation of each projection a step on.
+async fn round(app: &App, turns: &mut Turns) -> Did {
+    let mut seen = match look(app).await {
+        Ok(seen) => seen,
+        Err(error) => {
+            wait_after(app, "all", &error.into()).await;
+            return Did::NotAll;
+        }
+    };
+    turns
+        .0
+        .retain(|followers, _| followers.iter().all(|one| seen.behind.contains_key(one)));
+    let mut did = follow(app, &mut seen, turns).await;
+    for (projection, generations) in seen.projections {
+        let finished = match generations.building {
+            Some(_) => finish(app, projection, generations).await,
+            None => Ok(false),
+        };
+        let forgotten = forget(app, projection, generations.serving).await;
+        match finished.and_then(|finished| Ok(finished | forgotten?)) {
+            Ok(true) => did = Did::NotAll,
+            Ok(false) => {}
+            Err(error) => {
+                wait_after(app, projection.name(), &error).await;
+                did = Did::NotAll;
+            }
+        }
+    }
+    did
+}
+
+/// The generations that are read go together where they are at one position: what they read is read once and
+/// lands in one transaction. All that is left goes alone.
+async fn follow(app: &App, seen: &mut Seen, turns: &mut Turns) -> Did {
+    let followers = seen.followers();
+    let serving = followers.iter().filter(|one| one.is_serving).copied();
+    let serving: Vec<Follower> = serving.collect();
+    let shared = seen.shared(&serving);
+    let mut did = Did::Nothing;
+    let mut alone = seen.behind.clone();
+    // Where that fails each is tried alone: what one cannot take does not keep the others.
+    if let Ok(Step { moves, apart }) = step(app, &serving, &shared, turns).await {
+        if !moves.is_empty() {
+            did = Did::All;
+        }
+        seen.pass(&serving, &moves);
+        for follower in &serving {
+            let behind = alone.entry(*follower).or_default();
+            behind.retain(|step| !shared.contains(step) || apart.contains(&step.partition));
+        }
+    }
+    for (follower, behind) in &alone {
+        match step(app, &[*follower], behind, turns).await {
+            Ok(Step { moves, .. }) if moves.is_empty() => {}
+            Ok(Step { moves, .. }) => {
+                seen.pass(&[*follower], &moves);
+                did = did.max(if follower.is_serving {
+                    Did::All
+                } else {
+                    Did::NotAll
+                });
+            }
+            Err(error) => {
+                wait_after(app, follower.projection.name(), &error).await;
+                did = Did::NotAll;
+            }
+        }
+    }
+    for follower in &serving {
+        let lag = seen.lag(follower);
+        let known = app.lags.of(follower.projection);
+        known.store(lag, Ordering::Relaxed);
+        if did == Did::All && lag > 0 {
+            did = Did::NotAll;
+        }
+    }
+    did
+}
+
+async fn look(app: &App) -> Result<Seen, DbError> {
     let mut conn = app.pools.background.checkout().await?;
     let read = async {
-        let generations = projections::get(&mut conn, projection).await?;
-        Ok((generations, feed::ends(&mut conn).await?))
+        let projections = projections::all(&mut conn).await?;
+        let ends = feed::ends(&mut conn).await?;
+        let mut positions = positions::of_each(&mut conn).await?;
+        let mut behind = BTreeMap::new();
+        for (projection, generations) in &projections {
+            for generation in generations.iter() {
+                let follower = Follower {
+                    projection: *projection,
+                    generation,
+                    is_serving: generation == generations.serving,
+                };
+                let found = positions.remove(&(*projection, generation));
+                let mut found = found.unwrap_or_default();
+                if found.len() < ends.len() {
+                    found = begin(&mut conn, follower).await?;
+                }
+                behind.insert(follower, moves_to(&ends, found));
+            }
+        }
+        Ok(Seen {
+            projections,
+            behind,
+        })
     }
     .await;
     conn.finish_with(read)
 }
 
-/// The partitions in which a generation is behind these ends. One that has not begun, begins.
-async fn behind(
-    app: &App,
-    projection: Projection,
-    generation: u32,
-    ends: &[PartitionEnds],
-) -> Result<Vec<Move>, DbError> {
-    let mut conn = app.pools.background.checkout().await?;
-    let read = async {
-        let mut found = positions::all(&mut conn, projection, generation).await?;
-        if found.len() < ends.len() {
-            // The lock keeps one that has ended meanwhile from beginning again, and the tails keep what
-            // it begins with from being pruned.
-            transaction::begin_write(&mut conn).await?;
-            let generations = projections::share(&mut conn, projection).await?;
-            if generations.iter().any(|present| present == generation) {
-                let pruned = partition_tails::share_pruned(&mut conn).await?;
-                positions::begin(&mut conn, projection, generation, &pruned).await?;
-            }
-            transaction::commit(&mut conn).await?;
-            found = positions::all(&mut conn, projection, generation).await?;
-        }
-        Ok(found)
+/// Begins a generation that has not begun, and gives its positions.
+async fn begin(conn: &mut Conn, follower: Follower) -> Result<Vec<(u16, u64)>, DbError> {
+    let (projection, generation) = (follower.projection, follower.generation);
+    // The lock keeps one that has ended meanwhile from beginning again, and the tails keep what it begins
+    // with from being pruned.
+    transaction::begin_write(conn).await?;
+    let generations = projections::share(conn, projection).await?;
+    if generations.iter().any(|present| present == generation) {
+        let pruned = partition_tails::share_pruned(conn).await?;
+        positions::begin(conn, projection, generation, &pruned).await?;
     }
-    .await;
-    let positions = conn.finish_with(read)?;
+    transaction::commit(conn).await?;
+    positions::all(conn, projection, generation).await
+}
+
+/// What leads from these positions to the ends of the feed.
+fn moves_to(ends: &[PartitionEnds], positions: Vec<(u16, u64)>) -> Vec<Move> {
     let moves = positions.into_iter().zip(ends);
     let moves = moves.map(|((partition, from), end)| Move {
         partition,
         from,
         to: end.last,
     });
-    Ok(moves.filter(|step| step.from < step.to).collect())
+    moves.filter(|step| step.from < step.to).collect()
 }
 
 fn count_ended_parts(app: &App, rows: &[FeedRow]) {
@@ -249,37 +335,85 @@ fn count_ended_parts(app: &App, rows: &[FeedRow]) {
     }
 }
 
-/// One transaction: the next rows of some partitions take effect. Says how many events they were, and
-/// which rows; none where others are at work on all of them.
+/// A step of followers.
+#[derive(Debug, Default)]
+struct Step {
+    /// How far all of them have come.
+    moves: Vec<Move>,
+    /// Partitions that some of them could have taken, and others not.
+    apart: BTreeSet<u16>,
+}
+
+/// One transaction: the next rows of some partitions take effect on these followers, which are at one position
+/// in each. It leads nowhere where others are at work on all of them.
 async fn step(
     app: &App,
-    projection: Projection,
-    generation: u32,
+    followers: &[Follower],
     behind: &[Move],
-    turn: &mut u16,
-) -> Result<(u64, Vec<FeedRow>), ProjectionError> {
+    turns: &mut Turns,
+) -> Result<Step, ProjectionError> {
+    if behind.is_empty() {
+        return Ok(Step::default());
+    }
+    let turn = turns.0.entry(followers.to_vec()).or_default();
     let next = behind.partition_point(|step| step.partition < *turn);
     let in_turn = behind.get(next..).filter(|rest| !rest.is_empty());
     let in_turn = in_turn.unwrap_or(behind).iter().take(PARTITIONS_MAX);
-    let partitions: Vec<u16> = in_turn.map(|step| step.partition).collect();
+    let in_turn: Vec<Move> = in_turn.copied().collect();
     let mut conn = Transaction::begin(&app.pools.background).await?;
     let written = async {
-        let taken = positions::take(&mut conn, projection, generation, &partitions).await?;
-        let rows = app.feed.read(&taken, ROWS_MAX, Form::Events).await?;
-        let moves = moves(&taken, &rows);
-        apply(&mut conn, projection, generation, &rows, &moves).await?;
+        let (taken, apart) = take(&mut conn, followers, &in_turn).await?;
+        let mut rows = app.feed.read(&taken, ROWS_MAX, Form::Events).await?;
         // Rows come in the order of their partitions: where there were too many, the last ones had
         // no turn.
         let is_cut = rows.len() >= usize::from(ROWS_MAX);
         let last = rows.last().map(|row| row.partition).filter(|_| is_cut);
-        *turn = last
-            .or(partitions.last().copied())
-            .map_or(0, |last| last + 1);
-        let events = moves.iter().map(|step| step.to - step.from).sum();
-        Ok((events, rows))
+        let last = last.or(in_turn.last().map(|step| step.partition));
+        // What has come since is left to the next round: whoever goes alone is then where the others are.
+        rows.retain(|row| {
+            let mut in_turn = in_turn.iter();
+            in_turn.any(|step| step.partition == row.partition && row.last <= step.to)
+        });
+        let moves = moves(&taken, &rows);
+        for follower in followers {
+            apply(&mut conn, *follower, &rows, &moves).await?;
+        }
+        *turn = last.map_or(0, |last| last + 1);
+        Ok((Step { moves, apart }, rows))
     }
     .await;
-    end(conn, written).await
+    let (step, rows) = end(conn, written).await?;
+    // Of all servers one has come here with these rows, and no rebuild does.
+    let counts = |one: &Follower| one.is_serving && one.projection == Projection::SellerQuality;
+    if followers.iter().any(counts) {
+        count_ended_parts(app, &rows);
+    }
+    Ok(step)
+}
+
+/// Of these partitions those that nobody else works on and in which the followers are still at one position; and
+/// those that only some of them got.
+async fn take(
+    conn: &mut Conn,
+    followers: &[Follower],
+    behind: &[Move],
+) -> Result<(Vec<(u16, u64)>, BTreeSet<u16>), DbError> {
+    let partitions: Vec<u16> = behind.iter().map(|step| step.partition).collect();
+    let mut of_each = Vec::with_capacity(followers.len());
+    for follower in followers {
+        let (projection, generation) = (follower.projection, follower.generation);
+        of_each.push(positions::take(conn, projection, generation, &partitions).await?);
+    }
+    let has = |found: &[(u16, u64)], partition| found.iter().any(|found| found.0 == partition);
+    let counts = partitions.iter().map(|partition| {
+        let got = of_each.iter().filter(|found| has(found, *partition));
+        (*partition, got.count())
+    });
+    let apart = counts.filter(|(_, count)| (1..followers.len()).contains(count));
+    let apart = apart.map(|(partition, _)| partition).collect();
+    let mut taken = of_each.pop().unwrap_or_default();
+    taken.retain(|one| of_each.iter().all(|found| found.contains(one)));
+    Ok((taken, apart))
 }
 
 /// How far rows take the partitions that were taken.
@@ -301,11 +435,11 @@ fn moves(taken: &[(u16, u64)], rows: &[FeedRow]) -> Vec<Move> {
 /// What rows do, and that they have done it.
 async fn apply(
     conn: &mut Transaction,
-    projection: Projection,
-    generation: u32,
+    follower: Follower,
     rows: &[FeedRow],
     moves: &[Move],
 ) -> Result<(), ProjectionError> {
+    let (projection, generation) = (follower.projection, follower.generation);
     match projection {
         Projection::Stock => stock::apply(conn, generation, rows).await?,
         Projection::SellerQuality => seller_quality::apply(conn, generation, rows).await?,

@@ -3,11 +3,12 @@
 
 use belay_client::Units;
 use belay_server::projections::Rebuild;
-use belay_tests::instance::Service;
+use belay_tests::instance::{Service, session};
 use belay_tests::stock::{
     begin_rebuild, is_as_rebuilt, projected, rebuilt, sellers_are_as_rebuilt,
 };
-use belay_tests::{TestServer, run};
+use belay_tests::{TestServer, run, until};
+use mysql_async::prelude::Queryable;
 
 /// What happens with an order of the standard kind, a bit of everything.
 async fn happens(t: &TestServer, number: usize) {
@@ -104,6 +105,66 @@ fn three_servers_project_each_event_once() {
         for other in others {
             other.stop().await;
         }
+        is_as_rebuilt(&t.database).await;
+        sellers_are_as_rebuilt(&t.database).await;
+    });
+}
+
+/// How far both projections have come, in all partitions together: the stock, and the quality of sellers.
+async fn positions(t: &TestServer) -> (u64, u64) {
+    let sql = "SELECT CAST(SUM(IF(projection = 'stock', position, 0)) AS UNSIGNED), \
+               CAST(SUM(IF(projection = 'seller-quality', position, 0)) AS UNSIGNED) FROM projection_positions";
+    t.database.row(sql, ()).await
+}
+
+#[test]
+fn a_projection_that_is_held_keeps_no_other_and_goes_on_with_it_afterwards() {
+    run(async |t| {
+        happens(t, 0).await;
+        projected(&t.database).await;
+        let before = positions(t).await;
+        assert_eq!(before.0, before.1, "they go together");
+        let mut held = session(&t.database.url()).await;
+        held.query_drop("BEGIN").await.unwrap();
+        let sql = "SELECT position FROM projection_positions WHERE projection = 'stock' FOR UPDATE";
+        held.query_drop(sql).await.unwrap();
+        for number in 1..ORDERS / 2 {
+            happens(t, number).await;
+        }
+        until("the quality of sellers goes on", async || {
+            (positions(t).await.1 > before.1).then_some(())
+        })
+        .await;
+        assert_eq!(positions(t).await.0, before.0, "nobody moves what is held");
+        held.query_drop("ROLLBACK").await.unwrap();
+        for number in ORDERS / 2..ORDERS {
+            happens(t, number).await;
+        }
+        projected(&t.database).await;
+        assert_eq!(t.quantities("main", "MUG").await, (100, 60, 40));
+        is_as_rebuilt(&t.database).await;
+        sellers_are_as_rebuilt(&t.database).await;
+    });
+}
+
+#[test]
+fn a_projection_that_fails_keeps_no_other_and_goes_on_once_it_can() {
+    run(async |t| {
+        t.place_paid("A-0").await;
+        projected(&t.database).await;
+        let before = positions(t).await;
+        // A damaged row: the stock cannot read what the order holds.
+        let damage = "UPDATE stock_holdings SET stage = CONCAT(stage, '?') WHERE order_id = 'A-0'";
+        t.database.execute(damage, ()).await;
+        t.cancel("A-0").await;
+        until("the quality of sellers goes on", async || {
+            (positions(t).await.1 > before.1).then_some(())
+        })
+        .await;
+        assert_eq!(positions(t).await.0, before.0, "it stands still");
+        let mended = "UPDATE stock_holdings SET stage = TRIM(TRAILING '?' FROM stage)";
+        t.database.execute(mended, ()).await;
+        projected(&t.database).await;
         is_as_rebuilt(&t.database).await;
         sellers_are_as_rebuilt(&t.database).await;
     });

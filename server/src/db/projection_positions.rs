@@ -1,5 +1,7 @@
-//! How far each generation of a projection is, in each partition. `all` may run anywhere, the rest
+//! How far each generation of a projection is, in each partition. `all` and `of_each` may run anywhere, the rest
 //! in a transaction.
+
+use std::collections::BTreeMap;
 
 use belay_domain::projection::Projection;
 use diesel::mysql::Mysql;
@@ -46,7 +48,30 @@ pub async fn all(
     Ok(query.load(conn).await?)
 }
 
-/// The same, and nobody moves them until the transaction ends.
+/// Of each generation that has begun, of the projections that this release has.
+pub async fn of_each(
+    conn: &mut Conn,
+) -> Result<BTreeMap<(Projection, u32), Vec<(u16, u64)>>, DbError> {
+    let rows: Vec<(String, u32, u16, u64)> = projection_positions::table
+        .order((
+            projection_positions::projection,
+            projection_positions::generation,
+            projection_positions::shard_partition,
+        ))
+        .load(conn)
+        .await?;
+    let mut positions: BTreeMap<_, Vec<(u16, u64)>> = BTreeMap::new();
+    for (projection, generation, partition, position) in rows {
+        let Some(projection) = Projection::parse(&projection) else {
+            continue;
+        };
+        let of_generation = positions.entry((projection, generation)).or_default();
+        of_generation.push((partition, position));
+    }
+    Ok(positions)
+}
+
+/// The same of one, and nobody moves them until the transaction ends.
 pub async fn lock_all(
     conn: &mut Conn,
     projection: Projection,

@@ -1,4 +1,4 @@
-//! Projections and their generations. `get` may run anywhere, all else in a transaction.
+//! Projections and their generations. `all` and `get` may run anywhere, all else in a transaction.
 //!
 //! Whoever writes to generations beside their positions shares the row's lock, so that none begins
 //! or ends meanwhile.
@@ -53,6 +53,18 @@ fn generations(row: Option<Row>, projection: Projection) -> Result<Generations, 
         building,
         is_replayed,
     })
+}
+
+/// All projections that this release has.
+pub async fn all(conn: &mut Conn) -> Result<Vec<(Projection, Generations)>, DbError> {
+    let rows: Vec<(String, u32, Option<u32>, bool)> = projections::table.load(conn).await?;
+    let of = |projection: &Projection| {
+        let row = rows.iter().find(|row| row.0 == projection.name());
+        let row =
+            row.map(|(_, serving, building, is_replayed)| (*serving, *building, *is_replayed));
+        Ok((*projection, generations(row, *projection)?))
+    };
+    Projection::ALL.iter().map(of).collect()
 }
 
 pub async fn get(conn: &mut Conn, projection: Projection) -> Result<Generations, DbError> {
