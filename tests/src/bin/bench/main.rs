@@ -42,11 +42,17 @@ use callers::{Connections, Task};
 use load::{Timing, Window, count};
 use measured::Measured;
 use meters::Meters;
+use mimalloc::MiMalloc;
 use profile::Recording;
 use raw::Templates;
 use report::{Kind, Series, Setting};
 use service::Service;
 use shop::Shop;
+
+/// The load generator has the cores of what it measures, and decodes what watchers get: what it needs itself is
+/// taken from both.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Callers that prepare orders between the windows.
 const PREPARING: usize = 256;
