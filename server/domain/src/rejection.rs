@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error_reason::ErrorReason;
+use crate::ids::{CarrierId, WarehouseId};
 use crate::incident::Resolution;
 use crate::money::Currency;
 use crate::names::named_enum;
@@ -102,10 +103,10 @@ pub enum Rejection {
         cancellations: Vec<u32>,
     },
     UnknownWarehouse {
-        warehouse: String,
+        warehouse: WarehouseId,
     },
     UnknownCarrier {
-        carrier: String,
+        carrier: CarrierId,
     },
     ReasonRequired {
         declared: Vec<String>,

@@ -148,8 +148,8 @@ fn describe(rejection: &Rejection, named: &RequestIds) -> ProtoRejection {
         } => fence_stale(named, *present, *stage, cancellations),
         Rejection::QuoteExpired { valid_until } => quote_expired(named, *valid_until),
         Rejection::QuoteMismatch { quoted, present } => quote_mismatch(named, quoted, present),
-        Rejection::UnknownWarehouse { warehouse } => named.unknown("warehouse", warehouse),
-        Rejection::UnknownCarrier { carrier } => named.unknown("carrier", carrier),
+        Rejection::UnknownWarehouse { warehouse } => named.unknown("warehouse", warehouse.as_str()),
+        Rejection::UnknownCarrier { carrier } => named.unknown("carrier", carrier.as_str()),
         Rejection::ReasonRequired { declared } => named
             .of_order("the policy requires a reason")
             .with_reasons(declared),

@@ -232,13 +232,13 @@ fn check_known(routes: &[Route], store: &StoreConfig) -> Result<(), Rejection> {
     let is_unknown = |route: &&Route| !store.warehouses.contains_key(&route.warehouse);
     if let Some(unknown) = routes.iter().find(is_unknown) {
         return Err(Rejection::UnknownWarehouse {
-            warehouse: unknown.warehouse.to_string(),
+            warehouse: unknown.warehouse.clone(),
         });
     }
     let is_unknown = |route: &&Route| !store.carriers.contains_key(&route.carrier);
     if let Some(unknown) = routes.iter().find(is_unknown) {
         return Err(Rejection::UnknownCarrier {
-            carrier: unknown.carrier.to_string(),
+            carrier: unknown.carrier.clone(),
         });
     }
     Ok(())

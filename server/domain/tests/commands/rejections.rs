@@ -1,5 +1,6 @@
 //! The order of `Rejection` is the order of `ErrorReason`.
 
+use belay_domain::ids::{CarrierId, WarehouseId};
 use belay_domain::rejection::{Denial, Limit, Rejection};
 use belay_domain::shipment::Stage;
 use belay_domain::terms::{DenyCode, GateKind, Path};
@@ -37,10 +38,10 @@ fn one_of_each() -> Vec<Rejection> {
             cancellations: Vec::new(),
         },
         Rejection::UnknownWarehouse {
-            warehouse: String::new(),
+            warehouse: WarehouseId::parse("w").unwrap(),
         },
         Rejection::UnknownCarrier {
-            carrier: String::new(),
+            carrier: CarrierId::parse("c").unwrap(),
         },
         Rejection::ReasonRequired {
             declared: declared(),

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use belay_domain::ids::{ChildKind, OrderId};
+use belay_domain::ids::{CarrierId, ChildKind, OrderId, WarehouseId};
 use belay_domain::incident::Resolution;
 use belay_domain::rejection::{Denial, Limit};
 use belay_domain::shipment::Stage;
@@ -70,8 +70,12 @@ fn rejections() -> Vec<Rejection> {
             stage: Stage::Planned,
             cancellations: vec![1],
         },
-        Rejection::UnknownWarehouse { warehouse: text() },
-        Rejection::UnknownCarrier { carrier: text() },
+        Rejection::UnknownWarehouse {
+            warehouse: WarehouseId::parse(text()).unwrap(),
+        },
+        Rejection::UnknownCarrier {
+            carrier: CarrierId::parse(text()).unwrap(),
+        },
         Rejection::ReasonRequired {
             declared: reasons.clone(),
         },
@@ -477,7 +481,7 @@ fn extreme_rejections() -> Vec<Rejection> {
             cancellations: (1..=100).collect(),
         },
         Rejection::UnknownWarehouse {
-            warehouse: "w".repeat(64),
+            warehouse: WarehouseId::parse("w".repeat(64)).unwrap(),
         },
         Rejection::ReasonRequired {
             declared: codes.clone(),
