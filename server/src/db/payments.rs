@@ -88,9 +88,10 @@ impl PaymentRow {
             balance: Balance {
                 state: self.state.0,
                 authorized: self.authorized,
-                held: match (is_of_before, self.state.0) {
-                    (true, PaymentState::Authorized) => (self.authorized - self.captured).max(0),
-                    _ => self.held,
+                held: if is_of_before && self.state.0 == PaymentState::Authorized {
+                    (self.authorized - self.captured).max(0)
+                } else {
+                    self.held
                 },
                 captured: self.captured,
                 unconfirmed: self.unconfirmed,

@@ -16,14 +16,14 @@ use crate::Wire as _;
 pub fn seller_facts(events: &[pb::Event]) -> Result<Vec<SellerFact>, NewsError> {
     let mut facts = Vec::new();
     for event in events.iter().filter(|event| !event.seller_id.is_empty()) {
-        if let Some((kind, number, cancellation)) = told(event)? {
+        if let Some(fact) = quality_fact(event)? {
             facts.push(SellerFact {
                 store: StoreId::parse(&event.store_id)?,
                 seller: SellerId::parse(&event.seller_id)?,
                 order: OrderId::parse(&event.order_id)?,
-                kind,
-                number,
-                cancellation,
+                kind: fact.kind,
+                number: fact.number,
+                cancellation: fact.cancellation,
                 time: event_time(event)?,
             });
         }
@@ -31,31 +31,63 @@ pub fn seller_facts(events: &[pb::Event]) -> Result<Vec<SellerFact>, NewsError> 
     Ok(facts)
 }
 
-type Told = (FactKind, u32, Option<u32>);
+/// The fact of an event, apart from whose it is.
+struct QualityFact {
+    kind: FactKind,
+    /// Of the shipment or the cancellation that it is about; 0 where it is the order.
+    number: u32,
+    cancellation: Option<u32>,
+}
 
-fn told(event: &pb::Event) -> Result<Option<Told>, NewsError> {
+fn quality_fact(event: &pb::Event) -> Result<Option<QualityFact>, NewsError> {
+    let fact = |kind, number, cancellation| QualityFact {
+        kind,
+        number,
+        cancellation,
+    };
     Ok(match &event.detail {
-        Some(Detail::OrderCreated(_)) => Some((FactKind::OrderPlaced, 0, None)),
+        Some(Detail::OrderCreated(_)) => Some(fact(FactKind::OrderPlaced, 0, None)),
         Some(Detail::ShipmentStageChanged(moved))
             if moved.from_stage == Stage::Unreleased.number()
                 && moved.to_stage == Stage::Planned.number() =>
         {
             let (_, number) = ChildKind::Shipment.parse(&moved.shipment_id)?;
-            Some((FactKind::ShipmentDue, number, None))
+            Some(fact(FactKind::ShipmentDue, number, None))
         }
         Some(Detail::CancellationChanged(changed))
             if event.event_type() == EventType::CancellationCompleted && changed.counted =>
         {
             let (_, number) = ChildKind::Cancellation.parse(&changed.cancellation_id)?;
-            Some((FactKind::CancellationCounted, number, Some(number)))
+            Some(fact(FactKind::CancellationCounted, number, Some(number)))
         }
         Some(Detail::PartEnded(ended))
             if ended.state == PartState::Cancelled.number() && ended.counted =>
         {
             let (_, number) = ChildKind::Shipment.parse(&ended.shipment_id)?;
             let (_, cancellation) = ChildKind::Cancellation.parse(&ended.cancellation_id)?;
-            Some((FactKind::ShipmentCounted, number, Some(cancellation)))
+            Some(fact(FactKind::ShipmentCounted, number, Some(cancellation)))
         }
-        _ => None,
+        Some(
+            Detail::PaymentRecorded(_)
+            | Detail::ShipmentStageChanged(_)
+            | Detail::TrackingRecorded(_)
+            | Detail::CancellationChanged(_)
+            | Detail::GateChanged(_)
+            | Detail::RefundChanged(_)
+            | Detail::IncidentChanged(_)
+            | Detail::PartEnded(_)
+            | Detail::ShipmentHeld(_)
+            | Detail::HoldEnded(_)
+            | Detail::ShipmentSplit(_)
+            | Detail::InterceptChanged(_)
+            | Detail::ParcelReceived(_)
+            | Detail::PreparationOverdue(_)
+            | Detail::RefundOverdue(_)
+            | Detail::PaymentLapsed(_)
+            | Detail::RequestRejected(_)
+            | Detail::MetadataChanged(_)
+            | Detail::NoteAdded(_),
+        )
+        | None => None,
     })
 }

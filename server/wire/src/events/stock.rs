@@ -72,7 +72,26 @@ fn facts_of(event: &pb::Event) -> Result<Vec<ShipmentFact>, NewsError> {
             };
             (&received.shipment_id, fact)
         }
-        _ => return Ok(Vec::new()),
+        Some(
+            Detail::PaymentRecorded(_)
+            | Detail::TrackingRecorded(_)
+            | Detail::CancellationChanged(_)
+            | Detail::GateChanged(_)
+            | Detail::RefundChanged(_)
+            | Detail::IncidentChanged(_)
+            | Detail::PartEnded(_)
+            | Detail::ShipmentHeld(_)
+            | Detail::HoldEnded(_)
+            | Detail::ShipmentSplit(_)
+            | Detail::InterceptChanged(_)
+            | Detail::PreparationOverdue(_)
+            | Detail::RefundOverdue(_)
+            | Detail::PaymentLapsed(_)
+            | Detail::RequestRejected(_)
+            | Detail::MetadataChanged(_)
+            | Detail::NoteAdded(_),
+        )
+        | None => return Ok(Vec::new()),
     };
     // Events that were written before they named their warehouse cannot be placed.
     if event.warehouse_id.is_empty() {
