@@ -278,7 +278,10 @@ impl Watch {
                 Some(token) => call.clone().resume_token(token),
                 None => call.clone(),
             };
-            Box::pin(async move { Ok(Box::pin(call.open().await?) as Messages) })
+            Box::pin(async move {
+                let messages: Messages = Box::pin(call.open().await?);
+                Ok(messages)
+            })
         })
     }
 

@@ -148,6 +148,7 @@ macro_rules! open_enum {
             }
         }
 
+        #[expect(clippy::as_conversions, reason = "the number of a value is its discriminant")]
         impl $name {
             /// Reads the value's name in the proto, without its prefix.
             #[allow(dead_code, reason = "most enums are only ever read by number")]

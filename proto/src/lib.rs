@@ -17,6 +17,7 @@ mod selection;
     missing_debug_implementations,
     unreachable_pub,
     clippy::all,
+    clippy::as_conversions,
     clippy::wildcard_enum_match_arm,
     rustdoc::all,
     reason = "generated code"
@@ -33,6 +34,7 @@ pub mod testing {
         missing_debug_implementations,
         unreachable_pub,
         clippy::all,
+        clippy::as_conversions,
         clippy::wildcard_enum_match_arm,
         rustdoc::all,
         reason = "generated code"

@@ -165,7 +165,7 @@ fn what_is_done_to_rows_of_the_feed_is_found_where_it_was_done() {
         let (partition, rows) = positions(&t.database).await;
         let report = look(&t.database).await;
         assert!(report.is_whole() && report.unmarked == 0, "{report:?}");
-        assert_eq!(report.chained, rows.len() as u64);
+        assert_eq!(report.chained, u64::try_from(rows.len()).unwrap());
         save(&t.database).await;
         for (sql, expected) in tampering("events", &rows) {
             let found = tamper(&t.database, &sql, (partition, &rows)).await;
@@ -229,7 +229,10 @@ fn a_tail_that_is_cut_off_and_rows_that_are_put_in_are_found() {
             event_time, payload, chain, NULL, NULL FROM saved_events";
         t.database.execute(astray, ()).await;
         let report = look(&t.database).await;
-        assert_eq!((report.astray, report.broken), (rows.len() as u64, vec![]));
+        assert_eq!(
+            (report.astray, report.broken),
+            (u64::try_from(rows.len()).unwrap(), vec![])
+        );
         put_back(&t.database).await;
         drop_saved(&t.database).await;
     });
@@ -251,7 +254,11 @@ fn what_left_the_feed_for_the_histories_is_followed_as_well() {
             .database
             .row("SELECT COUNT(*) FROM order_history", ())
             .await;
-        assert_eq!(kept, rows.len() as u64, "all of them are old");
+        assert_eq!(
+            kept,
+            u64::try_from(rows.len()).unwrap(),
+            "all of them are old"
+        );
         // The chain goes on behind them.
         t.place("A-1-again").await;
         let report = look(&t.database).await;

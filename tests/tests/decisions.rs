@@ -218,9 +218,7 @@ fn a_search_ends_after_so_many_and_goes_on_where_it_left_off() {
             .iter()
             .map(|of| (of.request_id, of.caller.id.clone()))
             .collect();
-        assert_eq!(
-            (found.len(), ids.len()),
-            (later as usize + 1, later as usize + 1)
-        );
+        let all = usize::try_from(later + 1).unwrap();
+        assert_eq!((found.len(), ids.len()), (all, all));
     });
 }

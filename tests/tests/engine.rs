@@ -155,7 +155,7 @@ fn a_full_queue_sheds_of_the_caller_with_the_most_and_says_when_to_come_back() {
                     store: config.clone(),
                     caller: Caller::everywhere(Actor::new(domain::Role::Storefront, "web")),
                     order: OrderId::parse(format!("NONE-{number}")).unwrap(),
-                    request_id: uuid::Uuid::from_u128(number as u128),
+                    request_id: uuid::Uuid::from_u128(u128::try_from(number).unwrap()),
                     expected_version: None,
                     work: Work::Decide(Command::Settle),
                     deadline: Instant::now() + HANG,

@@ -86,7 +86,8 @@ impl Ledger {
 
     pub(super) fn deliver(self: &Arc<Self>, batch: EventBatch) -> Delivered {
         let entries = &mut *self.entries();
-        let number = entries.first + entries.open.len() as u64;
+        let open = u64::try_from(entries.open.len()).unwrap_or(u64::MAX);
+        let number = entries.first.saturating_add(open);
         entries.open.push_back(Entry {
             token: batch.resume_token.clone(),
             is_acknowledged: false,

@@ -76,7 +76,8 @@ impl Script {
             } else {
                 Box::pin(stream::pending())
             };
-            Ok(Box::pin(messages.chain(rest)) as Messages)
+            let messages: Messages = Box::pin(messages.chain(rest));
+            Ok(messages)
         })
     }
 
@@ -290,7 +291,7 @@ async fn a_server_that_ends_after_a_bookmark_is_not_pressed() {
 async fn the_servers_delay_is_waited_for_and_a_mad_one_is_bounded() {
     let full = |delay| {
         let mut details = ErrorDetails::with_retry_info(Some(delay));
-        details.set_error_info("OVERLOADED", "belay", [] as [(String, String); 0]);
+        details.set_error_info("OVERLOADED", "belay", HashMap::new());
         Fail(Status::with_error_details(
             Code::ResourceExhausted,
             "wording",

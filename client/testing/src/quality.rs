@@ -63,7 +63,10 @@ fn measure(facts: &[SellerFact], config: &StoreConfig, now: Timestamp) -> Option
     let (_, policy) = config.policies.active_at(now)?;
     let quality = policy.quality.clone()?;
     let window = Window::at(now, &quality, &config.time_zone);
-    let count = |kind| in_window(facts, kind, window).count() as u64;
+    let count = |kind| {
+        let count = in_window(facts, kind, window).count();
+        u64::try_from(count).unwrap_or(u64::MAX)
+    };
     let rate = Rate {
         numerator: count(FactKind::of_numerator(quality.numerator)),
         denominator: count(FactKind::of_denominator(quality.denominator)),

@@ -1,5 +1,10 @@
 //! What lies between a call and its answer, against a server in the test's own process.
 
+#![allow(
+    clippy::as_conversions,
+    reason = "small counts and the numbers of enums"
+)]
+
 mod messages;
 mod network;
 mod refund_workers;

@@ -204,13 +204,14 @@ impl Simulation<'_> {
                 draft,
             })
         });
+        let questions: usize = evaluations.iter().map(|of| of.asked.len()).sum();
         Some(Ok(Case {
             occasion: first.occasion,
             cancellation: first.cancellation,
             requester: question.actor,
             reason: question.reason.clone(),
             policy_version: first.policy_version,
-            questions: evaluations.iter().map(|of| of.asked.len() as u64).sum(),
+            questions: u64::try_from(questions).unwrap_or(u64::MAX),
             currency: question.currency.clone(),
             portions: portions.collect(),
             recorded: outcome,

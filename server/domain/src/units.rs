@@ -191,7 +191,7 @@ mod tests {
             prop_assert_eq!(units(&a.union(&b)), &units(&a) | &units(&b));
             prop_assert_eq!(units(&a.minus(&b)), &units(&a) - &units(&b));
             prop_assert_eq!(units(&a.intersection(&b)), &units(&a) & &units(&b));
-            prop_assert_eq!(a.count() as usize, units(&a).len());
+            prop_assert_eq!(usize::try_from(a.count()), Ok(units(&a).len()));
         }
     }
 }

@@ -52,7 +52,7 @@ impl Events {
             let Some(batch) = stream.try_next().await? else {
                 return Ok(());
             };
-            for event in batch.events.iter().take(left as usize) {
+            for event in batch.events.iter().take(crate::output::length(left)) {
                 if self.connection.output.is_for_people() {
                     line(&told(event)?)?;
                 } else {

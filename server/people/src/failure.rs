@@ -58,7 +58,12 @@ impl Failure {
             // Where nobody reads it, the exit code still says it.
             let _ = writeln!(io::stderr(), "belay: {}", self.message);
         }
-        ExitCode::from(self.class as u8)
+        #[expect(
+            clippy::as_conversions,
+            reason = "the exit code of a class is its discriminant"
+        )]
+        let code = self.class as u8;
+        ExitCode::from(code)
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::names::named;
-use crate::output::{Column, LIMIT_DEFAULT, taken, tell_more};
+use crate::output::{Column, LIMIT_DEFAULT, length, taken, tell_more};
 
 pub(crate) const CANCELLATIONS: &[Column] = &[
     ("CANCELLATION", "cancellation_id"),
@@ -199,8 +199,8 @@ impl Refunds {
                 }
                 // Whoever has waited longest is first.
                 found.sort_by_key(|refund| refund.due_by);
-                let has_more = found.len() > self.limit as usize;
-                found.truncate(self.limit as usize);
+                let has_more = found.len() > length(self.limit);
+                found.truncate(length(self.limit));
                 (found, has_more)
             }
         };

@@ -98,6 +98,11 @@ pub(crate) fn value(thing: &impl Serialize) -> Result<Value, Failure> {
     value.map_err(|error| Failure::new(Class::Internal, error.to_string()))
 }
 
+/// A count as the length of a list.
+pub(crate) fn length(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
 /// So many entries of a list, and whether there are more.
 pub(crate) async fn taken<T: Unpin>(
     mut items: Items<T>,
@@ -105,7 +110,7 @@ pub(crate) async fn taken<T: Unpin>(
 ) -> Result<(Vec<T>, bool), Failure> {
     let mut taken = Vec::new();
     while let Some(item) = items.try_next().await? {
-        if taken.len() >= limit as usize {
+        if taken.len() >= length(limit) {
             return Ok((taken, true));
         }
         taken.push(item);

@@ -285,8 +285,8 @@ impl Worker {
             return self.end_round().await;
         };
         self.after = Some(last.order_key);
-        let asked =
-            Duration::from_secs(1).mul_f64(waiting.len() as f64) / u32::from(job.orders_per_second);
+        let orders = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+        let asked = Duration::from_secs(1) * orders / u32::from(job.orders_per_second);
         let results = match Ask::begin(&self.lease.app, job).await {
             Some(ask) => join_all(waiting.into_iter().map(|order| ask.order(order))).await,
             None => {

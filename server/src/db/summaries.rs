@@ -38,7 +38,7 @@ pub fn count(summary: &OrdersSummary, state: OrderState) -> CountQuery {
         index,
         filters,
         scope: summary.scope.clone(),
-        limit: LIMIT,
+        limit: limit(),
     }
 }
 
@@ -81,7 +81,7 @@ pub fn awaiting(summary: &ActionsSummary, party: Role) -> CountQuery {
         index,
         filters: columns.into_iter().flatten().chain(own).collect(),
         scope: summary.scope.clone(),
-        limit: LIMIT,
+        limit: limit(),
     }
 }
 
@@ -118,12 +118,14 @@ pub fn auto_approved(summary: &ActionsSummary, since: Timestamp) -> CountQuery {
         index,
         filters,
         scope: summary.scope.clone(),
-        limit: LIMIT,
+        limit: limit(),
     }
 }
 
 /// One more than is told, to know that there are more.
-const LIMIT: i64 = COUNT_MAX as i64 + 1;
+fn limit() -> i64 {
+    i64::from(COUNT_MAX) + 1
+}
 
 /// The statement that counts up to a bound, and finds the earliest of some times.
 #[derive(Debug, Clone)]

@@ -41,7 +41,11 @@ const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 /// Of one answer, that wait to be sent.
 const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
 /// Metadata of one request as HTTP/2 takes it: more than the edge does, which can say why it refuses.
-const HEADERS_BYTES_MAX: u32 = 32 * 1024;
+const HEADERS_BYTES_MAX: u16 = 32 * 1024;
+#[expect(
+    clippy::as_conversions,
+    reason = "`From` cannot be called in a constant"
+)]
 const _: () = assert!(HEADERS_BYTES_MAX as usize > METADATA_BYTES_MAX);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -207,14 +211,14 @@ fn http(streams: Streams, versions: HttpVersions) -> auto::Builder<Streams> {
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_MAX)
-        .max_buf_size(HEADERS_BYTES_MAX as usize);
+        .max_buf_size(HEADERS_BYTES_MAX.into());
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(STREAM_SEND_BYTES_MAX)
-        .max_header_list_size(HEADERS_BYTES_MAX)
+        .max_header_list_size(HEADERS_BYTES_MAX.into())
         .keep_alive_interval(Some(KEEPALIVE_INTERVAL))
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))

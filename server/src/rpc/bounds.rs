@@ -216,8 +216,9 @@ impl PortBounds {
                 )
             })
             .collect();
+        let bytes = |held: usize| u128::try_from(held).unwrap_or(u128::MAX);
         let millis = |stalled: Duration| stalled.as_millis().max(1);
-        left.sort_by_key(|(held, stalled, _)| *held as u128 * millis(*stalled));
+        left.sort_by_key(|(held, stalled, _)| bytes(*held).saturating_mul(millis(*stalled)));
         let mut held: usize = left.iter().map(|(held, ..)| held).sum();
         while held > self.0.answers.0.max
             && let Some((most, stalled, connection)) = left.pop()

@@ -80,7 +80,8 @@ impl Events {
                     .map(|delivery| shown(&delivery, filter, &tokens))
                     .map_err(|error| status(error.into()))
             });
-            Ok(Box::pin(messages) as WatchStream)
+            let messages: WatchStream = Box::pin(messages);
+            Ok(messages)
         })
         .await
     }

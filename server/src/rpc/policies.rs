@@ -203,7 +203,8 @@ impl PolicyService for Policies {
             self.app.config(&call, &asked.store).await?;
             let draft = policies::draft(&self.app, &asked.store, &asked.draft).await?;
             let messages = simulation::begin(&self.app, asked, draft)?;
-            Ok(Box::pin(messages.map_err(status)) as SimulationStream)
+            let messages: SimulationStream = Box::pin(messages.map_err(status));
+            Ok(messages)
         })
         .await
     }

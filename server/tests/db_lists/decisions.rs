@@ -77,7 +77,7 @@ async fn decisions_are_read_by_time_page_by_page_and_none_twice() {
         };
     let mut new = Vec::new();
     for instant in 0..INSTANTS {
-        for order in 0..ORDERS as usize {
+        for order in 0..usize::try_from(ORDERS).unwrap() {
             for caller in ["BUYER/é", "SELLER/a"] {
                 new.push(decision(store(), instant, order, instant.into(), caller));
             }
@@ -95,9 +95,10 @@ async fn decisions_are_read_by_time_page_by_page_and_none_twice() {
         .await
         .unwrap();
 
-    let of_an_instant = ORDERS as usize * 2;
+    let of_an_instant = usize::try_from(ORDERS * 2).unwrap();
     let (found, _) = all(&mut conn, 0, INSTANTS).await;
-    assert_eq!(found.len(), INSTANTS as usize * of_an_instant);
+    let instants = usize::try_from(INSTANTS).unwrap();
+    assert_eq!(found.len(), instants * of_an_instant);
     let places = found.iter().map(|of| {
         let RequestKey {
             order_key,

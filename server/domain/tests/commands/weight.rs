@@ -222,7 +222,7 @@ fn contents_are_counted_line_by_line_of_each_shipment() {
         if one > 0 {
             rest[0]
                 .iter_mut()
-                .take(one as usize)
+                .take(usize::try_from(one).unwrap())
                 .for_each(|content| content.quantity -= 1);
             rest.push(
                 (1..=one)

@@ -51,7 +51,12 @@ impl Tally {
 
     pub(crate) fn count(&self, kind: Kind, took: Duration, failed: Option<Error>) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(of_kind) = counts.kinds.get_mut(kind as usize) else {
+        #[expect(
+            clippy::as_conversions,
+            reason = "kinds are numbered as they are listed"
+        )]
+        let index = kind as usize;
+        let Some(of_kind) = counts.kinds.get_mut(index) else {
             return;
         };
         let Some(error) = failed else {
@@ -118,6 +123,7 @@ fn upper(name: &str) -> String {
 }
 
 #[expect(
+    clippy::as_conversions,
     clippy::cast_precision_loss,
     reason = "counts and microseconds of a run are far below 2^53"
 )]

@@ -108,9 +108,10 @@ fn encode(
         let of_place =
             int32::encoded_len(PARTITION, &place.0) + int64::encoded_len(POSITION, &place.1);
         let length = event.len() + of_place;
-        bytes.reserve(key_len(EVENTS) + encoded_len_varint(length as u64) + length);
+        let prefix = u64::try_from(length).unwrap_or(u64::MAX);
+        bytes.reserve(key_len(EVENTS) + encoded_len_varint(prefix) + length);
         encode_key(EVENTS, WireType::LengthDelimited, bytes);
-        encode_varint(length as u64, bytes);
+        encode_varint(prefix, bytes);
         bytes.put_slice(event);
         // Behind what is stored: of a field that comes twice the last one counts.
         int32::encode(PARTITION, &place.0, bytes);

@@ -7,6 +7,7 @@
 //! the ratios mean more than the figures.
 
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]
+#![allow(clippy::as_conversions, reason = "counts become figures")]
 
 mod audit;
 mod baseline;
