@@ -57,7 +57,7 @@ struct Shop {
 
 /// What became of the wish to cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+enum Outcome {
     None,
     Cancelled,
     AsksWarehouse,
@@ -78,15 +78,15 @@ async fn run() -> Result<usize, Error> {
     println!("Belay at {address}, store {STORE}: a rush of {orders} orders");
 
     let lives = stream::iter((0..orders).map(|_| shop.live()));
-    let lives: Vec<(OrderId, Wish)> = lives.buffer_unordered(TOGETHER).try_collect().await?;
-    let count = |wish| lives.iter().filter(|(_, of)| *of == wish).count();
-    println!("  {:>4} are kept", count(Wish::None));
-    println!("  {:>4} cancelled at once", count(Wish::Cancelled));
+    let lives: Vec<(OrderId, Outcome)> = lives.buffer_unordered(TOGETHER).try_collect().await?;
+    let count = |outcome| lives.iter().filter(|(_, of)| *of == outcome).count();
+    println!("  {:>4} are kept", count(Outcome::None));
+    println!("  {:>4} cancelled at once", count(Outcome::Cancelled));
     println!(
         "  {:>4} to be stopped by the warehouse",
-        count(Wish::AsksWarehouse)
+        count(Outcome::AsksWarehouse)
     );
-    println!("  {:>4} too late to be cancelled", count(Wish::TooLate));
+    println!("  {:>4} too late to be cancelled", count(Outcome::TooLate));
 
     println!("Now the warehouse finishes");
     for (order_id, _) in &lives {
@@ -105,10 +105,10 @@ async fn run() -> Result<usize, Error> {
 
 impl Shop {
     /// A customer who buys, and may change their mind.
-    async fn live(&self) -> Result<(OrderId, Wish), Error> {
+    async fn live(&self) -> Result<(OrderId, Outcome), Error> {
         let order_id = self.sell("rush-").await?;
         if fastrand::u8(..4) == 0 {
-            return Ok((order_id, Wish::None));
+            return Ok((order_id, Outcome::None));
         }
         a_moment(2_000).await;
         let units = if fastrand::bool() {
@@ -121,15 +121,15 @@ impl Shop {
             .service
             .request_cancellation(&order_id, units)
             .reason(reason::NO_LONGER_WANTED);
-        let wish = match request.await {
+        let outcome = match request.await {
             Ok(answer) if answer.cancellation.state == CancellationState::Pending => {
-                Wish::AsksWarehouse
+                Outcome::AsksWarehouse
             }
-            Ok(_) => Wish::Cancelled,
-            Err(error) if error.kind() == Kind::Rejected => Wish::TooLate,
+            Ok(_) => Outcome::Cancelled,
+            Err(error) if error.kind() == Kind::Rejected => Outcome::TooLate,
             Err(error) => return Err(error.into()),
         };
-        Ok((order_id, wish))
+        Ok((order_id, outcome))
     }
 
     /// Two mugs, sold and paid.
@@ -170,7 +170,7 @@ impl Shop {
 
     /// What Belay has on record of these orders. Says how many contradictions there are that no
     /// incident tells of.
-    async fn report(&self, lives: &[(OrderId, Wish)]) -> Result<usize, Error> {
+    async fn report(&self, lives: &[(OrderId, Outcome)]) -> Result<usize, Error> {
         let (mut left, mut stayed, mut explained, mut contradictions) = (0, 0, 0, 0);
         for (order_id, _) in lives {
             let order = self.service.get_order(order_id).await?;

@@ -100,15 +100,15 @@ async fn page_of<Entry: Message>(
     let records = records_of(conn, &found).await?;
     let records_of = |key: &OrderKey| records.get(key).copied().unwrap_or_default();
     let (mut cut, mut orders) = (PageCut::default(), HashMap::new());
-    for slice in slices(page.take_places(&found, records_of), records_of) {
-        let mut missing: Vec<OrderKey> = slice.iter().map(|place| place.order_key).collect();
+    for slice in slices(page.take_positions(&found, records_of), records_of) {
+        let mut missing: Vec<OrderKey> = slice.iter().map(|position| position.order_key).collect();
         missing.retain(|key| !orders.contains_key(key));
         missing.sort_unstable();
         missing.dedup();
         orders.extend(orders_of(conn, &missing).await?);
-        let fits = slice.iter().all(|place| {
-            let order = orders.get(&place.order_key);
-            cut.add(order.and_then(|order| render(order, place.number, now)))
+        let fits = slice.iter().all(|position| {
+            let order = orders.get(&position.order_key);
+            cut.add(order.and_then(|order| render(order, position.number, now)))
         });
         if !fits {
             break;
@@ -122,7 +122,7 @@ async fn records_of(
     conn: &mut Conn,
     found: &[ListPosition],
 ) -> Result<HashMap<OrderKey, usize>, DbError> {
-    let mut keys: Vec<OrderKey> = found.iter().map(|place| place.order_key).collect();
+    let mut keys: Vec<OrderKey> = found.iter().map(|position| position.order_key).collect();
     keys.sort_unstable();
     keys.dedup();
     if keys.is_empty() {
@@ -134,15 +134,15 @@ async fn records_of(
 /// The places in slices, each with at most [`SLICE_RECORDS_MAX`] records or of one order. An order
 /// counts for its first place in a slice.
 fn slices(
-    places: &[ListPosition],
+    positions: &[ListPosition],
     records_of: impl Fn(&OrderKey) -> usize,
 ) -> Vec<&[ListPosition]> {
-    let (mut slices, mut rest) = (Vec::new(), places);
+    let (mut slices, mut rest) = (Vec::new(), positions);
     while !rest.is_empty() {
         let (mut known, mut records) = (HashSet::new(), 0);
-        let over = rest.iter().position(|place| {
-            if known.insert(place.order_key) {
-                records += records_of(&place.order_key);
+        let over = rest.iter().position(|position| {
+            if known.insert(position.order_key) {
+                records += records_of(&position.order_key);
             }
             records > SLICE_RECORDS_MAX && known.len() > 1
         });
@@ -351,19 +351,19 @@ mod tests {
 
     #[test]
     fn slices_hold_few_records_or_one_order_and_together_all_places() {
-        let place = |order: u8| ListPosition {
+        let position = |order: u8| ListPosition {
             create_time: Timestamp::UNIX_EPOCH,
             order_key: OrderKey([order; 16]),
             number: 0,
         };
-        let places: Vec<ListPosition> = [1, 1, 2, 3, 4, 4].map(place).into();
+        let positions: Vec<ListPosition> = [1, 1, 2, 3, 4, 4].map(position).into();
         let records_of = |key: &OrderKey| match key.0[0] {
             3 => SLICE_RECORDS_MAX + 1,
             _ => SLICE_RECORDS_MAX / 2,
         };
-        let slices = slices(&places, records_of);
+        let slices = slices(&positions, records_of);
         let lengths: Vec<usize> = slices.iter().map(|slice| slice.len()).collect();
         assert_eq!(lengths, [3, 1, 2]);
-        assert_eq!(slices.concat(), places);
+        assert_eq!(slices.concat(), positions);
     }
 }

@@ -153,23 +153,23 @@ impl Patience {
 /// A connection: the place that it has, and its time.
 #[derive(Debug)]
 struct Connection {
-    place: Mutex<OwnedSemaphorePermit>,
+    permit: Mutex<OwnedSemaphorePermit>,
     patience: Patience,
     peer: SocketAddr,
 }
 
 impl Connection {
     /// Gives the place that it had to the next.
-    fn move_to(&self, place: OwnedSemaphorePermit) {
-        let mut held = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = place;
+    fn move_to(&self, permit: OwnedSemaphorePermit) {
+        let mut held = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = permit;
     }
 }
 
 /// One request, until its time is over. What goes wrong with a connection is its client's to know.
 async fn serve(taken: Accepted, admin: Arc<Admin>, stop: CancellationToken) {
     let connection = Connection {
-        place: Mutex::new(taken.place),
+        permit: Mutex::new(taken.permit),
         patience: Patience::new(REQUEST_MAX),
         peer: taken.peer,
     };
@@ -244,10 +244,10 @@ impl Admin {
         let Some(console) = self.console.get() else {
             return busy("the server starts; come again\n");
         };
-        let Ok(place) = self.console_places.clone().try_acquire_owned() else {
+        let Ok(permit) = self.console_places.clone().try_acquire_owned() else {
             return busy("the console answers as many as it can; come again\n");
         };
-        connection.move_to(place);
+        connection.move_to(permit);
         connection.patience.end_after(CONSOLE_REQUEST_MAX);
         let extensions = request.extensions_mut();
         extensions.insert(connection.patience.clone());

@@ -126,7 +126,7 @@ fn serve(
     async move {
         let Accepted {
             stream,
-            place: _place,
+            permit: _permit,
             ..
         } = taken;
         // Small answers wait for nothing.

@@ -11,7 +11,7 @@ use belay_domain::quality::{CrossingRecord, FactKind, Rate, Window, crossings, r
 use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
-use crate::db::seller_standings::{self, Standing};
+use crate::db::seller_standings::{self, SellerStanding};
 use crate::db::transaction::Transaction;
 use crate::db::{Conn, DbError, projections, seller_crossings, seller_facts};
 use crate::store_cache::StoreCacheError;
@@ -87,7 +87,7 @@ async fn write(
         return Ok(());
     };
     let Some(measured) = measure(conn, config, of, now).await? else {
-        let unmeasured = Standing {
+        let unmeasured = SellerStanding {
             reached: BTreeSet::new(),
             ..standing
         };
@@ -110,7 +110,7 @@ async fn write(
         };
         seller_crossings::insert(conn, of, &record).await?;
     }
-    let next = Standing {
+    let next = SellerStanding {
         reached: reached(&quality, rate),
         crossings: number,
     };

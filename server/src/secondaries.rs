@@ -77,7 +77,7 @@ pub struct Secondaries(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    places: Vec<Secondary>,
+    secondaries: Vec<Secondary>,
     /// Under which this server beats.
     server: Uuid,
     beats: Mutex<Beats>,
@@ -100,7 +100,7 @@ struct Secondary {
 #[derive(Debug)]
 struct Moment {
     snapshot: Snapshot,
-    place: usize,
+    index: usize,
     /// It shows all that was committed before then.
     as_of: Instant,
 }
@@ -114,7 +114,7 @@ impl Secondaries {
         settings: Option<&SecondarySettings>,
         telemetry: &Telemetry,
     ) -> Result<Self, DbError> {
-        let mut places = Vec::new();
+        let mut secondaries = Vec::new();
         let (mut wait_max, mut heartbeat) = (WAIT_DEFAULT, HEARTBEAT_DEFAULT);
         if let Some(settings) = settings {
             (wait_max, heartbeat) = (settings.wait_max, settings.heartbeat);
@@ -124,14 +124,14 @@ impl Secondaries {
                 ..PoolSettings::default()
             };
             let pools = Pools::of_secondaries(&settings.url, pool, telemetry)?;
-            places.extend(pools.into_iter().map(|(name, pool)| Secondary {
+            secondaries.extend(pools.into_iter().map(|(name, pool)| Secondary {
                 name,
                 pool,
                 standing: Mutex::default(),
             }));
         }
         Ok(Self(Arc::new(Inner {
-            places,
+            secondaries,
             server: ids::instance_id(),
             beats: Mutex::default(),
             turn: AtomicUsize::new(0),
@@ -141,15 +141,15 @@ impl Secondaries {
     }
 
     pub fn are_none(&self) -> bool {
-        self.0.places.is_empty()
+        self.0.secondaries.is_empty()
     }
 
     /// How old each may be now, at most: none where nothing is known of it.
     pub fn staleness(&self) -> Vec<Option<Duration>> {
         let now = Instant::now();
-        let places = self.0.places.iter();
-        places
-            .map(|place| place.standing().staleness(now))
+        let secondaries = self.0.secondaries.iter();
+        secondaries
+            .map(|secondary| secondary.standing().staleness(now))
             .collect()
     }
 
@@ -174,15 +174,17 @@ impl Secondaries {
     /// Asks those that may be fresh enough, each once and in turns; what is nearest to what is asked for
     /// is told.
     async fn try_each(&self, wanted: &Freshness) -> Result<Moment, SecondaryRead> {
-        let Inner { places, turn, .. } = &*self.0;
+        let Inner {
+            secondaries, turn, ..
+        } = &*self.0;
         let first = turn.fetch_add(1, Ordering::Relaxed);
         let mut refused = SecondaryRead::Unavailable;
-        for offset in 0..places.len() {
-            let index = (first + offset) % places.len();
-            let place = &places[index];
+        for offset in 0..secondaries.len() {
+            let index = (first + offset) % secondaries.len();
+            let secondary = &secondaries[index];
             // The last look at it is two beats old at most.
             let allowed = wanted.max_staleness.unwrap_or_default() + self.0.heartbeat * 2;
-            match place.standing().staleness(Instant::now()) {
+            match secondary.standing().staleness(Instant::now()) {
                 None => continue,
                 Some(staleness) if staleness > allowed => {
                     refused = refused.max(SecondaryRead::Stale);
@@ -195,8 +197,8 @@ impl Secondaries {
                 Ok(Ok(Err(outcome))) => refused = refused.max(outcome),
                 // Its connections are all in use.
                 Ok(Err(error)) if error.is_exhaustion() => {}
-                Ok(Err(error)) => place.failed(&error),
-                Err(_) => place.failed(&silent()),
+                Ok(Err(error)) => secondary.failed(&error),
+                Err(_) => secondary.failed(&silent()),
             }
         }
         Err(refused)
@@ -207,13 +209,13 @@ impl Secondaries {
         index: usize,
         wanted: &Freshness,
     ) -> Result<Result<Moment, SecondaryRead>, DbError> {
-        let place = &self.0.places[index];
-        let mut snapshot = Snapshot::begin_anywhere(&place.pool).await?;
-        let read = self.read_checked(place, &mut snapshot, wanted).await;
+        let secondary = &self.0.secondaries[index];
+        let mut snapshot = Snapshot::begin_anywhere(&secondary.pool).await?;
+        let read = self.read_checked(secondary, &mut snapshot, wanted).await;
         match read {
             Ok(Ok(as_of)) => Ok(Ok(Moment {
                 snapshot,
-                place: index,
+                index,
                 as_of,
             })),
             Ok(Err(outcome)) => {
@@ -231,13 +233,13 @@ impl Secondaries {
     /// Since when what a snapshot shows may be old, if it is fresh enough.
     async fn read_checked(
         &self,
-        place: &Secondary,
+        secondary: &Secondary,
         conn: &mut Conn,
         wanted: &Freshness,
     ) -> Result<Result<Instant, SecondaryRead>, DbError> {
         let beat = heartbeats::read(conn, self.0.server).await?;
         let as_of = self.beats().as_of(beat);
-        place.shows(as_of);
+        secondary.shows(as_of);
         let is_fresh = |as_of: &Instant| Some(as_of.elapsed()) <= wanted.max_staleness;
         let Some(as_of) = as_of.filter(is_fresh) else {
             return Ok(Err(SecondaryRead::Stale));
@@ -273,7 +275,12 @@ impl Secondaries {
         let mut connection = None;
         loop {
             let next = Instant::now() + self.0.heartbeat;
-            let looks = join_all(self.0.places.iter().map(|place| self.look(place)));
+            let looks = join_all(
+                self.0
+                    .secondaries
+                    .iter()
+                    .map(|secondary| self.look(secondary)),
+            );
             join(self.beat(&primary, &mut connection), looks).await;
             sleep_until(next).await;
         }
@@ -305,23 +312,23 @@ impl Secondaries {
         }
     }
 
-    async fn look(&self, place: &Secondary) {
-        if !place.standing().is_due(Instant::now()) {
+    async fn look(&self, secondary: &Secondary) {
+        if !secondary.standing().is_due(Instant::now()) {
             return;
         }
         let looked = timeout(ANSWER_MAX, async {
-            let mut conn = place.pool.checkout().await?;
+            let mut conn = secondary.pool.checkout().await?;
             let beat = heartbeats::read(&mut conn, self.0.server).await;
             conn.finish_with(beat)
         });
         match looked.await {
             Ok(Ok(beat)) => {
                 let as_of = self.beats().as_of(beat);
-                place.shows(as_of);
+                secondary.shows(as_of);
             }
             Ok(Err(error)) if error.is_exhaustion() => {}
-            Ok(Err(error)) => place.failed(&error),
-            Err(_) => place.failed(&silent()),
+            Ok(Err(error)) => secondary.failed(&error),
+            Err(_) => secondary.failed(&silent()),
         }
     }
 }

@@ -17,7 +17,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) permit: OwnedSemaphorePermit,
 }
 
 /// Takes connections until it is told to stop; those beyond the places wait.
@@ -32,13 +32,13 @@ pub(crate) async fn accept<F>(
 {
     let places = Arc::new(Semaphore::new(places));
     let next = async || {
-        let place = places.clone().acquire_owned().await;
-        let place = place.map_err(std::io::Error::other)?;
+        let permit = places.clone().acquire_owned().await;
+        let permit = permit.map_err(std::io::Error::other)?;
         let (stream, peer) = listener.accept().await?;
         Ok::<_, std::io::Error>(Accepted {
             stream,
             peer,
-            place,
+            permit,
         })
     };
     loop {

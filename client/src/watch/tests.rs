@@ -448,7 +448,8 @@ async fn a_delivery_that_is_dropped_comes_again_before_what_is_newer() {
 async fn who_acknowledges_nothing_is_waited_for() {
     let mut says = vec![Batch("0", &[])];
     // Positions without an end, as far as the bound goes and one beyond.
-    let positions: Vec<i64> = (1..=ledger::UNACKNOWLEDGED_MAX as i64 + 1).collect();
+    let last = i64::try_from(ledger::UNACKNOWLEDGED_MAX + 1).unwrap();
+    let positions: Vec<i64> = (1..=last).collect();
     let positions: &'static [i64] = positions.leak();
     says.extend(positions.chunks(1).map(|one| Batch("x", one)));
     says.push(Silence);
@@ -466,7 +467,7 @@ async fn who_acknowledges_nothing_is_waited_for() {
     let next = tokio::time::timeout(HEARTBEAT_TIMEOUT_DEFAULT, subscription.try_next());
     let delivered = next.await.unwrap().unwrap().unwrap();
     assert!(begun.elapsed() < HEARTBEAT_TIMEOUT_DEFAULT);
-    assert_eq!(delivered.events()[0].position, positions.len() as i64);
+    assert_eq!(delivered.events()[0].position, last);
     delivered.ack();
 }
 

@@ -12,13 +12,13 @@ use belay_domain::scope::View;
 use belay_domain::shipment::{Shipment, Stage};
 use jiff::Timestamp;
 
-pub(crate) fn sorted_by(place: &ListPosition) -> (Timestamp, OrderKey, u32) {
-    (place.create_time, place.order_key, place.number)
+pub(crate) fn sorted_by(position: &ListPosition) -> (Timestamp, OrderKey, u32) {
+    (position.create_time, position.order_key, position.number)
 }
 
 /// Lists go from new to old.
-pub(crate) fn is_behind(place: &ListPosition, after: &ListPosition) -> bool {
-    sorted_by(place) < sorted_by(after)
+pub(crate) fn is_behind(position: &ListPosition, after: &ListPosition) -> bool {
+    sorted_by(position) < sorted_by(after)
 }
 
 /// Whether a condition that is given is met.
@@ -28,7 +28,7 @@ pub(crate) fn matches<T: PartialEq>(asked: Option<&T>, is: &T) -> bool {
 
 /// A filter of a list: what it finds in an order that the caller sees.
 pub(crate) trait Listed {
-    fn places(&self, order: &Order) -> Vec<ListPosition>;
+    fn positions(&self, order: &Order) -> Vec<ListPosition>;
 }
 
 fn place(order: &Order, number: u32, create_time: Timestamp) -> ListPosition {
@@ -40,7 +40,7 @@ fn place(order: &Order, number: u32, create_time: Timestamp) -> ListPosition {
 }
 
 impl Listed for OrderFilter {
-    fn places(&self, order: &Order) -> Vec<ListPosition> {
+    fn positions(&self, order: &Order) -> Vec<ListPosition> {
         let destination = &order.destination;
         let is_found = matches(self.buyer.as_ref(), &order.buyer.id)
             && matches(self.seller.as_ref(), &order.seller)
@@ -70,7 +70,7 @@ pub(crate) struct Search {
 }
 
 impl Listed for Search {
-    fn places(&self, order: &Order) -> Vec<ListPosition> {
+    fn positions(&self, order: &Order) -> Vec<ListPosition> {
         let is_looked_at = self.last_id.as_ref().is_none_or(|last| order.id <= *last);
         let is_found = is_looked_at && self.search.matches(order);
         let found = is_found.then(|| place(order, 0, order.create_time));
@@ -79,7 +79,7 @@ impl Listed for Search {
 }
 
 impl Listed for ShipmentFilter {
-    fn places(&self, order: &Order) -> Vec<ListPosition> {
+    fn positions(&self, order: &Order) -> Vec<ListPosition> {
         let is_of = matches(self.order.as_ref(), &order.key())
             && matches(self.seller.as_ref(), &order.seller);
         let is_found = |shipment: &&Shipment| {
@@ -129,7 +129,7 @@ fn finds_part(filter: &CancellationFilter, order: &Order, cancellation: &Cancell
 }
 
 impl Listed for CancellationFilter {
-    fn places(&self, order: &Order) -> Vec<ListPosition> {
+    fn positions(&self, order: &Order) -> Vec<ListPosition> {
         let is_of = matches(self.order.as_ref(), &order.key())
             && matches(self.seller.as_ref(), &order.seller);
         let is_found = |cancellation: &&Cancellation| {
@@ -145,7 +145,7 @@ impl Listed for CancellationFilter {
 }
 
 impl Listed for RefundFilter {
-    fn places(&self, order: &Order) -> Vec<ListPosition> {
+    fn positions(&self, order: &Order) -> Vec<ListPosition> {
         let is_of = matches(self.order.as_ref(), &order.key())
             && matches(self.seller.as_ref(), &order.seller);
         let refunds = order.refunds.iter();
@@ -157,7 +157,7 @@ impl Listed for RefundFilter {
 }
 
 impl Listed for IncidentFilter {
-    fn places(&self, order: &Order) -> Vec<ListPosition> {
+    fn positions(&self, order: &Order) -> Vec<ListPosition> {
         let is_of = matches(self.order.as_ref(), &order.key());
         let is_about_own = |incident: &Incident| {
             let shipment = incident.shipment.and_then(|number| order.shipment(number));

@@ -376,22 +376,22 @@ impl Call<'_> {
     ) -> Answer<(Vec<Entry>, String)> {
         let config: Arc<StoreConfig> = self.config(&list.store)?;
         let after = list.page.after_place()?;
-        let mut places = Vec::new();
+        let mut positions = Vec::new();
         let mut found: HashMap<OrderKey, Order> = HashMap::new();
         for order in self.orders(&list.store) {
-            let before = places.len();
-            let matching = list.filter.places(order).into_iter();
-            places.extend(
-                matching.filter(|place| after.is_none_or(|after| is_behind(place, &after))),
+            let before = positions.len();
+            let matching = list.filter.positions(order).into_iter();
+            positions.extend(
+                matching.filter(|position| after.is_none_or(|after| is_behind(position, &after))),
             );
-            if places.len() > before {
+            if positions.len() > before {
                 found.insert(order.key(), order.clone());
             }
         }
-        places.sort_by_key(|place| std::cmp::Reverse(sorted_by(place)));
-        places.truncate(list.page.limit().into());
+        positions.sort_by_key(|position| std::cmp::Reverse(sorted_by(position)));
+        positions.truncate(list.page.limit().into());
         let render = |order: &Order, number| render(&self.viewer(order), order, number, &config);
-        Ok(list.page.cut_places(&places, &found, render))
+        Ok(list.page.cut_positions(&positions, &found, render))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use belay_domain::ids::{OrderId, OrderKey, SellerId, StoreId, WarehouseId};
 use belay_domain::scope::IdFilter;
 use belay_domain::stock::{
-    Balance, Entry, EntryKind, EntryPlace, OpenHolding, OrderHoldings, Stock, StockKey,
+    Entry, EntryKind, EntryPlace, OpenHolding, OrderHoldings, Stock, StockBalance, StockKey,
     StoredEntry, Telling,
 };
 use belay_proto::v1 as pb;
@@ -75,7 +75,7 @@ impl Stocks {
         };
         Stock {
             key: key.clone(),
-            balance: Balance::of(self.entries(key)),
+            balance: StockBalance::of(self.entries(key)),
             set_place: last(|entry| entry.sets().is_some()),
             told_place: last(|entry| {
                 matches!(entry.kind, EntryKind::Counted | EntryKind::Archived)
@@ -88,7 +88,7 @@ impl Stocks {
     fn previous(&self, entry: &Entry) -> Option<i64> {
         entry.sets()?;
         let before = self.entries(&entry.key);
-        Some(Balance::of(before.take_while(|before| before.place < entry.place)).on_hand)
+        Some(StockBalance::of(before.take_while(|before| before.place < entry.place)).on_hand)
     }
 }
 

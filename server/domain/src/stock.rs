@@ -131,7 +131,7 @@ impl Entry {
 
 /// The balance of a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Balance {
+pub struct StockBalance {
     /// On the shelf, as far as anybody has told. Less than 0 where more left than was counted.
     pub on_hand: i64,
     /// Of those, promised to shipments that are released and have not left.
@@ -139,7 +139,7 @@ pub struct Balance {
     pub is_archived: bool,
 }
 
-impl Balance {
+impl StockBalance {
     /// What may be sold. Less than 0 where more is promised than there is.
     pub fn available(self) -> i64 {
         if self.is_archived {

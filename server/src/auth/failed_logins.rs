@@ -57,7 +57,7 @@ impl From<Cause> for FailedLogin {
 #[derive(Debug)]
 pub struct FailedLogins {
     failures_max: u32,
-    addresses: Mutex<HashMap<Origin, Record>>,
+    addresses: Mutex<HashMap<Origin, OriginFailures>>,
 }
 
 /// The origin of failed logins, as far as origins are told apart.
@@ -72,7 +72,7 @@ enum Origin {
 }
 
 #[derive(Debug)]
-struct Record {
+struct OriginFailures {
     /// Failures that are left, as a part of those that an address may have.
     left: f64,
     /// When that was so, which is the last failure.
@@ -142,7 +142,7 @@ impl FailedLogins {
             addresses.retain(|_, record| now.duration_since(record.at) < WINDOW.max(LINE_INTERVAL));
         }
         let origin = origin_in(&addresses, peer);
-        let record = addresses.entry(origin).or_insert_with(|| Record {
+        let record = addresses.entry(origin).or_insert_with(|| OriginFailures {
             left: f64::from(self.failures_max),
             at: now,
             told: None,
@@ -169,20 +169,20 @@ impl FailedLogins {
     }
 
     /// Failures that are left at this time: they come back evenly over the window.
-    fn left(&self, record: &Record, now: Instant) -> f64 {
+    fn left(&self, record: &OriginFailures, now: Instant) -> f64 {
         let max = f64::from(self.failures_max);
         let back = now.duration_since(record.at).as_secs_f64() / WINDOW.as_secs_f64() * max;
         (record.left + back).min(max)
     }
 
-    fn addresses(&self) -> std::sync::MutexGuard<'_, HashMap<Origin, Record>> {
+    fn addresses(&self) -> std::sync::MutexGuard<'_, HashMap<Origin, OriginFailures>> {
         self.addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn origin_in(addresses: &HashMap<Origin, Record>, peer: Option<&Peer>) -> Origin {
+fn origin_in(addresses: &HashMap<Origin, OriginFailures>, peer: Option<&Peer>) -> Origin {
     let Some(peer) = peer else {
         return Origin::Unknown;
     };

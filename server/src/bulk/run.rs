@@ -251,11 +251,11 @@ impl Worker {
             scope: &job.caller.scope,
             filter: &filter,
         };
-        let (places, orders) = self.page(&query, stored.selected_through).await?;
+        let (positions, orders) = self.page(&query, stored.selected_through).await?;
         let change = Change::Selected {
             orders,
-            through: places.last().copied().or(stored.selected_through),
-            is_last: places.len() < usize::from(SELECT_PAGE),
+            through: positions.last().copied().or(stored.selected_through),
+            is_last: positions.len() < usize::from(SELECT_PAGE),
         };
         self.write(change).await
     }
@@ -267,10 +267,13 @@ impl Worker {
     ) -> Result<(Vec<ListPosition>, Vec<(OrderKey, OrderId)>), DbError> {
         let mut conn = Snapshot::begin(&self.lease.app.pools.background).await?;
         let read = async {
-            let places = list(&mut conn, query, after, SELECT_PAGE).await?;
-            let keys: Vec<OrderKey> = places.iter().map(|place| place.order_key).collect();
+            let positions = list(&mut conn, query, after, SELECT_PAGE).await?;
+            let keys: Vec<OrderKey> = positions
+                .iter()
+                .map(|position| position.order_key)
+                .collect();
             let orders = orders::ids(&mut conn, &keys).await?;
-            Ok((places, orders))
+            Ok((positions, orders))
         }
         .await;
         conn.end(read).await

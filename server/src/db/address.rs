@@ -26,7 +26,7 @@ use url::Url;
 
 use self::endpoint::Endpoint;
 pub(super) use self::primary::Primary;
-pub use self::session::{PerMessage, Standing};
+pub use self::session::{PerMessage, ReplicationState};
 use super::Conn;
 use super::error::{DbError, ErrorKind};
 
@@ -230,7 +230,7 @@ fn mode(text: &str) -> Result<TlsMode, AddressError> {
 /// The address of a database: the places where it may be found. Clones share what is known of them.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
-    places: Arc<[Endpoint]>,
+    endpoints: Arc<[Endpoint]>,
     primary: Arc<Primary>,
     wanted: Wanted,
 }
@@ -258,22 +258,22 @@ impl Address {
         if hosts.len() > PLACES_MAX {
             return Err(AddressError::TooMany);
         }
-        let mut places = Vec::with_capacity(hosts.len());
+        let mut endpoints = Vec::with_capacity(hosts.len());
         for host in hosts {
-            let place = Endpoint::parse(&format!("mysql://{account}{host}{path}"))?;
-            if places
+            let endpoint = Endpoint::parse(&format!("mysql://{account}{host}{path}"))?;
+            if endpoints
                 .iter()
-                .any(|other: &Endpoint| other.name == place.name)
+                .any(|other: &Endpoint| other.name == endpoint.name)
             {
-                return Err(AddressError::SamePlace(place.name));
+                return Err(AddressError::SamePlace(endpoint.name));
             }
-            places.push(place);
+            endpoints.push(endpoint);
         }
-        if places.len() > 1 && places.iter().any(Endpoint::is_socket) {
+        if endpoints.len() > 1 && endpoints.iter().any(Endpoint::is_socket) {
             return Err(AddressError::SocketOfSeveral);
         }
         Ok(Self {
-            places: places.into(),
+            endpoints: endpoints.into(),
             primary: Arc::default(),
             wanted: Wanted::Primary,
         })
@@ -283,26 +283,26 @@ impl Address {
     pub(super) fn parse_secondaries(
         url: &SecretString,
     ) -> Result<Vec<(String, Self)>, AddressError> {
-        let places = Self::parse(url)?.places;
-        let secondary = |place: &Endpoint| {
+        let endpoints = Self::parse(url)?.endpoints;
+        let secondary = |endpoint: &Endpoint| {
             let address = Self {
-                places: Arc::new([place.clone()]),
+                endpoints: Arc::new([endpoint.clone()]),
                 primary: Arc::default(),
                 wanted: Wanted::Secondary,
             };
-            (place.name.clone(), address)
+            (endpoint.name.clone(), address)
         };
-        Ok(places.iter().map(secondary).collect())
+        Ok(endpoints.iter().map(secondary).collect())
     }
 
     /// A session with the database; where several places are given, with the one that takes writes.
     pub(super) async fn connect(
         &self,
         lock_wait_max: Duration,
-    ) -> Result<(Conn, Standing), DbError> {
-        match (self.wanted, &*self.places) {
+    ) -> Result<(Conn, ReplicationState), DbError> {
+        match (self.wanted, &*self.endpoints) {
             (Wanted::Secondary, [only]) => session::begin_at_secondary(only, lock_wait_max).await,
-            _ => self.primary.connect(&self.places, lock_wait_max).await,
+            _ => self.primary.connect(&self.endpoints, lock_wait_max).await,
         }
     }
 

@@ -126,7 +126,7 @@ pub enum EventTable {
 /// A row of an order's events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventsRow {
-    pub place: EventTable,
+    pub table: EventTable,
     pub partition: u16,
     pub last_position: u64,
     pub count: u32,
@@ -142,7 +142,7 @@ pub struct EventsRow {
 pub async fn event_rows(
     conn: &mut Conn,
     key: OrderKey,
-    place: EventTable,
+    table: EventTable,
     after: u64,
     limit: u16,
 ) -> Result<Vec<EventsRow>, DbError> {
@@ -177,14 +177,14 @@ pub async fn event_rows(
                 .await?
         };
     }
-    let rows: Vec<Row> = match place {
+    let rows: Vec<Row> = match table {
         EventTable::Feed => rows!(events),
         EventTable::History => rows!(order_history),
     };
     let row = |row: Row| {
         let (partition, last_position, count, order_version, time, payload, chain, digest) = row;
         EventsRow {
-            place,
+            table,
             partition,
             last_position,
             count,
@@ -209,7 +209,7 @@ pub async fn replace_payload(
         seal.map(|seal| Bytes(seal.0)),
         seal.map(|seal| Bytes(seal.1)),
     );
-    let matched = match row.place {
+    let matched = match row.table {
         EventTable::Feed => {
             diesel::update(events::table.find((row.partition, row.last_position)))
                 .set((

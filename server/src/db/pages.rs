@@ -246,7 +246,7 @@ impl PageQuery {
             lead,
             filters,
             scope: Scope::EVERYTHING,
-            before: place_columns(NEWEST),
+            before: position_columns(NEWEST),
             limit: 0,
         }
     }
@@ -254,7 +254,7 @@ impl PageQuery {
     /// After the last entry of the page before, so many.
     #[must_use]
     pub(super) fn after(mut self, last: Option<ListPosition>, limit: u16) -> Self {
-        self.before = place_columns(last.unwrap_or(NEWEST));
+        self.before = position_columns(last.unwrap_or(NEWEST));
         self.limit = limit.into();
         self
     }
@@ -288,12 +288,12 @@ impl PageQuery {
 
     async fn load(self, conn: &mut Conn) -> Result<Vec<ListPosition>, DbError> {
         let rows: Vec<(At, Bytes<16>, u32)> = RunQueryDsl::load(self, conn).await?;
-        let place = |(time, key, number): (At, Bytes<16>, u32)| ListPosition {
+        let position = |(time, key, number): (At, Bytes<16>, u32)| ListPosition {
             create_time: time.0,
             order_key: key.into(),
             number,
         };
-        Ok(rows.into_iter().map(place).collect())
+        Ok(rows.into_iter().map(position).collect())
     }
 
     /// Only what comes after the page before. Each alternative is a range of the index of its own;
@@ -328,8 +328,12 @@ impl PageQuery {
     }
 }
 
-fn place_columns(place: ListPosition) -> (At, Bytes<16>, u32) {
-    (At(place.create_time), place.order_key.into(), place.number)
+fn position_columns(position: ListPosition) -> (At, Bytes<16>, u32) {
+    (
+        At(position.create_time),
+        position.order_key.into(),
+        position.number,
+    )
 }
 
 impl Query for PageQuery {

@@ -15,7 +15,7 @@ use super::statement::{self, upsert_rows};
 
 /// The standing of a seller's rate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct SellerStanding {
     /// The thresholds that it has reached.
     pub reached: BTreeSet<String>,
     /// How often it has crossed one.
@@ -75,7 +75,7 @@ pub async fn take(
     conn: &mut Conn,
     (store, seller): (&StoreId, &SellerId),
     now: Timestamp,
-) -> Result<Option<Standing>, DbError> {
+) -> Result<Option<SellerStanding>, DbError> {
     let query = seller_standings::table
         .filter(seller_standings::store_id.eq(store.as_str()))
         .filter(seller_standings::seller_id.eq(seller.as_str()))
@@ -84,7 +84,7 @@ pub async fn take(
         .for_update()
         .skip_locked();
     let row: Option<(Json<BTreeSet<String>>, u32)> = query.first(conn).await.optional()?;
-    Ok(row.map(|(reached, crossings)| Standing {
+    Ok(row.map(|(reached, crossings)| SellerStanding {
         reached: reached.0,
         crossings,
     }))
@@ -94,7 +94,7 @@ pub async fn take(
 pub async fn update(
     conn: &mut Conn,
     (store, seller): (&StoreId, &SellerId),
-    standing: &Standing,
+    standing: &SellerStanding,
     evaluate_time: Timestamp,
 ) -> Result<(), DbError> {
     let of_seller = seller_standings::table

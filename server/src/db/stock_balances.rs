@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::ids::{Sku, StoreId, WarehouseId};
 use belay_domain::scope::IdFilter;
-use belay_domain::stock::{Balance, EntryPlace, Stock, StockKey};
+use belay_domain::stock::{EntryPlace, Stock, StockBalance, StockKey};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -64,7 +64,7 @@ impl From<BalanceRow> for Stock {
                 warehouse: row.warehouse_id.0,
                 sku: row.sku.0,
             },
-            balance: Balance {
+            balance: StockBalance {
                 on_hand: row.on_hand,
                 reserved: row.reserved,
                 is_archived: row.is_archived,

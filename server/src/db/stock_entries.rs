@@ -17,7 +17,7 @@ use super::statement::{self, insert_rows};
 
 /// An entry that says how much it is, and what lay there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub struct StockMark {
     pub place: EntryPlace,
     pub previous: i64,
 }
@@ -160,14 +160,14 @@ pub async fn marks_after(
     generation: u32,
     key: &StockKey,
     place: EntryPlace,
-) -> Result<Vec<Mark>, DbError> {
+) -> Result<Vec<StockMark>, DbError> {
     let query = of_sku!(generation, key)
         .filter(stock_entries::place.gt(Bytes(place.0)))
         .filter(stock_entries::previous.is_not_null())
         .order(stock_entries::place)
         .select((stock_entries::place, stock_entries::previous));
     let rows: Vec<(Bytes<20>, Option<i64>)> = query.load(conn).await?;
-    let mark = |(place, previous): (Bytes<20>, Option<i64>)| Mark {
+    let mark = |(place, previous): (Bytes<20>, Option<i64>)| StockMark {
         place: EntryPlace(place.0),
         previous: previous.unwrap_or_default(),
     };
@@ -210,7 +210,7 @@ pub async fn set_previous(
     conn: &mut Conn,
     generation: u32,
     key: &StockKey,
-    mark: Mark,
+    mark: StockMark,
 ) -> Result<(), DbError> {
     let stored = of_sku!(generation, key).filter(stock_entries::place.eq(Bytes(mark.place.0)));
     let matched = diesel::update(stored)

@@ -11,7 +11,7 @@ use belay_domain::ids::{CarrierId, ConsumerId, OrderId, OrderKey, SellerId, Stor
 use clap::{Args, Subcommand, ValueEnum};
 use http::Uri;
 
-use super::dead_letters::{self, Action, LIST_MAX, Selection};
+use super::dead_letters::{self, Action, DeadLetterSelection, LIST_MAX};
 use super::receiver::parse_url;
 use super::retry::RetryPlan;
 use crate::command_line::database::DatabaseArguments;
@@ -245,9 +245,9 @@ async fn change(
     action: Action,
 ) -> anyhow::Result<usize> {
     let selection = match (which.all, whose.order()) {
-        (true, _) => Selection::All,
-        (false, Some(order)) => Selection::Order(order),
-        (false, None) => Selection::Events(which.events),
+        (true, _) => DeadLetterSelection::All,
+        (false, Some(order)) => DeadLetterSelection::Order(order),
+        (false, None) => DeadLetterSelection::Events(which.events),
     };
     Ok(dead_letters::change(conn, &whose.consumer, &selection, action).await?)
 }

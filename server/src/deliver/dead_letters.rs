@@ -34,7 +34,7 @@ pub struct DeadLetter {
 
 /// Which dead letters are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
+pub enum DeadLetterSelection {
     All,
     Order(OrderKey),
     Events(Vec<EventPlace>),
@@ -84,13 +84,13 @@ pub async fn list(
 pub async fn change(
     conn: &mut Conn,
     consumer: &ConsumerId,
-    selection: &Selection,
+    selection: &DeadLetterSelection,
     action: Action,
 ) -> Result<usize, DeadLetterError> {
     known(conn, consumer).await?;
     let mut changed = 0;
     match selection {
-        Selection::Events(places) => {
+        DeadLetterSelection::Events(places) => {
             for (partition, position) in places {
                 let before = (*partition, position.saturating_sub(1));
                 let found = held_events::dead_letters(conn, consumer, None, Some(before), 1);
@@ -101,10 +101,10 @@ pub async fn change(
                 changed += change_some(conn, consumer, &meant, action).await?;
             }
         }
-        Selection::All | Selection::Order(_) => {
+        DeadLetterSelection::All | DeadLetterSelection::Order(_) => {
             let order = match selection {
-                Selection::Order(order) => Some(*order),
-                Selection::All | Selection::Events(_) => None,
+                DeadLetterSelection::Order(order) => Some(*order),
+                DeadLetterSelection::All | DeadLetterSelection::Events(_) => None,
             };
             let mut after = None;
             loop {

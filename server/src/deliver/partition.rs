@@ -55,7 +55,7 @@ enum EntryState {
 
 /// An order of which something is sent or held.
 #[derive(Debug, Default)]
-struct Lane {
+struct OrderQueue {
     is_sending: bool,
     /// Events of the window that are held and have no row yet.
     unstored: usize,
@@ -63,7 +63,7 @@ struct Lane {
     waiting: BTreeMap<u64, Waiting>,
 }
 
-impl Lane {
+impl OrderQueue {
     fn is_held(&self) -> bool {
         self.unstored > 0 || !self.waiting.is_empty()
     }
@@ -121,7 +121,7 @@ pub(super) struct Partition {
     position: u64,
     read_to: u64,
     window: VecDeque<Entry>,
-    lanes: HashMap<OrderKey, Lane>,
+    queues: HashMap<OrderKey, OrderQueue>,
     dead: usize,
     /// What came of events that are held and is not stored yet.
     changes: BTreeMap<u64, Change>,
@@ -138,7 +138,7 @@ impl Partition {
             position,
             read_to: position,
             window: VecDeque::new(),
-            lanes: HashMap::new(),
+            queues: HashMap::new(),
             dead: 0,
             changes: BTreeMap::new(),
         }
@@ -146,8 +146,8 @@ impl Partition {
 
     /// Takes up what is held, in place of what was known of it.
     pub(super) fn found(&mut self, rows: impl Iterator<Item = Found>) {
-        for lane in self.lanes.values_mut() {
-            lane.waiting.clear();
+        for queue in self.queues.values_mut() {
+            queue.waiting.clear();
         }
         self.dead = 0;
         for row in rows {
@@ -155,12 +155,14 @@ impl Partition {
                 HeldState::Dead => self.dead += 1,
                 HeldState::Waiting => {
                     let (attempts, due) = (row.attempts, row.due);
-                    let lane = self.lanes.entry(row.order).or_default();
-                    lane.waiting.insert(row.position, Waiting { attempts, due });
+                    let queue = self.queues.entry(row.order).or_default();
+                    queue
+                        .waiting
+                        .insert(row.position, Waiting { attempts, due });
                 }
             }
         }
-        self.lanes.retain(|_, lane| !lane.is_idle());
+        self.queues.retain(|_, queue| !queue.is_idle());
     }
 
     /// Where the stored position is.
@@ -181,8 +183,10 @@ impl Partition {
 
     /// Events that are held and wait to be sent.
     pub(super) fn waiting(&self) -> usize {
-        let lanes = self.lanes.values();
-        lanes.map(|lane| lane.waiting.len() + lane.unstored).sum()
+        let queues = self.queues.values();
+        queues
+            .map(|queue| queue.waiting.len() + queue.unstored)
+            .sum()
     }
 
     pub(super) fn dead(&self) -> usize {
@@ -217,14 +221,14 @@ impl Partition {
     }
 
     fn next_held(&mut self, now: Instant) -> Option<Letter> {
-        let due = self.lanes.iter_mut().find_map(|(order, lane)| {
-            let (position, first) = lane.waiting.first_key_value()?;
+        let due = self.queues.iter_mut().find_map(|(order, queue)| {
+            let (position, first) = queue.waiting.first_key_value()?;
             // What came before it and has no row yet must be stored first.
-            let may_go = !lane.is_sending && first.due <= now;
-            may_go.then_some((*order, *position, lane))
+            let may_go = !queue.is_sending && first.due <= now;
+            may_go.then_some((*order, *position, queue))
         });
-        let (order, position, lane) = due?;
-        lane.is_sending = true;
+        let (order, position, queue) = due?;
+        queue.is_sending = true;
         Some(Letter {
             partition: self.number,
             fence: self.fence,
@@ -240,12 +244,12 @@ impl Partition {
             if !matches!(entry.state, EntryState::Fresh) {
                 continue;
             }
-            let lane = self.lanes.entry(entry.order).or_default();
-            if lane.is_held() {
-                lane.unstored += 1;
+            let queue = self.queues.entry(entry.order).or_default();
+            if queue.is_held() {
+                queue.unstored += 1;
                 entry.state = EntryState::Held(behind_another());
-            } else if !lane.is_sending {
-                lane.is_sending = true;
+            } else if !queue.is_sending {
+                queue.is_sending = true;
                 entry.state = EntryState::Sent;
                 return Some(Letter {
                     partition: self.number,
@@ -272,8 +276,8 @@ impl Partition {
 
     /// An event that was held is there no more.
     pub(super) fn vanished(&mut self, letter: &Letter) {
-        if let Some(lane) = self.lanes.get_mut(&letter.order) {
-            lane.waiting.remove(&letter.position);
+        if let Some(queue) = self.queues.get_mut(&letter.order) {
+            queue.waiting.remove(&letter.position);
         }
         self.end_sending(letter.order);
     }
@@ -305,8 +309,8 @@ impl Partition {
             None => return verdict,
         }
         if is_waiting {
-            let lane = self.lanes.entry(letter.order).or_default();
-            lane.unstored += 1;
+            let queue = self.queues.entry(letter.order).or_default();
+            queue.unstored += 1;
         }
         verdict
     }
@@ -318,8 +322,8 @@ impl Partition {
         plan: &RetryPlan,
         now: Instant,
     ) -> Verdict {
-        let lane = self.lanes.entry(letter.order).or_default();
-        let before = lane.waiting.get(&letter.position);
+        let queue = self.queues.entry(letter.order).or_default();
+        let before = queue.waiting.get(&letter.position);
         let attempts = before.map_or(0, |waiting| waiting.attempts);
         let (verdict, hold) = plan.follow_up(outcome, attempts.saturating_add(1));
         let change = match hold {
@@ -329,15 +333,16 @@ impl Partition {
         match &change {
             Change::Held(_, hold) if hold.state == HeldState::Waiting => {
                 let (attempts, due) = (hold.attempts, now + hold.wait);
-                lane.waiting
+                queue
+                    .waiting
                     .insert(letter.position, Waiting { attempts, due });
             }
             Change::Held(..) => {
-                lane.waiting.remove(&letter.position);
+                queue.waiting.remove(&letter.position);
                 self.dead += 1;
             }
             Change::Taken => {
-                lane.waiting.remove(&letter.position);
+                queue.waiting.remove(&letter.position);
             }
         }
         self.changes.insert(letter.position, change);
@@ -352,16 +357,16 @@ impl Partition {
     }
 
     fn end_sending(&mut self, order: OrderKey) {
-        if let Some(lane) = self.lanes.get_mut(&order) {
-            lane.is_sending = false;
-            if lane.is_idle() {
-                self.lanes.remove(&order);
+        if let Some(queue) = self.queues.get_mut(&order) {
+            queue.is_sending = false;
+            if queue.is_idle() {
+                self.queues.remove(&order);
             }
         }
     }
 
     pub(super) fn is_sending(&self) -> bool {
-        self.lanes.values().any(|lane| lane.is_sending)
+        self.queues.values().any(|queue| queue.is_sending)
     }
 
     /// Whether something came of an event that is held and is not stored yet.
@@ -412,10 +417,10 @@ impl Partition {
             match hold.state {
                 HeldState::Dead => self.dead += 1,
                 HeldState::Waiting => {
-                    let lane = self.lanes.entry(order).or_default();
-                    lane.unstored = lane.unstored.saturating_sub(1);
+                    let queue = self.queues.entry(order).or_default();
+                    queue.unstored = queue.unstored.saturating_sub(1);
                     let (attempts, due) = (hold.attempts, now + hold.wait);
-                    lane.waiting.insert(position, Waiting { attempts, due });
+                    queue.waiting.insert(position, Waiting { attempts, due });
                 }
             }
         }

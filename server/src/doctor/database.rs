@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Finding;
-use crate::db::address::Standing;
+use crate::db::address::ReplicationState;
 use crate::db::{Conn, DbError, ErrorKind, checkup, migrate, probe, writable};
 use crate::grants::GrantSet;
 
@@ -73,7 +73,7 @@ pub(super) async fn isolation(conn: &mut Conn) -> Result<Finding, DbError> {
 
 /// Whether more than one member takes writes, and whether this one does.
 pub(super) async fn writers(conn: &mut Conn) -> Result<Finding, DbError> {
-    if let Some(why) = Standing::read(conn).await?.several_writers {
+    if let Some(why) = ReplicationState::read(conn).await?.several_writers {
         return Ok(Finding::fatal(
             format!("several members of the database take writes: {why}"),
             "SELECT group_replication_switch_to_single_primary_mode(); or lead all who write to a store to one \

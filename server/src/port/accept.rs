@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::Served;
 use super::descriptors::{Line, SPARE, Spare};
 use super::places::Places;
-use crate::telemetry::port::{PortMetrics, Refusal};
+use crate::telemetry::port::{ConnectionRefusal, PortMetrics};
 
 /// Where the next connection is to wait: the last could not be accepted, or others are still to close.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -90,15 +90,15 @@ impl Acceptor {
     }
 
     fn begin(&mut self, stream: TcpStream, address: SocketAddr) {
-        let (place, refusal) = if self.recover_at.is_some() {
-            let place = self.places.take_reserve(address.ip());
-            (place, Some(Refusal::Descriptors))
+        let (slot, refusal) = if self.recover_at.is_some() {
+            let slot = self.places.take_reserve(address.ip());
+            (slot, Some(ConnectionRefusal::Descriptors))
         } else {
             self.places.take(address.ip())
         };
         if let Some(refusal) = refusal {
             self.metrics.refused(refusal);
-            if refusal != Refusal::Descriptors
+            if refusal != ConnectionRefusal::Descriptors
                 && let Some(left_out) = self.full_line.is_due(Instant::now())
             {
                 tracing::warn!(
@@ -111,7 +111,7 @@ impl Acceptor {
         }
         let served = self.served.clone();
         self.tasks
-            .spawn(async move { served.connection(stream, address, place).await });
+            .spawn(async move { served.connection(stream, address, slot).await });
     }
 
     /// Makes room for connections that ask for health; returns whether it had some at hand.

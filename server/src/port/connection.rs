@@ -28,7 +28,7 @@ use crate::connect::{HttpCalls, InReserve};
 use crate::drain::Drain;
 use crate::rpc::edge;
 use crate::rpc::{ConnectionBounds, PortBounds};
-use crate::telemetry::port::{PortMetrics, Refusal};
+use crate::telemetry::port::{ConnectionRefusal, PortMetrics};
 use crate::tls::config::HttpVersions;
 use crate::tls::front::Front;
 
@@ -82,22 +82,22 @@ pub(super) struct Served {
 impl Served {
     /// From what was accepted to the end. It runs in a task of its own: whatever a connection begins
     /// with, it holds up no other.
-    pub(super) async fn connection(self, stream: TcpStream, address: SocketAddr, place: Slot) {
+    pub(super) async fn connection(self, stream: TcpStream, address: SocketAddr, slot: Slot) {
         // Nagle's algorithm would hold back small replies. A connection that is gone already says so
         // below.
         let _ = stream.set_nodelay(true);
         let Some(tls) = self.tls.clone() else {
             let peer = Peer::without_certificate(address);
-            return self.http(stream, peer, place).await;
+            return self.http(stream, peer, slot).await;
         };
         let accepted = tokio::select! {
             accepted = tls.accept(stream, self.versions) => accepted,
             // Who is not connected yet need not begin.
             () = self.drain.closing() => None,
-            () = place.ended() => None,
+            () = slot.ended() => None,
         };
         if let Some((stream, names)) = accepted {
-            self.http(stream, Peer { address, names }, place).await;
+            self.http(stream, Peer { address, names }, slot).await;
         }
     }
 
@@ -112,7 +112,7 @@ impl Served {
     }
 
     /// Serves what is connected, plain or not, until one side ends it.
-    async fn http<S>(self, stream: S, peer: Peer, place: Slot)
+    async fn http<S>(self, stream: S, peer: Peer, slot: Slot)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -128,7 +128,7 @@ impl Served {
             peer,
             bounds: bounds.clone(),
             streams: streams.clone(),
-            is_reserve: place.is_reserve(),
+            is_reserve: slot.is_reserve(),
             versions: self.versions,
             heard: heard.clone(),
         };
@@ -138,7 +138,7 @@ impl Served {
         let mut cutting = std::pin::pin!(cutting);
         let mut closing = std::pin::pin!(closing);
         let mut preface = std::pin::pin!(tokio::time::sleep(preface_max));
-        let mut reserve = std::pin::pin!(reserve_is_over(&place));
+        let mut reserve = std::pin::pin!(reserve_is_over(&slot));
         let mut old = std::pin::pin!(after(age_max));
         let mut too_old = std::pin::pin!(after(age_max.map(|age| age.saturating_add(age_grace))));
         let (mut is_closing, mut has_preface, mut is_over) = (false, false, false);
@@ -151,12 +151,12 @@ impl Served {
                 () = &mut cutting => return,
                 () = &mut preface, if !has_preface => {
                     if heard.load(Ordering::Relaxed) < PREFACE_BYTES {
-                        self.metrics.refused(Refusal::Preface);
+                        self.metrics.refused(ConnectionRefusal::Preface);
                         return;
                     }
                     has_preface = true;
                 }
-                () = place.ended() => return,
+                () = slot.ended() => return,
                 () = &mut too_old => return,
                 () = &mut old, if !is_old => {
                     is_old = true;
@@ -195,8 +195,8 @@ async fn after(time: Option<Duration>) {
     }
 }
 
-async fn reserve_is_over(place: &Slot) {
-    if place.is_reserve() {
+async fn reserve_is_over(slot: &Slot) {
+    if slot.is_reserve() {
         tokio::time::sleep(RESERVE_MAX).await;
     } else {
         std::future::pending().await

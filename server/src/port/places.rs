@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::port::{PortMetrics, Refusal};
+use crate::telemetry::port::{ConnectionRefusal, PortMetrics};
 
 /// Connections beyond the limits that may ask for health, and nothing else. One more takes the place
 /// of the oldest, so that whoever fills the reserve has to fill it again and again.
@@ -76,14 +76,14 @@ impl Places {
 
     /// A place for a connection from `address`: one in the reserve where the limits are met, and the
     /// limit that it is.
-    pub(super) fn take(&self, address: IpAddr) -> (Slot, Option<Refusal>) {
+    pub(super) fn take(&self, address: IpAddr) -> (Slot, Option<ConnectionRefusal>) {
         let origin = origin(address);
         let mut taken = self.taken();
         let of_origin = taken.by_origin.get(&origin).copied().unwrap_or_default();
         let refusal = if taken.all >= self.0.limits.all {
-            Refusal::All
+            ConnectionRefusal::All
         } else if of_origin >= self.0.limits.address {
-            Refusal::Address
+            ConnectionRefusal::Address
         } else {
             taken.all += 1;
             taken.by_origin.insert(origin, of_origin + 1);
@@ -225,7 +225,7 @@ mod tests {
         Places::new(Limits { all, address }, metrics)
     }
 
-    fn take(places: &Places, address: &str) -> (Slot, Option<Refusal>) {
+    fn take(places: &Places, address: &str) -> (Slot, Option<ConnectionRefusal>) {
         places.take(address.parse().unwrap())
     }
 
@@ -236,9 +236,12 @@ mod tests {
         let _second = take(&places, A);
         assert_eq!((&first.1, first.0.is_reserve()), (&None, false));
         let (beyond, why) = take(&places, A);
-        assert_eq!((why, beyond.is_reserve()), (Some(Refusal::Address), true));
+        assert_eq!(
+            (why, beyond.is_reserve()),
+            (Some(ConnectionRefusal::Address), true)
+        );
         let _third = take(&places, B);
-        assert_eq!(take(&places, B).1, Some(Refusal::All));
+        assert_eq!(take(&places, B).1, Some(ConnectionRefusal::All));
         drop(first);
         assert_eq!(take(&places, B).1, None, "its place is free");
         assert_eq!(take(&places, A).1, None);
@@ -249,7 +252,11 @@ mod tests {
         let places = places(9, 1);
         let _held = ["2001:db8::1", A].map(|address| take(&places, address).0);
         for same in ["2001:db8::2", "2001:db8:0:0:ffff::", "::ffff:192.0.2.1"] {
-            assert_eq!(take(&places, same).1, Some(Refusal::Address), "{same}");
+            assert_eq!(
+                take(&places, same).1,
+                Some(ConnectionRefusal::Address),
+                "{same}"
+            );
         }
         for other in ["2001:db8:0:1::1", B] {
             assert_eq!(take(&places, other).1, None, "{other}");
@@ -261,16 +268,16 @@ mod tests {
         let places = places(0, 1);
         let once = take(&places, B).0;
         let mut many: Vec<Slot> = (1..RESERVE).map(|_| take(&places, A).0).collect();
-        assert!(many.iter().all(|place| !is_ended(place)));
+        assert!(many.iter().all(|slot| !is_ended(slot)));
         let _last = take(&places, A).0;
         assert!(!is_ended(&once), "the older one is another's");
         assert!(is_ended(&many.remove(0)));
-        assert!(many.iter().all(|place| !is_ended(place)));
+        assert!(many.iter().all(|slot| !is_ended(slot)));
         assert_eq!(places.ending(), 0, "it has closed by now");
     }
 
-    fn is_ended(place: &Slot) -> bool {
-        match &place.kind {
+    fn is_ended(slot: &Slot) -> bool {
+        match &slot.kind {
             Kind::Reserve { ended, .. } => ended.is_cancelled(),
             Kind::Served { .. } => false,
         }

@@ -100,27 +100,27 @@ struct Function {
 #[derive(Debug)]
 struct Texts {
     table: Vec<String>,
-    places: HashMap<String, i64>,
+    indices: HashMap<String, i64>,
 }
 
 impl Texts {
     fn new() -> Self {
         let mut texts = Self {
             table: Vec::new(),
-            places: HashMap::new(),
+            indices: HashMap::new(),
         };
-        texts.place("");
+        texts.index("");
         texts
     }
 
-    fn place(&mut self, text: &str) -> i64 {
-        if let Some(place) = self.places.get(text) {
-            return *place;
+    fn index(&mut self, text: &str) -> i64 {
+        if let Some(index) = self.indices.get(text) {
+            return *index;
         }
-        let place = i64::try_from(self.table.len()).unwrap_or_default();
+        let index = i64::try_from(self.table.len()).unwrap_or_default();
         self.table.push(text.to_owned());
-        self.places.insert(text.to_owned(), place);
-        place
+        self.indices.insert(text.to_owned(), index);
+        index
     }
 }
 
@@ -136,12 +136,12 @@ struct Named {
 
 impl Named {
     fn line(&mut self, symbol: &Symbol) -> (u64, i64) {
-        let name = self.texts.place(&symbol.name());
-        let filename = self.texts.place(&symbol.filename());
+        let name = self.texts.index(&symbol.name());
+        let filename = self.texts.index(&symbol.filename());
         let next = next_id(self.functions.len());
         let id = *self.function_ids.entry((name, filename)).or_insert(next);
         if id == next {
-            let system_name = self.texts.place(&symbol.sys_name());
+            let system_name = self.texts.index(&symbol.sys_name());
             self.functions.push(Function {
                 id,
                 name,
@@ -166,8 +166,8 @@ impl Named {
 
     fn sample(&mut self, frames: &Frames, count: i64, period: i64) -> Sample {
         let (key, str) = (
-            self.texts.place("thread"),
-            self.texts.place(&frames.thread_name),
+            self.texts.index("thread"),
+            self.texts.index(&frames.thread_name),
         );
         let mut location_id: Vec<u64> = Vec::new();
         for frame in frames.frames.iter().filter(|frame| !frame.is_empty()) {
@@ -205,8 +205,8 @@ pub(super) fn encoded(report: &Report, hertz: i32) -> Vec<u8> {
         .map(|(frames, count)| named.sample(frames, counted(count), period))
         .collect();
     let mut value_type = |kind: &str, unit: &str| ValueType {
-        kind: named.texts.place(kind),
-        unit: named.texts.place(unit),
+        kind: named.texts.index(kind),
+        unit: named.texts.index(unit),
     };
     let sample_type = vec![
         value_type("samples", "count"),

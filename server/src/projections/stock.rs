@@ -14,7 +14,7 @@ use belay_wire::events::order_news;
 
 use super::{DELETED_MAX, ProjectionError, TELLINGS_MAX};
 use crate::App;
-use crate::db::stock_entries::Mark;
+use crate::db::stock_entries::StockMark;
 use crate::db::stock_holdings::{Held, Holder};
 use crate::db::transaction::Transaction;
 use crate::db::{
@@ -143,7 +143,7 @@ async fn add(
                 };
                 let previous = *end - added;
                 *end = value + added;
-                let mark = Mark {
+                let mark = StockMark {
                     place: entry.place,
                     previous,
                 };

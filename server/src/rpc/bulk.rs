@@ -116,7 +116,7 @@ impl BulkService for Bulk {
             let permit = self.watches.clone().try_acquire_owned();
             let permit = permit.map_err(|_| CallError::Overloaded)?;
             let job = bulk::get(&self.app, &call.caller, &named.store, named.id).await?;
-            let watch = Watch {
+            let watch = BulkWatch {
                 app: self.app.clone(),
                 caller: call.caller,
                 named,
@@ -174,7 +174,7 @@ impl BulkService for Bulk {
 }
 
 /// One watch of a job.
-struct Watch {
+struct BulkWatch {
     app: Arc<App>,
     caller: Caller,
     named: NamedJob,
@@ -182,7 +182,7 @@ struct Watch {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Watch {
+impl BulkWatch {
     /// The job as it is, and whenever it has changed, until it has ended.
     fn stream(self, job: Job) -> WatchStream {
         let first = Ok(shown(&job));

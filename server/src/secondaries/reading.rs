@@ -66,10 +66,10 @@ impl<'a> Reading<'a> {
         match moment.unwrap_or(Err(SecondaryRead::Unavailable)) {
             Ok(Moment {
                 snapshot,
-                place,
+                index,
                 as_of,
             }) => {
-                self.open = Some((place, as_of));
+                self.open = Some((index, as_of));
                 Ok(snapshot)
             }
             Err(outcome) => {
@@ -100,7 +100,7 @@ impl<'a> Reading<'a> {
         conn: Snapshot,
         read: Result<T, DbError>,
     ) -> Result<Option<T>, DbError> {
-        let Some((place, as_of)) = self.open.take() else {
+        let Some((index, as_of)) = self.open.take() else {
             return conn.end(read).await.map(Some);
         };
         let ended = match read {
@@ -120,7 +120,7 @@ impl<'a> Reading<'a> {
             Err(error) => {
                 // A caller in a hurry says nothing of the secondary; one that is silent is looked at.
                 if !matches!(error, DbError::TimedOut { .. }) {
-                    self.app.secondaries.0.places[place].failed(&error);
+                    self.app.secondaries.0.secondaries[index].failed(&error);
                 }
                 self.count(SecondaryRead::Failed);
                 self.only_primary = true;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ServerSettings;
 use crate::App;
-use crate::db::address::Standing;
+use crate::db::address::ReplicationState;
 use crate::db::clock::{self, Clock};
 use crate::db::pool::PoolSettings;
 use crate::db::pools::Pools;
@@ -157,7 +157,7 @@ async fn open_database(
 /// Refuses a database of which several members take writes: what two of them decide at the same time
 /// of one order is found out at the commit alone, and what one was told the other may not have read.
 async fn check_writers(connection: &mut Conn, may_be_several: bool) -> anyhow::Result<()> {
-    let Some(why) = Standing::read(connection).await?.several_writers else {
+    let Some(why) = ReplicationState::read(connection).await?.several_writers else {
         return Ok(());
     };
     anyhow::ensure!(

@@ -14,7 +14,7 @@ use super::metrics::Metrics;
 
 /// The cause for which a connection is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum ConnectionRefusal {
     /// There are as many as there may be.
     All,
     /// There are as many from its address as there may be.
@@ -25,15 +25,15 @@ pub(crate) enum Refusal {
     Preface,
 }
 
-impl Refusal {
+impl ConnectionRefusal {
     const ALL: [Self; 4] = [Self::All, Self::Address, Self::Descriptors, Self::Preface];
 
     fn name(self) -> &'static str {
         match self {
-            Refusal::All => "all",
-            Refusal::Address => "address",
-            Refusal::Descriptors => "descriptors",
-            Refusal::Preface => "preface",
+            ConnectionRefusal::All => "all",
+            ConnectionRefusal::Address => "address",
+            ConnectionRefusal::Descriptors => "descriptors",
+            ConnectionRefusal::Preface => "preface",
         }
     }
 }
@@ -71,7 +71,7 @@ impl PortMetrics {
             .with_unit(PORT_REFUSED.unit);
         let refused = refused.with_description(PORT_REFUSED.help).build();
         // Whoever watches how fast a counter grows must see it before it does.
-        for refusal in Refusal::ALL {
+        for refusal in ConnectionRefusal::ALL {
             refused.add(0, &[of_port.clone(), KeyValue::new(CAUSE, refusal.name())]);
         }
         let reset = meter.u64_counter(STREAMS_RESET.name);
@@ -123,7 +123,7 @@ impl PortMetrics {
             .add(1, std::slice::from_ref(&self.of_port));
     }
 
-    pub(crate) fn refused(&self, refusal: Refusal) {
+    pub(crate) fn refused(&self, refusal: ConnectionRefusal) {
         let cause = KeyValue::new(CAUSE, refusal.name());
         self.refused.add(1, &[self.of_port.clone(), cause]);
     }

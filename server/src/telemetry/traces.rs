@@ -267,7 +267,7 @@ impl Traces {
         };
         let provider = SdkTracerProvider::builder()
             .with_sampler(FollowLinks::configured())
-            .with_batch_exporter(Told::new(exporter))
+            .with_batch_exporter(ReportingExporter::new(exporter))
             .with_resource(resource)
             .build();
         Ok(Self {
@@ -305,12 +305,12 @@ impl Traces {
 
 /// Says once that the collector takes nothing, and once that it takes traces again.
 #[derive(Debug)]
-struct Told<E> {
+struct ReportingExporter<E> {
     exporter: E,
     fails: AtomicBool,
 }
 
-impl<E> Told<E> {
+impl<E> ReportingExporter<E> {
     fn new(exporter: E) -> Self {
         Self {
             exporter,
@@ -333,7 +333,7 @@ impl<E> Told<E> {
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Told<E> {
+impl<E: SpanExporter> SpanExporter for ReportingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let outcome = self.exporter.export(batch).await;
         self.tell(&outcome);

@@ -61,10 +61,10 @@ fn kind_of(error: &Error) -> FailureKind {
 
 /// The lines that tell of failures: one a minute for each kind.
 #[derive(Debug, Default)]
-pub(super) struct FailureLines(BTreeMap<FailureKind, Told>);
+pub(super) struct FailureLines(BTreeMap<FailureKind, ReportedFailures>);
 
 #[derive(Debug)]
-struct Told {
+struct ReportedFailures {
     last: Instant,
     left_out: u64,
 }
@@ -78,7 +78,7 @@ impl FailureLines {
                 None
             }
             Some(_) | None => {
-                let last = Told {
+                let last = ReportedFailures {
                     last: now,
                     left_out: 0,
                 };

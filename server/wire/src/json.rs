@@ -73,8 +73,8 @@ fn check_repeats(of: &MessageDescriptor, text: &[u8]) -> Result<(), CallError> {
     let mut track = Track::new();
     let mut json = serde_json::Deserializer::from_slice(text);
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
-    let place = Some(Location::Message(of.clone()));
-    let checked = Once { place }.deserialize(tracked);
+    let location = Some(Location::Message(of.clone()));
+    let checked = Once { location }.deserialize(tracked);
     checked.map_err(|error| unreadable(spelled(&track.path()), &error))
 }
 
@@ -147,13 +147,13 @@ impl Location {
 
 /// A value in which no object has a field, or a key, twice. Of one that is no message any key counts.
 struct Once {
-    place: Option<Location>,
+    location: Option<Location>,
 }
 
 impl Once {
     /// What a key stands for, as any of its names says it, and the place of its value.
     fn named(&self, key: String) -> (Named, Option<Location>) {
-        match &self.place {
+        match &self.location {
             Some(Location::Message(message)) => match field_of(message, &key) {
                 Some(field) => (Named::Field(field.number()), Location::of(field)),
                 None => (Named::Key(key), None),
@@ -188,9 +188,9 @@ impl<'de> Visitor<'de> for Once {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         let mut seen = HashSet::new();
         while let Some(key) = object.next_key()? {
-            let (named, place) = self.named(key);
+            let (named, location) = self.named(key);
             if seen.insert(named) {
-                object.next_value_seed(Once { place })?;
+                object.next_value_seed(Once { location })?;
             } else {
                 object.next_value_seed(Repeated)?;
             }
@@ -199,12 +199,12 @@ impl<'de> Visitor<'de> for Once {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let place = match &self.place {
+        let location = match &self.location {
             Some(Location::Field(field)) => Location::inside(field),
             Some(Location::Message(_)) | None => None,
         };
         let entry = || Once {
-            place: place.clone(),
+            location: location.clone(),
         };
         while list.next_element_seed(entry())?.is_some() {}
         Ok(())
@@ -256,9 +256,9 @@ fn field_of(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> 
 fn unknown_field(of: &MessageDescriptor, text: &[u8], path: &Path) -> Option<String> {
     let whole: Value = serde_json::from_slice(text).ok()?;
     let mut value = &whole;
-    let mut place = Location::Message(of.clone());
+    let mut location = Location::Message(of.clone());
     for segment in path.iter() {
-        (value, place) = match (segment, place) {
+        (value, location) = match (segment, location) {
             (Segment::Map { key }, Location::Message(message)) => {
                 let field = field_of(&message, key)?;
                 (value.get(key)?, Location::of(field)?)
@@ -272,7 +272,7 @@ fn unknown_field(of: &MessageDescriptor, text: &[u8], path: &Path) -> Option<Str
             _ => return None,
         };
     }
-    let Location::Message(message) = place else {
+    let Location::Message(message) = location else {
         return None;
     };
     // Those of `google.protobuf` have a JSON of their own.

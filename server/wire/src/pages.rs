@@ -132,7 +132,7 @@ impl PageTokens {
 
 /// A place in a list, as a token keeps it: the instant in microseconds, the order and the number of
 /// its child.
-type KeptPlace = (i64, [u8; 16], u32);
+type KeptPosition = (i64, [u8; 16], u32);
 
 /// A page as it grows, an entry after the other.
 #[derive(Debug)]
@@ -195,7 +195,7 @@ impl PageRequest {
 
     /// The same of a list that goes from new to old.
     pub fn after_place(&self) -> Result<Option<ListPosition>, CallError> {
-        let Some((micros, key, number)) = self.after::<KeptPlace>()? else {
+        let Some((micros, key, number)) = self.after::<KeptPosition>()? else {
             return Ok(None);
         };
         let create_time =
@@ -209,16 +209,16 @@ impl PageRequest {
 
     /// The places that a page may take of those that were found: as many as it asks for, and those
     /// whose orders have few enough records. Which of them fit shows as they are rendered.
-    pub fn take_places<'a>(
+    pub fn take_positions<'a>(
         &self,
         found: &'a [ListPosition],
         records_of: impl Fn(&OrderKey) -> usize,
     ) -> &'a [ListPosition] {
         let (mut known, mut records) = (HashSet::new(), 0);
         let asked = &found[..found.len().min(self.size.into())];
-        let over = asked.iter().position(|place| {
-            if known.insert(place.order_key) {
-                records += records_of(&place.order_key);
+        let over = asked.iter().position(|position| {
+            if known.insert(position.order_key) {
+                records += records_of(&position.order_key);
             }
             records > PAGE_RECORDS_MAX && known.len() > 1
         });
@@ -231,29 +231,29 @@ impl PageRequest {
         cut: PageCut<Entry>,
         found: &[ListPosition],
     ) -> (Vec<Entry>, String) {
-        let kept = |place: &ListPosition| -> KeptPlace {
-            let micros = place.create_time.as_microsecond();
-            (micros, place.order_key.0, place.number)
+        let kept = |position: &ListPosition| -> KeptPosition {
+            let micros = position.create_time.as_microsecond();
+            (micros, position.order_key.0, position.number)
         };
         self.end(cut, found, kept)
     }
 
     /// Cuts the page from what orders hold.
-    pub fn cut_places<Entry: Message>(
+    pub fn cut_positions<Entry: Message>(
         &self,
-        places: &[ListPosition],
+        positions: &[ListPosition],
         orders: &HashMap<OrderKey, Order>,
         render: impl Fn(&Order, u32) -> Option<Entry>,
     ) -> (Vec<Entry>, String) {
         let records_of = |key: &OrderKey| orders.get(key).map_or(0, Order::records);
         let mut cut = PageCut::default();
-        for place in self.take_places(places, records_of) {
-            let order = orders.get(&place.order_key);
-            if !cut.add(order.and_then(|order| render(order, place.number))) {
+        for position in self.take_positions(positions, records_of) {
+            let order = orders.get(&position.order_key);
+            if !cut.add(order.and_then(|order| render(order, position.number))) {
                 break;
             }
         }
-        self.end_cut(cut, places)
+        self.end_cut(cut, positions)
     }
 
     /// Renders the page from so many records as [`Self::limit`] says, without what `render` leaves
@@ -348,20 +348,20 @@ mod tests {
     }
 
     /// Places of these orders, from new to old.
-    fn places(orders: &[u8]) -> Vec<ListPosition> {
-        let place = |(number, order): (u32, &u8)| ListPosition {
+    fn positions(orders: &[u8]) -> Vec<ListPosition> {
+        let position = |(number, order): (u32, &u8)| ListPosition {
             create_time: Timestamp::UNIX_EPOCH,
             order_key: OrderKey([*order; 16]),
             number,
         };
-        (1..).zip(orders).map(place).collect()
+        (1..).zip(orders).map(position).collect()
     }
 
     #[test]
     fn a_page_takes_orders_up_to_its_records_and_one_at_least() {
         let taken = |orders: &[u8], records: usize| {
-            let places = places(orders);
-            page(100).take_places(&places, |_| records).len()
+            let positions = positions(orders);
+            page(100).take_positions(&positions, |_| records).len()
         };
         assert_eq!(taken(&[], 1), 0);
         assert_eq!(taken(&[1, 2, 3], PAGE_RECORDS_MAX / 2), 2);
@@ -376,8 +376,8 @@ mod tests {
             4,
             "an order counts once"
         );
-        let many = places(&[1; 30]);
-        assert_eq!(page(29).take_places(&many, |_| 0).len(), 29);
+        let many = positions(&[1; 30]);
+        assert_eq!(page(29).take_positions(&many, |_| 0).len(), 29);
     }
 
     #[test]

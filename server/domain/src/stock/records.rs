@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Balance, Entry, EntryKind, EntryPlace, Holding, Source, StockKey};
+use super::{Entry, EntryKind, EntryPlace, Holding, Source, StockBalance, StockKey};
 use crate::actor::Actor;
 use crate::ids::{OrderId, OrderKey};
 
@@ -11,7 +11,7 @@ use crate::ids::{OrderId, OrderKey};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stock {
     pub key: StockKey,
-    pub balance: Balance,
+    pub balance: StockBalance,
     /// Of the last entry that says how much it is.
     pub set_place: EntryPlace,
     /// Of the last entry that somebody told.
@@ -25,7 +25,7 @@ impl Stock {
     pub fn unknown(key: StockKey) -> Self {
         Self {
             key,
-            balance: Balance::default(),
+            balance: StockBalance::default(),
             set_place: EntryPlace::FIRST,
             told_place: EntryPlace::FIRST,
             last_place: EntryPlace::FIRST,

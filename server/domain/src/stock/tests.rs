@@ -83,7 +83,7 @@ impl Teller {
 
     fn balance(&self) -> (i64, i64) {
         assert!(self.ledger.is_sorted_by_key(|entry| entry.place));
-        let balance = Balance::of(&self.ledger);
+        let balance = StockBalance::of(&self.ledger);
         (balance.on_hand, balance.reserved)
     }
 
@@ -253,21 +253,21 @@ fn a_count_and_a_zero_say_how_much_it_is_and_all_others_add() {
         entry(Reserved, 3, (0, 3)),
         entry(Shipped, 2, (-2, -2)),
     ];
-    let balance = Balance::of(&entries);
+    let balance = StockBalance::of(&entries);
     assert_eq!(
         (balance.on_hand, balance.reserved, balance.available()),
         (8, 1, 7)
     );
     entries.push(entry(Zeroed, 0, (0, 0)));
     assert_eq!(
-        Balance::of(&entries).available(),
+        StockBalance::of(&entries).available(),
         -1,
         "what is promised stays"
     );
     entries.push(entry(Archived, 0, (0, 0)));
-    assert_eq!(Balance::of(&entries).available(), 0);
+    assert_eq!(StockBalance::of(&entries).available(), 0);
     entries.push(entry(Counted, 5, (0, 0)));
-    let balance = Balance::of(&entries);
+    let balance = StockBalance::of(&entries);
     assert_eq!((balance.available(), balance.is_archived), (4, false));
 }
 

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Endpoint;
-use super::session::{self, Standing};
+use super::session::{self, ReplicationState};
 use crate::db::Conn;
 use crate::db::error::{DbError, ErrorKind};
 
@@ -39,7 +39,7 @@ const ROUND_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(in crate::db) struct Primary {
     /// The place where it was last.
-    place: AtomicUsize,
+    last_index: AtomicUsize,
     search: tokio::sync::Mutex<Search>,
     /// Connections that were made before this are not to be used.
     outdated_before: Mutex<Option<std::time::Instant>>,
@@ -59,21 +59,21 @@ impl Primary {
     /// A session with the only place, whatever it is; of several with the one that takes writes.
     pub(super) async fn connect(
         &self,
-        places: &[Endpoint],
+        endpoints: &[Endpoint],
         lock_wait_max: Duration,
-    ) -> Result<(Conn, Standing), DbError> {
-        if let [only] = places {
+    ) -> Result<(Conn, ReplicationState), DbError> {
+        if let [only] = endpoints {
             return session::begin(only, lock_wait_max).await;
         }
         let asked_at = Instant::now();
         loop {
-            let known = self.place.load(Ordering::Relaxed);
-            let session = session::begin_at_primary(&places[known], lock_wait_max);
+            let known = self.last_index.load(Ordering::Relaxed);
+            let session = session::begin_at_primary(&endpoints[known], lock_wait_max);
             if let Ok(Ok(begun)) = timeout(HEAD_START, session).await {
                 return Ok(begun);
             }
             let mut search = self.search.lock().await;
-            if self.place.load(Ordering::Relaxed) != known {
+            if self.last_index.load(Ordering::Relaxed) != known {
                 // Another connection has found it meanwhile.
                 continue;
             }
@@ -83,15 +83,15 @@ impl Primary {
                 let (kind, message) = (*kind, message.clone());
                 return Err(DbError::Connect { kind, message });
             }
-            match search_all(places, lock_wait_max).await {
+            match search_all(endpoints, lock_wait_max).await {
                 Ok((found, begun)) => {
                     if found != known {
-                        self.place.store(found, Ordering::Relaxed);
+                        self.last_index.store(found, Ordering::Relaxed);
                         self.outdate_all();
                         let moved_at = Some(std::time::Instant::now());
                         self.moved_at.send_replace(moved_at);
                         tracing::info!(
-                            place = places[found].name,
+                            place = endpoints[found].name,
                             "the database has another primary"
                         );
                     }
@@ -158,23 +158,23 @@ impl Primary {
 /// Asks all places at once. While one may come to take writes, those that have answered are asked again and
 /// again, whatever others keep silent.
 async fn search_all(
-    places: &[Endpoint],
+    endpoints: &[Endpoint],
     lock_wait_max: Duration,
-) -> Result<(usize, (Conn, Standing)), (ErrorKind, String)> {
+) -> Result<(usize, (Conn, ReplicationState)), (ErrorKind, String)> {
     let begun_at = Instant::now();
     let ask = |index: usize, pause: Duration| async move {
         sleep(pause).await;
-        let session = session::begin_at_primary(&places[index], lock_wait_max);
+        let session = session::begin_at_primary(&endpoints[index], lock_wait_max);
         let begun = timeout(ANSWER_MAX, session).await;
         let waited_ms = ANSWER_MAX.as_millis();
         let begun = begun.unwrap_or(Err(DbError::TimedOut { waited_ms }));
         (index, begun)
     };
-    let first = (0..places.len()).map(|index| ask(index, Duration::ZERO));
+    let first = (0..endpoints.len()).map(|index| ask(index, Duration::ZERO));
     let mut asked: FuturesUnordered<_> = first.collect();
     // Of each place the last one.
     let mut refusals: BTreeMap<usize, DbError> = BTreeMap::new();
-    let mut answered = Vec::with_capacity(places.len());
+    let mut answered = Vec::with_capacity(endpoints.len());
     while let Some((index, begun)) = asked.next().await {
         match begun {
             Ok(begun) => return Ok((index, begun)),
@@ -191,7 +191,7 @@ async fn search_all(
     }
     let refusals: Vec<(&str, DbError)> = refusals
         .into_iter()
-        .map(|(index, error)| (places[index].name.as_str(), error))
+        .map(|(index, error)| (endpoints[index].name.as_str(), error))
         .collect();
     Err(told(&refusals))
 }

@@ -36,20 +36,24 @@ const OF_SECONDARY_OF_GALERA: &str = "SET SESSION wsrep_sync_wait = 0";
 
 /// Begins a session at a place, whether it takes writes or not.
 pub(super) async fn begin(
-    place: &Endpoint,
+    endpoint: &Endpoint,
     lock_wait_max: Duration,
-) -> Result<(Conn, Standing), DbError> {
-    begin_with(place, lock_wait_max, (OF_GROUP, OF_GALERA)).await
+) -> Result<(Conn, ReplicationState), DbError> {
+    begin_with(endpoint, lock_wait_max, (OF_GROUP, OF_GALERA)).await
 }
 
 /// Begins a session for reads that may be old.
 pub(super) async fn begin_at_secondary(
-    place: &Endpoint,
+    endpoint: &Endpoint,
     lock_wait_max: Duration,
-) -> Result<(Conn, Standing), DbError> {
-    let (conn, standing) =
-        begin_with(place, lock_wait_max, (OF_SECONDARY, OF_SECONDARY_OF_GALERA)).await?;
-    if standing.commits_out_of_order {
+) -> Result<(Conn, ReplicationState), DbError> {
+    let (conn, replication) = begin_with(
+        endpoint,
+        lock_wait_max,
+        (OF_SECONDARY, OF_SECONDARY_OF_GALERA),
+    )
+    .await?;
+    if replication.commits_out_of_order {
         return Err(DbError::Connect {
             kind: ErrorKind::Statement,
             message: "it commits in another order than its primary (replica_preserve_commit_order=OFF): what it \
@@ -57,38 +61,38 @@ pub(super) async fn begin_at_secondary(
                 .to_owned(),
         });
     }
-    Ok((conn, standing))
+    Ok((conn, replication))
 }
 
 async fn begin_with(
-    place: &Endpoint,
+    endpoint: &Endpoint,
     lock_wait_max: Duration,
     (of_group, of_galera): (&str, &str),
-) -> Result<(Conn, Standing), DbError> {
-    let mut conn = place.connect().await?;
+) -> Result<(Conn, ReplicationState), DbError> {
+    let mut conn = endpoint.connect().await?;
     let session = format!(
         "{SESSION}, innodb_lock_wait_timeout = {}",
         lock_wait_max.as_secs()
     );
     conn.batch_execute(&session).await?;
-    let standing = Standing::read(&mut conn).await?;
-    if standing.may_be_of_group {
+    let replication = ReplicationState::read(&mut conn).await?;
+    if replication.may_be_of_group {
         conn.batch_execute(of_group).await?;
     }
-    if standing.is_of_galera {
+    if replication.is_of_galera {
         conn.batch_execute(of_galera).await?;
     }
-    Ok((conn, standing))
+    Ok((conn, replication))
 }
 
 /// Begins a session at a place that takes writes, as far as anybody can say: a member of a group
 /// has asked the others.
 pub(super) async fn begin_at_primary(
-    place: &Endpoint,
+    endpoint: &Endpoint,
     lock_wait_max: Duration,
-) -> Result<(Conn, Standing), DbError> {
-    let (mut conn, standing) = begin(place, lock_wait_max).await?;
-    let asks_others = standing.may_be_of_group || standing.is_of_galera;
+) -> Result<(Conn, ReplicationState), DbError> {
+    let (mut conn, replication) = begin(endpoint, lock_wait_max).await?;
+    let asks_others = replication.may_be_of_group || replication.is_of_galera;
     if asks_others {
         // What asks the others is the beginning of a transaction.
         conn.batch_execute("BEGIN").await?;
@@ -97,7 +101,7 @@ pub(super) async fn begin_at_primary(
     if asks_others {
         conn.batch_execute("ROLLBACK").await?;
     }
-    Ok((conn, standing))
+    Ok((conn, replication))
 }
 
 /// The number of statements of a transaction that a server takes in one message.
@@ -112,7 +116,7 @@ pub enum PerMessage {
 
 /// The standing of a server among those that keep the same data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct ReplicationState {
     /// It has the plugin of Group Replication.
     may_be_of_group: bool,
     /// It is a node of Galera.
@@ -123,7 +127,7 @@ pub struct Standing {
     pub several_writers: Option<&'static str>,
 }
 
-impl Standing {
+impl ReplicationState {
     /// How many statements go in one message of a transaction.
     pub(in crate::db) fn per_message(&self) -> PerMessage {
         if self.is_of_galera {
@@ -194,7 +198,7 @@ mod tests {
         const KEEPS: (&str, &str) = ("replica_preserve_commit_order", "ON");
         const LEAVES: (&str, &str) = ("replica_preserve_commit_order", "OFF");
         let of = |variables: &[(&'static str, &'static str)]| {
-            Standing::of(variables.iter().copied()).commits_out_of_order
+            ReplicationState::of(variables.iter().copied()).commits_out_of_order
         };
         assert!(of(&[SEVERAL, LEAVES]));
         assert!(!of(&[SEVERAL, KEEPS]) && !of(&[ONE, LEAVES]) && !of(&[]));
@@ -210,21 +214,24 @@ mod tests {
         const SINGLE: (&str, &str) = ("group_replication_single_primary_mode", "ON");
         const MULTI: (&str, &str) = ("group_replication_single_primary_mode", "OFF");
         let of = |variables: &[(&'static str, &'static str)]| {
-            let standing = Standing::of(variables.iter().copied());
-            (standing.may_be_of_group, standing.several_writers.is_some())
+            let replication = ReplicationState::of(variables.iter().copied());
+            (
+                replication.may_be_of_group,
+                replication.several_writers.is_some(),
+            )
         };
         assert_eq!(of(&[]), (false, false), "a server by itself");
         assert_eq!(of(&[NAME, SINGLE]), (true, false));
         assert_eq!(of(&[NAME, MULTI]), (true, true));
         assert_eq!(of(&[UNNAMED, MULTI]), (true, false), "it is in no group");
         assert_eq!(of(&[("wsrep_on", "ON")]), (false, true));
-        assert!(Standing::of([("wsrep_on", "ON")].into_iter()).is_of_galera);
+        assert!(ReplicationState::of([("wsrep_on", "ON")].into_iter()).is_of_galera);
         assert_eq!(of(&[("wsrep_on", "OFF")]), (false, false), "MariaDB alone");
     }
 
     #[test]
     fn a_node_of_galera_takes_one_statement_in_a_message() {
-        let of = |pair| Standing::of([pair].into_iter()).per_message();
+        let of = |pair| ReplicationState::of([pair].into_iter()).per_message();
         assert_eq!(of(("wsrep_on", "ON")), PerMessage::One);
         assert_eq!(of(("wsrep_on", "OFF")), PerMessage::Many);
     }

@@ -7,7 +7,7 @@ fn parse(url: &str) -> Result<Address, AddressError> {
 
 fn checks(url: &str) -> Option<Checks> {
     let address = parse(url).unwrap();
-    address.places[0].tls.clone().map(|tls| tls.mode)
+    address.endpoints[0].tls.clone().map(|tls| tls.mode)
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn what_the_driver_is_left_with_reaches_it() {
     let url =
         "mysql://us%40er:p%23w@h:3307/d?compression=fast&ssl-mode=VERIFY_CA&tcp_keepalive=5000";
     let address = parse(url).unwrap();
-    let opts = address.places[0].opts();
+    let opts = address.endpoints[0].opts();
     assert_eq!((opts.user(), opts.pass()), (Some("us@er"), Some("p#w")));
     assert_eq!((opts.tcp_port(), opts.db_name()), (3307, Some("d")));
     assert_eq!(opts.tcp_keepalive(), Some(5000));
@@ -155,21 +155,21 @@ fn what_the_driver_is_left_with_reaches_it() {
 fn a_url_may_name_several_places_of_which_all_else_is_said() {
     let address = parse("mysql://us%40er:p@a:3301,b,[::1]:3303/d?tcp_keepalive=5000").unwrap();
     let names: Vec<&str> = address
-        .places
+        .endpoints
         .iter()
-        .map(|place| place.name.as_str())
+        .map(|endpoint| endpoint.name.as_str())
         .collect();
     assert_eq!(names, ["a:3301", "b:3306", "[::1]:3303"]);
-    for place in address.places.iter() {
-        let opts = place.opts();
+    for endpoint in address.endpoints.iter() {
+        let opts = endpoint.opts();
         assert_eq!((opts.user(), opts.db_name()), (Some("us@er"), Some("d")));
         assert_eq!(opts.tcp_keepalive(), Some(5000));
     }
     // Beyond this machine a place is reached by TLS, whatever the others are.
     let is_encrypted: Vec<bool> = address
-        .places
+        .endpoints
         .iter()
-        .map(|place| place.tls.is_some())
+        .map(|endpoint| endpoint.tls.is_some())
         .collect();
     assert_eq!(is_encrypted, [true, true, false]);
 }
@@ -180,7 +180,7 @@ fn places_are_bounded_and_different() {
         let hosts: Vec<String> = (0..count).map(|index| format!("h{index}")).collect();
         parse(&format!("mysql://u@{}/d", hosts.join(",")))
     };
-    assert_eq!(of(PLACES_MAX).unwrap().places.len(), PLACES_MAX);
+    assert_eq!(of(PLACES_MAX).unwrap().endpoints.len(), PLACES_MAX);
     assert_eq!(of(PLACES_MAX + 1).unwrap_err(), AddressError::TooMany);
     let same = |name: &str| AddressError::SamePlace(name.to_owned());
     assert_eq!(

@@ -105,7 +105,7 @@ fn what_is_not_taken_holds_back_its_order_and_no_other() {
     assert_eq!(changes, [1, 3, 5]);
     partition.stored(settlement, later);
     assert_eq!(partition.waiting(), 0);
-    assert!(partition.lanes.is_empty());
+    assert!(partition.queues.is_empty());
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn every_order_keeps_its_order() {
         store(&mut partition, now);
         assert_eq!(taken.len() + dead, orders.len());
         assert_eq!(partition.position(), 40);
-        assert!(partition.lanes.is_empty());
+        assert!(partition.queues.is_empty());
         for number in 0..4 {
             let of_order = taken.iter().filter(|(key, _)| *key == order(number));
             let positions: Vec<u64> = of_order.map(|(_, position)| *position).collect();

@@ -79,7 +79,11 @@ pub(super) fn cancellation(
     let on_behalf_of = on_behalf_of(v, request.on_behalf_of, reader);
     let quote = optional_quote(v, &request.quote, reader.identity_key);
     let annotations = annotations(v, request.metadata, request.external_references);
-    let (reason, paths, on_ineligible_units) = terms?;
+    let RequestedTerms {
+        reason,
+        paths,
+        on_ineligible_units,
+    } = terms?;
     Some(RequestCancellation {
         selection: selection?,
         reason,
@@ -416,14 +420,19 @@ fn party(v: &mut Violations, field: &str, party: i32) -> Option<Option<Role>> {
     }
 }
 
-type Terms = (Option<String>, Vec<Path>, IneligibleUnits);
+/// The reason of a request, the paths it takes, and what it does with units that are not eligible.
+struct RequestedTerms {
+    reason: Option<String>,
+    paths: Vec<Path>,
+    on_ineligible_units: IneligibleUnits,
+}
 
 fn terms(
     v: &mut Violations,
     reason: String,
     paths: &[i32],
     on_ineligible_units: i32,
-) -> Option<Terms> {
+) -> Option<RequestedTerms> {
     let reason = code(v, "reason", reason);
     let paths = distinct_values(v, "paths", paths, Path::ALL.len());
     let on_ineligible_units = match pb::OnIneligibleUnits::try_from(on_ineligible_units) {
@@ -446,7 +455,11 @@ fn terms(
             paths
         }
     });
-    Some((reason?, paths?, on_ineligible_units?))
+    Some(RequestedTerms {
+        reason: reason?,
+        paths: paths?,
+        on_ineligible_units: on_ineligible_units?,
+    })
 }
 
 fn evidence(v: &mut Violations, evidence: Vec<String>) -> Option<Vec<String>> {

@@ -14,7 +14,7 @@ use crate::pages::PageRequest;
 use crate::status::CallError;
 
 /// A place, as a token keeps it: the instant in microseconds, the order, the request and its caller.
-type KeptPlace = (i64, [u8; 16], Uuid, String);
+type KeptDecisionPlace = (i64, [u8; 16], Uuid, String);
 
 pub fn list_decisions(
     mut request: pb::ListDecisionsRequest,
@@ -45,10 +45,12 @@ pub fn list_decisions(
 
 /// What a page of decisions begins after; `None` for the first.
 pub fn after(page: &PageRequest) -> Result<Option<DecisionPlace>, CallError> {
-    page.after::<KeptPlace>()?.map(place).transpose()
+    page.after::<KeptDecisionPlace>()?.map(place).transpose()
 }
 
-fn place((micros, order_key, request_id, caller): KeptPlace) -> Result<DecisionPlace, CallError> {
+fn place(
+    (micros, order_key, request_id, caller): KeptDecisionPlace,
+) -> Result<DecisionPlace, CallError> {
     let time = Timestamp::from_microsecond(micros).map_err(|_| CallError::PageTokenInvalid)?;
     let key = RequestKey {
         order_key: OrderKey(order_key),
@@ -68,7 +70,8 @@ pub struct HistoryPlace {
 
 /// What a page of a history with rejected requests begins after.
 pub fn after_in_history(page: &PageRequest) -> Result<HistoryPlace, CallError> {
-    let Some((position, rejected)) = page.after::<(Option<u64>, Option<KeptPlace>)>()? else {
+    let Some((position, rejected)) = page.after::<(Option<u64>, Option<KeptDecisionPlace>)>()?
+    else {
         return Ok(HistoryPlace::default());
     };
     Ok(HistoryPlace {
@@ -133,7 +136,7 @@ pub fn cut<Record>(
     }
 }
 
-fn kept(place: DecisionPlace) -> KeptPlace {
+fn kept(place: DecisionPlace) -> KeptDecisionPlace {
     let RequestKey {
         order_key,
         request_id,
