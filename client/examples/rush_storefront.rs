@@ -55,7 +55,7 @@ struct Shop {
     service: Store,
 }
 
-/// What became of the wish to cancel.
+/// The outcome of the request to cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     None,

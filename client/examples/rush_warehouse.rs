@@ -55,7 +55,7 @@ struct Scan {
     at: Timestamp,
 }
 
-/// What happened in the house, whatever Belay knows of it.
+/// The events in the house, whatever Belay knows of them.
 #[derive(Default)]
 struct House {
     left: Vec<ShipmentId>,

@@ -18,7 +18,7 @@ pub trait Operation: sealed::Sealed {
 }
 
 pub(crate) mod sealed {
-    /// Keeps [`Operation`](super::Operation) to this crate.
+    /// The seal that keeps [`Operation`](super::Operation) to this crate.
     pub trait Sealed {}
 }
 

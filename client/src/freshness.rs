@@ -1,4 +1,4 @@
-//! How fresh the answer of a list or a count must be, and the position of a write that it must show.
+//! The freshness that the answer of a list or a count must have, and the position of a write that it must show.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use crate::model::Page;
 
 /// The response of one page, to be awaited.
 pub(crate) type PageFuture<T> = Pin<Box<dyn Future<Output = Result<Page<T>, Error>> + Send>>;
-/// Requests the page of a token.
+/// The request for the page of a token.
 type RequestPage<T> = Box<dyn Fn(String) -> PageFuture<T> + Send + Sync>;
 
 /// A stream of the pages of a list. Made by `pages` of a list's call.

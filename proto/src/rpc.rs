@@ -2,7 +2,7 @@
 //! an implementation of [`Rpc`] or [`StreamRpc`] for each request message, and `RPCS` with those
 //! of a package, so no other list of RPCs is kept by hand.
 
-/// Whether an RPC may be sent again when its outcome is unknown, by the `idempotency_level` of its
+/// The idempotency of an RPC: whether it may be sent again when its outcome is unknown, by the `idempotency_level` of its
 /// proto.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idempotency {

@@ -22,7 +22,7 @@ pub const VARIABLE: &str = "BELAY_IDENTITY_KEY";
 
 const CHECK_CONTEXT: &str = "belay 2026 check of an identity key";
 
-/// Where the identity keys are.
+/// The source of the identity keys.
 #[derive(Debug, Clone, Default, Args)]
 pub struct IdentityArguments {
     /// The identity keys, one a line: 32 random bytes each, in hex or base64. The first hashes what is

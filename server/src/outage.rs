@@ -114,7 +114,7 @@ impl Line {
     }
 }
 
-/// Decides which lines are written.
+/// The reporter of outages: it decides which lines are written.
 #[derive(Debug, Default)]
 pub struct Reporter {
     state: State,

@@ -1,4 +1,4 @@
-//! Who may read a page now. A page is the heaviest thing that a reading caller can ask for; so few
+//! The gate in front of the reads of pages. A page is the heaviest thing that a reading caller can ask for; so few
 //! are read at the same time, a few wait, and the rest is turned away at once and told when to come
 //! back. Beside many commands half as many are read: whoever writes waits for less than whoever lists.
 //! What a page holds, and what a command is, is for others to know.

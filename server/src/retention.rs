@@ -1,4 +1,4 @@
-//! How long the server keeps what it has told and remembers: settings, and what is known of their
+//! The times for which the server keeps what it has told and remembers: settings, and what is known of their
 //! effect. `workers/prune_old_rows.rs` holds to them.
 
 use std::str::FromStr;

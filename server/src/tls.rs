@@ -25,7 +25,7 @@ pub fn install_provider() {
     }
 }
 
-/// Loads a private key by what it is. The MySQL driver says of every key that it is RSA in PKCS#1.
+/// A provider that loads a private key by what it is. The MySQL driver says of every key that it is RSA in PKCS#1.
 #[derive(Debug)]
 struct KeysOfAnyKind;
 

@@ -10,7 +10,7 @@ use crate::TestServer;
 use crate::instance::Service;
 use crate::process::HttpAnswer;
 
-/// Whoever visits a console.
+/// A visitor of a console.
 #[derive(Debug, Clone)]
 pub struct Visitor {
     pub admin: SocketAddr,

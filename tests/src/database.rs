@@ -62,7 +62,7 @@ pub struct Database {
     accounts: Mutex<BTreeMap<Vec<&'static str>, String>>,
 }
 
-/// What a database holds, table by table: two that are equal say that nothing was written in
+/// The content of a database, table by table: two that are equal say that nothing was written in
 /// between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot(BTreeMap<String, Option<u64>>);

@@ -59,7 +59,7 @@ impl Enum {
     }
 }
 
-/// What the comment of a value of `ErrorReason` promises.
+/// The promise in the comment of a value of `ErrorReason`.
 #[derive(Debug, Clone)]
 pub struct Reason {
     pub number: i32,

@@ -263,7 +263,7 @@ pub(crate) async fn look(member: &Instance) -> Option<Conn> {
     connected.ok()?.ok()
 }
 
-/// What a member says of the group that it is in.
+/// The view that a member has of the group that it is in.
 #[derive(Debug)]
 struct View {
     own: String,

@@ -11,7 +11,7 @@ use pb::event::Detail;
 use crate::database::Database;
 use crate::invariants::ranges;
 
-/// What is true of something, by what it is about, such as `shop A-1:s1 stage`.
+/// The facts that are true, by what they are about, such as `shop A-1:s1 stage`.
 #[derive(Debug, Default)]
 struct Folded {
     facts: BTreeMap<String, String>,

@@ -19,7 +19,7 @@ pub const STREAM_JSON: &str = "application/connect+json";
 /// The flag of the message that ends a stream.
 pub const FLAG_END: u8 = 2;
 
-/// Whoever calls over HTTP.
+/// A caller over HTTP.
 #[derive(Debug, Clone)]
 pub struct HttpCaller {
     address: SocketAddr,

@@ -50,7 +50,7 @@ pub struct Instance {
     root: String,
 }
 
-/// Where a mysqld runs, and which one.
+/// The site of a mysqld, and which one it is.
 #[derive(Debug)]
 struct Site {
     /// The beginning of a command that is to run there, if that is not here.
@@ -438,7 +438,7 @@ impl Watch {
     }
 }
 
-/// Holds every lane of the servers on a database up right before its COMMIT, for as long as it
+/// A hold of every lane of the servers on a database, right before its COMMIT, for as long as it
 /// takes. A lock of a row would be waited for no longer than the session of a server waits for
 /// locks, and that would be a second clock; a lock of the table has no such bound. The server's own
 /// wait for the database must be [`HANG`].

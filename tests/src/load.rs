@@ -23,7 +23,7 @@ const FAILURES_TOLD: u64 = 5;
 /// Between two tries of a caller.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// What one order went through, as its caller was told.
+/// The journey of one order, as its caller was told.
 #[derive(Debug)]
 pub struct Journey {
     order_id: String,

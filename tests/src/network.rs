@@ -44,7 +44,7 @@ impl Bridge {
     }
 }
 
-/// What is cut off from a host.
+/// The traffic that is cut off from a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     /// The other hosts; callers still reach it.

@@ -56,7 +56,7 @@ impl Message for Encoded {
     }
 }
 
-/// What a call was refused with.
+/// The refusal of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     pub code: Code,

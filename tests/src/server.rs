@@ -79,7 +79,7 @@ pub struct TestServer {
     has_manual_clock: bool,
 }
 
-/// Where the server of a test is.
+/// The place of the server of a test.
 #[derive(Debug)]
 enum Tried {
     /// In this process, where a test can look inside.

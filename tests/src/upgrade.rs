@@ -151,7 +151,7 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// What became of the calls.
+/// The outcomes of the calls.
 #[derive(Debug)]
 pub struct Rolled {
     pub orders: usize,

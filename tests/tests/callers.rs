@@ -23,7 +23,7 @@ use belay_tests::shop::{eur, new_order};
 use belay_tests::{SHOP, TestServer, documents, pages, refused, run, until};
 use jiff::{SignedDuration, Timestamp};
 
-/// What an RPC is about, and so what a caller meets who does not see it.
+/// The thing that an RPC is about, and so what a caller meets who does not see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum About {
     /// What ships with Belay: no store's business.

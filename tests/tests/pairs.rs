@@ -30,7 +30,7 @@ const CONNECTIONS: usize = 12;
 /// The store of these tests: its policy has a reason for each gate.
 const STORE: &str = "pairs";
 
-/// Where an order stands when two callers meet on it.
+/// The state of an order when two callers meet on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scene {
     Unpaid,
@@ -165,14 +165,14 @@ impl Pair {
     }
 }
 
-/// How two callers were answered, in the order of the pair, and what became of their order.
+/// The answers to two callers, in the order of the pair, and what became of their order.
 type Outcome = ([String; 2], String);
 
 /// All that may come of a pair: of the first step before the second, and of the second before the
 /// first.
 type Serial = [Outcome; 2];
 
-/// How often a pair came out as each of the two orders, where they differ.
+/// The numbers of times that a pair came out as each of the two orders, where they differ.
 type Wins = [usize; 2];
 
 /// Everything of an order that is not an id of chance, a time or a counter.

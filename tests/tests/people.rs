@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 const MONDAY: &str = "2026-03-02T10:00:00Z";
 
-/// What a command did: its exit code, and what it printed.
+/// The outcome of a command: its exit code, and what it printed.
 #[derive(Debug)]
 struct Done {
     code: i32,

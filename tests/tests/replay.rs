@@ -53,7 +53,7 @@ struct Replay {
     number: u128,
 }
 
-/// What a command is answered with, as far as both sides say it.
+/// The answer to a command, as far as both sides say it.
 type Answer = Result<(), Rejection>;
 
 impl Replay {

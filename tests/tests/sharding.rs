@@ -110,7 +110,7 @@ async fn prune(t: &TestServer) {
     pruning.stop().await;
 }
 
-/// Where a transaction has been.
+/// The part of the database that a transaction has been to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Reached {
     Shard(u64),

@@ -104,7 +104,7 @@ open_enum! {
     }
 }
 
-/// Which orders a bulk cancellation is for.
+/// The filter of the orders that a bulk cancellation is for.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]

@@ -1,4 +1,4 @@
-//! Where the position behind what is handled is kept, and when it is saved there.
+//! The checkpoint: where the position behind what is handled is kept, and when it is saved there.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -135,7 +135,7 @@ impl Keeper {
     }
 }
 
-/// Saves the position now and then, one save at a time.
+/// The task that saves the position now and then, one save at a time.
 pub(super) struct Saver {
     keeper: Keeper,
     every: Duration,

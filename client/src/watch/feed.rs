@@ -20,7 +20,7 @@ const LASTED: Duration = Duration::from_secs(10);
 pub(super) type Messages = Pin<Box<dyn Stream<Item = Result<EventBatch, Error>> + Send>>;
 /// A stream to be.
 pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Messages, Error>> + Send>>;
-/// Opens a stream behind a token; without one, where the watch begins.
+/// The opener of a stream behind a token; without one, where the watch begins.
 pub(super) type OpenStream = Box<dyn Fn(Option<ResumeToken>) -> Opening + Send + Sync>;
 
 /// The feed behind a position, over reconnects. All that is under way is kept here, so a wait for

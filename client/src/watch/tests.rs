@@ -18,7 +18,7 @@ use crate::ErrorReason;
 use crate::ids::{OrderId, RequestId};
 use crate::model::{Actor, Event, EventBatch, Role};
 
-/// How a stream goes.
+/// A step of a stream.
 #[derive(Clone)]
 enum Say {
     /// A batch with this token, of events at these positions of partition 0; a bookmark without.
@@ -311,7 +311,7 @@ async fn the_servers_delay_is_waited_for_and_a_mad_one_is_bounded() {
     assert!(waits[2] < Duration::from_secs(3600), "{waits:?}");
 }
 
-/// What the server says, and whether the error is the right one.
+/// The status that the server answers, and whether the error is the right one.
 type Row = (Status, fn(&WatchError) -> bool);
 
 #[tokio::test(start_paused = true)]

@@ -34,7 +34,7 @@ impl<R: Message + Default + 'static> Codec for AnswerCodec<R> {
     }
 }
 
-/// Copies an answer.
+/// An encoder that copies an answer.
 #[derive(Debug)]
 pub(crate) struct AnswerEncoder;
 

@@ -41,7 +41,7 @@ pub(crate) struct Incoming {
 type Answered = Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
 type Method = Box<dyn Fn(Incoming) -> Answered + Send + Sync>;
 
-/// Makes the messages of a stream that has begun.
+/// The maker of the messages of a stream that has begun.
 type GoOn<S, M> = fn(Arc<Shared>, S, Option<Fault>) -> Messages<M>;
 
 /// What a call may be at most: more is refused by size, and not cut off.

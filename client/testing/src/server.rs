@@ -371,7 +371,7 @@ impl Shared {
     }
 }
 
-/// Who works at a bulk cancellation. When its runtime ends before the job does, the next call finds
+/// The worker of a bulk cancellation. When its runtime ends before the job does, the next call finds
 /// another.
 struct Worker {
     shared: Arc<Shared>,

@@ -14,7 +14,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::support::{Fake, Step, rejection};
 
-/// What came to the server, and what the call ended with.
+/// The messages that came to the server, and the end of the call.
 struct Sent<M> {
     message: M,
     error: Error,

@@ -22,7 +22,7 @@ use crate::world::{Running, a_refund};
 const HANG: Duration = Duration::from_secs(300);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// What the provider does with one request for money.
+/// The answer of the provider to one request for money.
 #[derive(Debug, Clone, Copy)]
 enum Does {
     Pays,

@@ -22,7 +22,7 @@ use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-/// What the server does with one call.
+/// The step of the server with one call.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// Answers that there is nothing.
@@ -37,7 +37,7 @@ pub(crate) enum Step {
     Held(&'static [&'static str], Arc<Notify>),
 }
 
-/// What the server was asked.
+/// The calls that the server has seen.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) request_id: String,

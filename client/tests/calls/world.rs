@@ -29,7 +29,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::support::rejection;
 
-/// How one stream goes; those that follow go well.
+/// The course of one stream; those that follow go well.
 #[derive(Debug, Clone)]
 pub(crate) enum Goes {
     /// It is refused.
@@ -218,7 +218,7 @@ impl Drop for Open {
     }
 }
 
-/// Where one stream is.
+/// The position of one stream.
 struct Reader {
     world: World,
     moved: watch::Receiver<()>,

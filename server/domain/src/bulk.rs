@@ -135,7 +135,7 @@ fn hash(parts: &[&[u8]]) -> [u8; 16] {
     hash
 }
 
-/// Which orders of a store: all given fields must match.
+/// A filter of the orders of a store: all given fields must match.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkFilter {
     pub sku: Option<Sku>,

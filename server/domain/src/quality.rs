@@ -12,7 +12,7 @@ use crate::names::named_enum;
 use crate::policy::{Quality, QualityDenominator, QualityNumerator, QualityThreshold};
 
 named_enum! {
-    /// What is counted of a seller. Each order, shipment or cancellation counts once of each kind,
+    /// A kind of fact that is counted of a seller. Each order, shipment or cancellation counts once of each kind,
     /// when it was first so.
     pub enum FactKind {
         OrderPlaced = "ORDER_PLACED",

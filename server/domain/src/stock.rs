@@ -52,7 +52,7 @@ named_enum! {
     }
 }
 
-/// Where an entry stands among all of its SKU: by time, and of the same instant events of the feed
+/// The place of an entry among all of its SKU: by time, and of the same instant events of the feed
 /// before what somebody told. Compared as bytes, so that the database compares it too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryPlace(pub [u8; 20]);

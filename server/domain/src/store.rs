@@ -374,7 +374,7 @@ pub struct PolicyHead {
     pub author: Option<String>,
 }
 
-/// From when a version decides.
+/// The time from which a version decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Activation {
     pub effective_time: Timestamp,

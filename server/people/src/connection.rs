@@ -1,4 +1,4 @@
-//! Which server, which store, as whom.
+//! The connection of a command: to which server, for which store, as whom.
 
 use belay_client::{Belay, BelayBuilder, Role, Store};
 use clap::Args;
@@ -6,7 +6,7 @@ use clap::Args;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// What all commands that call a server take. The server is named by BELAY_ENDPOINT, the secret by
+/// The arguments of all commands that call a server. The server is named by BELAY_ENDPOINT, the secret by
 /// BELAY_TOKEN_FILE, TLS by BELAY_TLS_CA, BELAY_TLS_CERT and BELAY_TLS_KEY.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Connection {
@@ -19,7 +19,7 @@ pub(crate) struct Connection {
     pub(crate) output: Output,
 }
 
-/// As whom.
+/// The caller that commands call as.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Caller {
     /// The role to call in, where the server believes callers: such as support. Otherwise the token

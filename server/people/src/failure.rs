@@ -1,4 +1,4 @@
-//! Why a command failed, and the exit code that says so.
+//! The reason why a command failed, and the exit code that says so.
 
 use std::io;
 use std::io::Write as _;

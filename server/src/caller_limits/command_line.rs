@@ -6,7 +6,7 @@ use super::{
     CALLS_PER_SECOND_MAX, CONCURRENT_CALLS_MAX, CallerSettings, REQUEST_BYTES_PER_SECOND_MAX,
 };
 
-/// What one caller, which is a role with an id, may ask for. All are off unless they are given: what
+/// The limits of one caller, which is a role with an id. All are off unless they are given: what
 /// a caller is, a till or the whole web shop, only its operator knows.
 #[derive(Debug, Args)]
 pub struct CallerArguments {

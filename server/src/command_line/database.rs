@@ -11,7 +11,7 @@ use crate::db::address::TlsMode;
 /// The longest file that is read as a URL.
 const URL_FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Where the database is, and how the connection to it is protected.
+/// The address of the database, and the protection of the connection to it.
 #[derive(Debug, Args)]
 pub struct DatabaseArguments {
     /// mysql://user:password@host:port/database. Everybody on the machine sees the arguments of a

@@ -1,4 +1,4 @@
-//! Which migrations of newer releases a database may have.
+//! The migrations of newer releases that a database may have.
 
 use std::collections::BTreeSet;
 

@@ -18,7 +18,7 @@ pub const HEARTBEAT_LEAST: Duration = Duration::from_millis(100);
 /// Rarer, and hardly any read is fresh enough.
 pub const HEARTBEAT_MOST: Duration = Duration::from_secs(10);
 
-/// Which databases may answer reads that may be old.
+/// The databases that may answer reads that may be old.
 #[derive(Debug, Args)]
 pub struct SecondaryArguments {
     /// Secondaries of the database, as a URL with one place or several: mysql://user:password@host:port,host:port/database.

@@ -1,4 +1,4 @@
-//! Which build this is: its version, and the commit where whoever built it said so.
+//! The version of this build, and its commit where whoever built it said so.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! How long a server waits: for calls when it stops, and for its database.
+//! The times for which a server waits: for calls when it stops, and for its database.
 
 use std::time::Duration;
 

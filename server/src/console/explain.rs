@@ -1,4 +1,4 @@
-//! Why: of every path of every shipment of an order whether it is open now, by which rule and whose
+//! The explanations of an order: of every path of every shipment whether it is open now, by which rule and whose
 //! sentence, and when that turns; and what was decided before.
 
 use axum::extract::{Form, Query};

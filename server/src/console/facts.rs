@@ -12,7 +12,7 @@ use super::words;
 /// Entries of a list that are told before it is cut short.
 const TOLD_MAX: usize = 20;
 
-/// Tells facts.
+/// The protos by whose descriptors facts are told.
 #[derive(Debug)]
 pub(super) struct Facts(DescriptorPool);
 

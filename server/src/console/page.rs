@@ -12,7 +12,7 @@ use super::links::{self, link};
 
 pub(super) const STYLE_SHEET: &str = include_str!("style.css");
 
-/// Whoever looks, and at what.
+/// A look at a page: by whom, and at what.
 #[derive(Clone, Copy)]
 pub(super) struct Looking<'a> {
     pub(super) caller: &'a Caller,

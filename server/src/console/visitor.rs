@@ -1,4 +1,4 @@
-//! Who looks at a page: known for each request anew by what its cookie brings, in the way in which
+//! The visitor of a page: known for each request anew by what its cookie brings, in the way in which
 //! callers of gRPC are known, or by the headers of the proxy in front.
 
 use axum::extract::{FromRequestParts, Request, State};
@@ -24,7 +24,7 @@ use super::{Console, sign_in};
 use crate::auth::peer::Peer;
 use crate::auth::{Authentication, authenticate};
 
-/// Whoever looks, as a caller that was let in.
+/// The visitor of a page, as a caller that was let in.
 pub(super) struct Visitor {
     pub(super) caller: Caller,
     pub(super) way: Way,

@@ -1,4 +1,4 @@
-//! How a browser says who looks: a cookie that holds what a caller of gRPC would send, or the headers
+//! The way in which a browser says who looks: a cookie that holds what a caller of gRPC would send, or the headers
 //! of the proxy in front. Nothing of it is in an address, and no script could read it.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};

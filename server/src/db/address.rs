@@ -235,7 +235,7 @@ pub(super) struct Address {
     wanted: Wanted,
 }
 
-/// Which of the places of an address is wanted.
+/// The place of an address that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     /// The one that takes writes.

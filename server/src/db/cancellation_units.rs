@@ -1,4 +1,4 @@
-//! Which units each part of a cancellation is about. Read with their order; written by `aggregate`
+//! The units that each part of a cancellation is about. Read with their order; written by `aggregate`
 //! alone. Ranges that are no more stay with a count of 0, as in `shipment_units`.
 
 use belay_domain::ids::OrderKey;

@@ -1,4 +1,4 @@
-//! Which processes deliver under a name. May run anywhere; one row at a time.
+//! The processes that deliver under a name. May run anywhere; one row at a time.
 
 use belay_domain::ids::ConsumerId;
 use diesel::prelude::*;

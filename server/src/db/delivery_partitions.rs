@@ -1,4 +1,4 @@
-//! How far deliverers are in each partition, and which of their instances is at work there. `lock`
+//! The positions of deliverers in each partition, and their instance that is at work there. `lock`
 //! and what writes behind it in a transaction; the rest may run anywhere.
 
 use belay_domain::ids::ConsumerId;

@@ -116,7 +116,7 @@ impl std::fmt::Display for ErrorKind {
     }
 }
 
-/// Never holds the database's URL or password.
+/// An error of the database. It never holds the database's URL or password.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     #[error("the database answered: {source}")]

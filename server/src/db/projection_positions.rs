@@ -1,5 +1,5 @@
-//! How far each generation of a projection is, in each partition. `all` and `of_each` may run anywhere, the rest
-//! in a transaction.
+//! The position of each generation of a projection, in each partition. `all` and `of_each` may run
+//! anywhere, the rest in a transaction.
 
 use std::collections::BTreeMap;
 

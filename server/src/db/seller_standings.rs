@@ -1,4 +1,4 @@
-//! Where the rates of sellers stand. `due` may run anywhere, the rest in a transaction.
+//! The standings of the rates of sellers. `due` may run anywhere, the rest in a transaction.
 
 use std::collections::BTreeSet;
 

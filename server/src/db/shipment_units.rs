@@ -1,4 +1,4 @@
-//! Which units each shipment holds. Read with its order; written by `aggregate` alone.
+//! The units that each shipment holds. Read with its order; written by `aggregate` alone.
 //!
 //! A range that is no more keeps its row with a count of 0: a DELETE by a part of the key may scan,
 //! and lock, more than it deletes.

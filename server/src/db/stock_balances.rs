@@ -167,7 +167,7 @@ pub async fn get(
     Ok(row.map(Stock::from))
 }
 
-/// Which stock a caller lists.
+/// The filter of the stock that a caller lists.
 #[derive(Debug, Clone)]
 pub struct StockQuery {
     pub store: StoreId,

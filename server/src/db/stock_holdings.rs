@@ -19,7 +19,7 @@ use super::schema::stock_holdings;
 use super::statement::{self, KEYS_MAX};
 use super::writes::{Changed, Writes, change_rows};
 
-/// Whose holdings they are.
+/// The holder of holdings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     pub store: StoreId,

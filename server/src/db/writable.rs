@@ -1,4 +1,4 @@
-//! Whether a database takes writes, asked within statements that are sent anyway.
+//! The question whether a database takes writes, asked within statements that are sent anyway.
 
 use diesel::result::Error as DieselError;
 use diesel_async::SimpleAsyncConnection as _;

@@ -87,7 +87,7 @@ impl<R: Row> Changed<R> {
     }
 }
 
-/// Which rows an UPDATE is about, and what it may change of them.
+/// The rows that an UPDATE is about, and the columns that it may change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Columns {
     /// The primary key.

@@ -32,7 +32,7 @@ pub struct DeadLetter {
     pub failure: String,
 }
 
-/// Which dead letters are meant.
+/// The dead letters that are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeadLetterSelection {
     All,

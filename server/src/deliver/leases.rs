@@ -1,5 +1,4 @@
-//! Who delivers which partition: instances under one name share them by leases, by the database's
-//! clock.
+//! The leases by which instances under one name share the partitions, by the database's clock.
 //!
 //! A lease is a row that one instance holds until a time; whoever takes it over makes its fence
 //! grow. Nothing is sent that could outlast the lease, and nothing is stored without the fence, so

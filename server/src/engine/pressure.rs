@@ -1,4 +1,4 @@
-//! When those who were shed may come back.
+//! The time at which callers that were shed may come back.
 //!
 //! Each of them costs a call, and who comes back too soon is shed again: ten times as many callers as can be
 //! served would keep the service busy with turning them away. So the wait follows from how many were shed and

@@ -49,7 +49,7 @@ pub struct PortArguments {
     grpc_connection_age: Age,
 }
 
-/// How long a connection takes calls.
+/// The time for which a connection takes calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Age {
     Forever,

@@ -29,7 +29,7 @@ use crate::secondaries::reading::{ReadFrom, Reading};
 use crate::telemetry::{calls, traces};
 use crate::{App, across_orders, failure, ids};
 
-/// Put on the request by the guard.
+/// The call as the guard puts it on the request.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) caller: Caller,

@@ -78,7 +78,7 @@ impl CallAdmission {
     }
 }
 
-/// Lets a call through to `service` once its caller is known, its role may call the method, and as
+/// The guard in front of `service`: it lets a call through once its caller is known, its role may call the method, and as
 /// long as its deadline has not passed; and tells how it went.
 #[derive(Debug, Clone)]
 pub(super) struct Guard<S> {

@@ -1,4 +1,4 @@
-//! Which reads give out personal data, or look for a buyer: the audit log has a record of each. Writes have one whatever
+//! The reads that give out personal data, or look for a buyer: the audit log has a record of each. Writes have one whatever
 //! they give out.
 
 use crate::telemetry::audit::Personal;

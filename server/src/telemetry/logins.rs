@@ -1,4 +1,4 @@
-//! Why logins fail, as the log and the counter tell it.
+//! The causes of failed logins, as the log and the counter tell them.
 
 /// The cause of a failed login. For the log and the counter alone: a caller is told of none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

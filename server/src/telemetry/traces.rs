@@ -242,7 +242,7 @@ pub(super) fn is_collector_named() -> bool {
     !is_off && COLLECTOR_VARIABLES.into_iter().any(is_set)
 }
 
-/// Makes OpenTelemetry's spans of those of `tracing`, where they are exported.
+/// The provider that makes OpenTelemetry's spans of those of `tracing`, where they are exported.
 #[derive(Debug)]
 pub(super) struct Traces {
     provider: Option<SdkTracerProvider>,
@@ -303,7 +303,7 @@ impl Traces {
     }
 }
 
-/// Says once that the collector takes nothing, and once that it takes traces again.
+/// An exporter that says once that the collector takes nothing, and once that it takes traces again.
 #[derive(Debug)]
 struct ReportingExporter<E> {
     exporter: E,

@@ -79,7 +79,7 @@ pub enum ClientAuth {
     Required,
 }
 
-/// Whose certificates clients may show.
+/// The certificates that clients may show, or must.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clients {
     pub ca: PathBuf,

@@ -1,4 +1,4 @@
-//! Why a handshake failed, in kinds that can be counted, and when a line tells of it.
+//! The kinds of failed handshakes, which are counted, and the lines that tell of them.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! Who may write and read a file that says whom to trust.
+//! The permissions of a file that says whom to trust: who may write and read it.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;

@@ -26,7 +26,7 @@ const KNOWN_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// How long one look may take, its connection included.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 
-/// Looks at the database and tells the health service.
+/// The worker that looks at the database and tells the health service.
 #[derive(Debug)]
 pub struct WatchHealth {
     app: Arc<App>,

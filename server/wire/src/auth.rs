@@ -1,4 +1,4 @@
-//! Who calls, how far they see, and which roles may call what. It knows headers, and nothing of
+//! The caller of a request: who it is, how far it sees, and what its role may call. This module knows headers, and nothing of
 //! what is called; secrets and who has them are the server's.
 
 mod headers;

@@ -36,7 +36,7 @@ pub enum CloudEventError {
     Json(#[from] serde_json::Error),
 }
 
-/// Makes CloudEvents of events.
+/// The maker of CloudEvents from events.
 #[derive(Debug, Clone)]
 pub struct CloudEvents {
     message: MessageDescriptor,

@@ -1,4 +1,4 @@
-//! How fresh a read must be, as the headers of its call say: how old it may be at most, and which writes it
+//! The freshness that a read must have, as the headers of its call say: how old it may be at most, and which writes it
 //! must show. A write is known by its order and the version that it left, sealed, so that only what a server
 //! has told of can be asked for: whoever could make one up would learn which orders there are.
 //!
@@ -58,7 +58,7 @@ pub struct WritePosition {
     pub version: u64,
 }
 
-/// Makes and reads the positions of one database.
+/// The maker and reader of the positions of one database.
 #[derive(Clone)]
 pub struct WritePositions {
     /// By its first key it makes them, and by all it reads them.

@@ -25,7 +25,7 @@ use crate::resume::{FilterHash, ResumeTokens};
 const KEY: &[u8; 32] = &[7; 32];
 const PARTITIONS: Partitions = Partitions::ranges(NonZeroU16::new(4).expect("not 0"));
 
-/// Reads a request of one RPC.
+/// The parser of the requests of one RPC.
 type Parser = fn(&[u8]);
 
 /// Reads it as the server does, and makes the status of what is refused.

@@ -1,4 +1,4 @@
-//! Who a buyer is, as something that can be compared and not read back.
+//! The identity of a buyer, as something that can be compared and not read back.
 
 use belay_domain::order::IdentityHash;
 

@@ -35,11 +35,11 @@ pub struct PageTokens {
     filters: Vec<u8>,
 }
 
-/// Tells what was sealed here from what others made. What it marks can be read.
+/// The seal by which what was sealed here is told from what others made. What it marks can be read.
 #[derive(Debug, Clone)]
 pub(crate) struct Seal([u8; 32]);
 
-/// Keeps what is handed out and comes back from being read and changed: AES-256-GCM-SIV. Its nonce may
+/// The cipher of what is handed out and comes back, which keeps it from being read and changed: AES-256-GCM-SIV. Its nonce may
 /// be the same for all, for it gives away no more than that two texts are equal: so the same place has
 /// the same token on every server.
 #[derive(Clone)]

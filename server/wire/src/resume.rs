@@ -33,7 +33,7 @@ pub struct ResumePoint {
     pub positions: Positions,
 }
 
-/// Makes and reads the tokens of one database.
+/// The maker and reader of the tokens of one database.
 #[derive(Debug, Clone)]
 pub struct ResumeTokens {
     seal: Seal,

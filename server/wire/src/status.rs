@@ -1,4 +1,4 @@
-//! Why a call does not get its answer, and the status that says so. The only module that names
+//! The reason why a call does not get its answer, and the status that says so. The only module that names
 //! `tonic::Code`: which reason has which code is one table, in `codes`.
 
 use std::collections::HashMap;

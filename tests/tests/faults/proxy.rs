@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// On which side of mysqld the connection is cut.
+/// The side of mysqld on which the connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
     /// mysqld never sees the packet.
@@ -37,7 +37,7 @@ impl Cut {
     }
 }
 
-/// Which packet of a writing transaction is cut.
+/// The packet of a writing transaction that is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
     /// Counted from BEGIN, which is 0.
@@ -45,7 +45,7 @@ pub(super) enum At {
     Commit,
 }
 
-/// What the proxy is to do next; it does it once.
+/// The next act of the proxy; it does it once.
 #[derive(Debug, Default)]
 struct Plan {
     armed: Option<(At, Cut)>,

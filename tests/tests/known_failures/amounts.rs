@@ -63,7 +63,7 @@ const CARTS: &[Cart] = &[
     },
 ];
 
-/// Which lines lose a unit, one after the other.
+/// The lines that lose a unit, one after the other.
 type Sequence = fn(&[LineOf]) -> Vec<usize>;
 
 const SEQUENCES: [Sequence; 3] = [

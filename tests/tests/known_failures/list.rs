@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::tidy::{read_to_string, rust_files};
 
-/// What became of a known failure.
+/// The answer to a known failure.
 enum Answer {
     /// These tests show that Belay does not have it: here by their module, or in the tests of the
     /// domain.

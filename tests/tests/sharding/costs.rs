@@ -20,7 +20,7 @@ const OFF_PERCENT: u64 = 15;
 /// Transactions whose old rows may still be there when tables are measured.
 const UNPURGED_MAX: u64 = 50;
 
-/// What one order leaves.
+/// The cost of one order: what it leaves.
 struct Cost {
     /// Rows by their tables.
     rows: BTreeMap<String, u64>,

@@ -94,7 +94,7 @@ pub(super) fn take(vschema: &VSchema, statement: &Statement) -> Taken {
     }
 }
 
-/// Where the rows of a table are.
+/// The place of the rows of a table.
 #[derive(Debug, Clone)]
 enum Rows {
     At(BTreeSet<u64>),

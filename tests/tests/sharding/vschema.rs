@@ -8,7 +8,7 @@ use crate::tidy::read_to_string;
 
 const FILE: &str = "deploy/vitess/vschema.json";
 
-/// What a column is compared with, or set to.
+/// The value that a column is compared with, or set to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cell {
     Number(u64),

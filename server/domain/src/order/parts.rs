@@ -1,4 +1,4 @@
-//! Which parts of cancellations wait, and for what.
+//! The parts of cancellations that wait, and what they wait for.
 
 use super::Order;
 use crate::cancellation::{Gate, Part, PartId, PartState};

@@ -15,7 +15,7 @@ use crate::{history, invariants};
 
 const HOURS_48: SignedDuration = SignedDuration::from_hours(48);
 
-/// How far the gate's time has gone when the fact is told.
+/// The phase of the gate's time in which the fact is told.
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     /// It runs.

@@ -102,7 +102,7 @@ fn parse(document: &str) -> Policy {
     policy::parse(document).unwrap_or_else(|faults| panic!("{document} has faults: {faults:#?}"))
 }
 
-/// What is bought. Lines and shipments are numbered from 1 as they are added.
+/// The goods that are bought. Lines and shipments are numbered from 1 as they are added.
 #[derive(Debug, Clone)]
 pub(crate) struct Cart(pub(crate) CreateOrder);
 

@@ -457,7 +457,7 @@ pub(crate) fn create_order(random: &mut Random) -> CreateOrder {
     }
 }
 
-/// What happens next.
+/// The next step.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Wait(SignedDuration),

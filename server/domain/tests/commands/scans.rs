@@ -50,7 +50,7 @@ fn start(from: Start) -> Case {
     case
 }
 
-/// What there is to compare: a cancellation that the carrier took back leaves nothing but its
+/// The end of a run, as it is compared: a cancellation that the carrier took back leaves nothing but its
 /// record.
 #[derive(Debug, PartialEq)]
 struct End {

@@ -25,7 +25,7 @@ const NOTHING: &str = "-";
 /// What applies deadlines, whoever notices them.
 pub(crate) const DEADLINE: &str = "deadline";
 
-/// Of an object of this kind, from one state to another.
+/// The change of an object of this kind, from one state to another.
 type Change = (&'static str, &'static str, &'static str);
 
 /// The changes that were met, each with the commands that made it.

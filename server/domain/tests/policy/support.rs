@@ -137,7 +137,7 @@ pub(crate) fn asked_by(actor: Role, stage: Stage, path: Path) -> Question {
     }
 }
 
-/// Changes a question on the way, so that a table has a line for each.
+/// The change of a question on the way, so that a table has a line for each.
 pub(crate) trait With: Sized {
     fn with(self, change: impl FnOnce(&mut Self)) -> Self;
 }

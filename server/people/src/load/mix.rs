@@ -1,4 +1,4 @@
-//! How often each call is made.
+//! The mix of the calls: how often each is made.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! When the next call is due, for all callers together.
+//! The schedule of the calls, for all callers together: when the next is due.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

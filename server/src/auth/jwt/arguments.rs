@@ -11,7 +11,7 @@ use super::{
 };
 use crate::durations::within;
 
-/// How callers are known by the JSON web tokens of an issuer.
+/// The JSON web tokens of an issuer by which callers are known.
 #[derive(Debug, Args)]
 pub struct JwtArguments {
     /// Know callers by the JWTs of an issuer whose keys, a JWK set, are in this file or at this https

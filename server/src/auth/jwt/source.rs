@@ -1,4 +1,4 @@
-//! Where the keys of an issuer come from: a file, or a URL.
+//! The source of the keys of an issuer: a file, or a URL.
 //!
 //! No redirect is followed and no proxy of the environment is used. Without TLS whoever is on the
 //! way could say which keys count, so that is for loopback alone.

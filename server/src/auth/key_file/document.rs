@@ -49,7 +49,7 @@ fn yaml(text: &[u8]) -> Result<Value, String> {
     document::read(text, DEPTH_MAX).map_err(|description| format!("is no YAML: {description}"))
 }
 
-/// Goes on after an error, so that all are found.
+/// A reader that goes on after an error, so that all are found.
 #[derive(Default)]
 struct Reader {
     errors: Errors,

@@ -178,7 +178,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Where each argument comes from.
+/// The arguments, and the source of each.
 struct Configuration {
     matches: ArgMatches,
     from_file: FromFile,

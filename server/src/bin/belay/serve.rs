@@ -198,7 +198,7 @@ impl Serve {
     }
 }
 
-/// How long the server keeps what it has told and remembers.
+/// The times for which the server keeps what it has told and remembers.
 #[derive(Debug, Args)]
 struct Retention {
     /// How long the feed gives out events: such as 30d or 36h, from 1h to 36500d, or forever. The

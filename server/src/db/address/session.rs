@@ -1,4 +1,4 @@
-//! How a session with a server begins, and what the server says of itself then.
+//! The beginning of a session with a server, and what the server says of itself then.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ pub enum PerMessage {
     One,
 }
 
-/// The standing of a server among those that keep the same data.
+/// The state of a server among those that replicate the same data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicationState {
     /// It has the plugin of Group Replication.

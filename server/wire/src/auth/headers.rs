@@ -136,7 +136,7 @@ fn sees_own_business(role: Role, id: &str, scope: &mut Scope) -> bool {
     }
 }
 
-/// Reads headers and goes on after a fault.
+/// A reader of headers that goes on after a fault.
 struct HeaderReader<'a> {
     headers: &'a HeaderMap,
     violations: Vec<FieldViolation>,

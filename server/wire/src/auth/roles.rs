@@ -1,4 +1,4 @@
-//! Which roles may call which method, and what else of a caller it asks for. What they see of the
+//! The roles that may call each method, and what else of a caller it asks for. What they see of the
 //! answers is in [`crate::views`].
 
 use belay_domain::actor::Role;

@@ -1,4 +1,4 @@
-//! Which events somebody gets: those that match a filter and lie in the caller's scope. Who sees
+//! The events that a caller gets: those that match a filter and lie in its scope. A caller that sees
 //! parcels gets of them what is about one, and of that what its role sees.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! How large anything in a request may be. The protos say the same in words.
+//! The bounds of everything in a request. The protos say the same in words.
 
 use std::ops::{Range, RangeInclusive};
 

@@ -285,7 +285,7 @@ pub fn list_bulk_cancellations(
     page.list(&request.store_id, |_, _| Some(()))
 }
 
-/// Which results to list.
+/// The filter of the results that are listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultFilter {
     pub job: Uuid,

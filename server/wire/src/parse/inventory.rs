@@ -50,7 +50,7 @@ pub fn get_stock(request: pb::GetStockRequest, _: &Reader<'_>) -> Parsed<StockKe
     parse(|v| key(v, [request.store_id, request.warehouse_id, request.sku]))
 }
 
-/// Which stock to list.
+/// The filter of the stock that is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StockFilter {
     pub warehouse: Option<WarehouseId>,

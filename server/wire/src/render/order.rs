@@ -141,7 +141,7 @@ fn direct_cancellation(order: &Order, store: &StoreConfig, now: Timestamp) -> Di
     commands::direct_cancellation(order, &context)
 }
 
-/// Computed once for all lines.
+/// The sets of units of an order, computed once for all lines.
 struct UnitSets {
     cancelled: UnitSet,
     claimed: UnitSet,

@@ -1,4 +1,4 @@
-//! How a call ended, as it is told to those who watch.
+//! The outcome of a call, as it is told to those who watch.
 
 use belay_domain::error_reason::ErrorReason;
 use http::HeaderMap;

@@ -31,7 +31,7 @@ fn presets() -> Vec<Preset> {
     presets::ALL.iter().map(read).collect()
 }
 
-/// Who asks for what, while the parcel is where.
+/// The case of a question: who asks for what, while the parcel is where.
 struct Asked {
     who: &'static str,
     role: Role,

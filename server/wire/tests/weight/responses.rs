@@ -3,7 +3,7 @@
 use belay_proto::v1 as pb;
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
-/// What bounds a response.
+/// The bound of a response.
 #[derive(Debug, PartialEq)]
 enum Bound {
     /// A page is cut at 3 MiB (`pages.rs`), and one entry is an order or less.

@@ -24,7 +24,7 @@ const SERVE: &[&str] = &["serve", "--trust-role-header", "--stop-notice=0s"];
 /// Of the process when descriptors are to run out.
 const DESCRIPTORS: u64 = 80;
 
-/// How the server is started.
+/// The way in which the server is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     Usual,
@@ -39,7 +39,7 @@ pub(crate) struct Victim {
     _key_file: KeyFileOnDisk,
 }
 
-/// What came of an attack.
+/// The result of an attack.
 #[derive(Debug)]
 pub(crate) struct Row {
     name: &'static str,

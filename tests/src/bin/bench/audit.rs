@@ -42,7 +42,7 @@ const PAYLOADS: [(&str, &str); 3] = [
     ("decisions", "record"),
 ];
 
-/// What one table holds about an order, as least and most over the sample.
+/// A comparison of what one table holds about an order, as least and most over the sample.
 #[derive(Debug)]
 pub(crate) struct Comparison {
     pub(crate) what: String,

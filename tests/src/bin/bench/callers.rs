@@ -122,7 +122,7 @@ impl Connections {
     }
 }
 
-/// What a caller does over and over.
+/// The task of a caller, which it does over and over.
 #[derive(Debug, Clone)]
 pub(crate) enum Task {
     /// So many orders by all callers together.

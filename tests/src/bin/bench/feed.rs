@@ -61,7 +61,7 @@ pub(crate) struct Feed {
     projected: Vec<f64>,
 }
 
-/// Who reads the feed from its beginning.
+/// A reader of the feed from its beginning.
 #[derive(Debug, Clone, Copy)]
 enum Reader {
     Bare,

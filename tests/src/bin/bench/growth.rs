@@ -12,7 +12,7 @@ use crate::load::{Window, count};
 use crate::report::{Kind, hundredths, median, whole};
 use crate::{Bench, raw, say};
 
-/// What was measured with so many orders in the database.
+/// The figures with so many orders in the database.
 #[derive(Debug)]
 pub(crate) struct Size {
     orders: u64,

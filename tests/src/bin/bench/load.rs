@@ -33,7 +33,7 @@ pub(crate) struct Timing {
     pub(crate) measured: Duration,
 }
 
-/// What was measured in one stretch of time.
+/// The figures of one stretch of time.
 #[derive(Debug)]
 pub(crate) struct Window {
     pub(crate) done: u64,

@@ -14,7 +14,7 @@ use crate::load::count;
 /// Linux counts CPU time for user space in hundredths of a second, on every architecture.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Where to look.
+/// The meters, and where they are read.
 #[derive(Debug)]
 pub(crate) struct Meters {
     database: Conn,

@@ -29,7 +29,7 @@ pub(crate) struct Recording {
     recorded: Vec<Recorded>,
 }
 
-/// What was found of one window.
+/// The profile of one window.
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) name: String,

@@ -55,7 +55,7 @@ pub(crate) async fn connect(url: &str) -> anyhow::Result<Conn> {
     Ok(conn)
 }
 
-/// Which rows to write, learned from orders that the service wrote.
+/// The rows to write, learned from orders that the service wrote.
 #[derive(Debug)]
 pub(crate) struct Templates {
     create: Vec<(&'static str, Rows)>,

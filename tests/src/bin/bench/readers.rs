@@ -44,7 +44,7 @@ pub(crate) struct Readers {
     shed_per_second: f64,
 }
 
-/// What all readers count.
+/// The counts of all readers.
 #[derive(Debug, Default)]
 struct Tally {
     is_over: AtomicBool,

@@ -120,7 +120,7 @@ pub(crate) fn median_of(mut figures: Vec<f64>) -> f64 {
     }
 }
 
-/// What the run as a whole was.
+/// The setting of the run as a whole.
 #[derive(Debug)]
 pub(crate) struct Setting {
     pub(crate) server_version: String,

@@ -18,7 +18,7 @@ pub(crate) const DIGITS: usize = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OrderNumber(u64);
 
-/// What a request asks of an order; every request has an id of its own.
+/// The purpose of a request for an order; every request has an id of its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
     Create = 1,

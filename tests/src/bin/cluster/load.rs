@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 /// What a caller waits before it sends again what the client has given up.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
-/// How far the acknowledged writes of an order have come.
+/// The stage that the acknowledged writes of an order have come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Placed,
@@ -39,7 +39,7 @@ pub(crate) struct Told {
     pub(crate) what: String,
 }
 
-/// What all callers have seen.
+/// The record of what all callers have seen.
 #[derive(Debug)]
 pub(crate) struct Seen {
     begun_at: Instant,

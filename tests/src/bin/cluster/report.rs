@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::load::{Seen, Stage, Told};
 
-/// What is done to a primary.
+/// The kind of what is done to a primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Kill,
@@ -94,7 +94,7 @@ impl Event {
     }
 }
 
-/// What came of it.
+/// The report of one fault.
 #[derive(Debug)]
 pub(crate) struct Report {
     lasted: Duration,

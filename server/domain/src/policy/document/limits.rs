@@ -1,4 +1,4 @@
-//! How large a policy document may be, in all its dimensions. A document is read whole and asked on
+//! The limits of a policy document, in all its dimensions. A document is read whole and asked on
 //! every request.
 
 use jiff::SignedDuration;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::shop::{DIGITS, OrderNumber};
 
-/// About which order, by which request, and when.
+/// The order that a row is about, its request and its time.
 #[derive(Debug, Clone)]
 pub(crate) struct About {
     key: [u8; 16],
@@ -56,7 +56,7 @@ impl About {
     }
 }
 
-/// What stands in one column of one row.
+/// The value of one column of one row.
 #[derive(Debug, Clone)]
 enum Cell {
     Same(Value),
