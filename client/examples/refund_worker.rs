@@ -1,6 +1,6 @@
-//! A payment worker against a provider that loses replies, and that would pay twice if it were asked
-//! twice: orders are sold and cancelled, one worker crashes in the middle, and another goes on.
-//! Against the server of `make run`, in a store of its own.
+//! A payment worker against a provider that loses replies, and that would pay twice if it were
+//! asked twice: orders are sold and cancelled, one worker crashes in the middle, and another goes
+//! on. Against the server of `make run`, in a store of its own.
 //!
 //! ```sh
 //! cargo run -p belay-client --example refund_worker

@@ -1,14 +1,14 @@
 //! A rush, seen by the warehouse: it watches what is released and what is to be stopped, packs,
 //! answers stops with what it puts back, and dispatches with the fence that it packed under. One
-//! parcel in five leaves over a ramp whose scanner is out of reach: Belay hears of it later, whatever
-//! was cancelled meanwhile. Beside `make run`, and before `rush_storefront`:
+//! parcel in five leaves over a ramp whose scanner is out of reach: Belay hears of it later,
+//! whatever was cancelled meanwhile. Beside `make run`, and before `rush_storefront`:
 //!
 //! ```sh
 //! cargo run -p belay-client --example rush_warehouse
 //! ```
 //!
-//! It closes with the last parcel of the day, and fails where what left the house and what Belay has
-//! on record differ. `BELAY_ADDRESS` names another server than `http://127.0.0.1:50051`.
+//! It closes with the last parcel of the day, and fails where what left the house and what Belay
+//! has on record differ. `BELAY_ADDRESS` names another server than `http://127.0.0.1:50051`.
 
 #![allow(clippy::print_stdout, reason = "an example tells what it does")]
 
@@ -96,8 +96,8 @@ impl Warehouse {
         note(&mut self.house.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Watches for ever, over whatever happens to server and connection: nothing is missed, and what
-    /// comes again after a restart was done already.
+    /// Watches for ever, over whatever happens to server and connection: nothing is missed, and
+    /// what comes again after a restart was done already.
     async fn watch(&self) -> Result<(), BoxError> {
         let moves = self.store.watch();
         let mut moves = moves.event_types([EventType::ShipmentStageChanged]).await?;
@@ -201,8 +201,8 @@ impl Warehouse {
         Ok(())
     }
 
-    /// The desk takes the parcel off the shelf, as far as it can see; what has left over the ramp it
-    /// does not know.
+    /// The desk takes the parcel off the shelf, as far as it can see; what has left over the ramp
+    /// it does not know.
     async fn stop(&self, stop: Stop) -> Result<(), Error> {
         a_moment(150).await;
         let id = &stop.shipment_id;
@@ -215,8 +215,8 @@ impl Warehouse {
         Ok(())
     }
 
-    /// The scanner comes into reach now and then, and tells what it saw in its order. What cannot be
-    /// dispatched any more has left all the same: that is a fact, and Belay says what follows.
+    /// The scanner comes into reach now and then, and tells what it saw in its order. What cannot
+    /// be dispatched any more has left all the same: that is a fact, and Belay says what follows.
     async fn catch_up(&self, mut scans: mpsc::Receiver<Scan>) -> Result<(), Error> {
         loop {
             tokio::time::sleep(OUT_OF_REACH).await;

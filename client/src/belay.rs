@@ -237,8 +237,9 @@ impl BelayBuilder {
     }
 
     /// The time-out of one attempt of a call that may be repeated: 5 seconds unless set. A server
-    /// that falls silent takes so much of the call's [`timeout`](Self::timeout), and what is left is
-    /// for another attempt. A call that must not be repeated has one attempt and all of the time.
+    /// that falls silent takes so much of the call's [`timeout`](Self::timeout), and what is left
+    /// is for another attempt. A call that must not be repeated has one attempt and all of the
+    /// time.
     pub fn attempt_timeout(mut self, attempt_timeout: Duration) -> Self {
         self.attempt_timeout = attempt_timeout;
         self
@@ -270,15 +271,15 @@ impl BelayBuilder {
 
     /// Whether calls take turns among everything that a name in an address stands for, such as the
     /// replicas behind a headless service: off unless set, and then the first that answers gets all
-    /// calls. Names are resolved again from time to time (see [`look_every`](Self::look_every)); one
-    /// that cannot be resolved leaves connections as they are.
+    /// calls. Names are resolved again from time to time (see [`look_every`](Self::look_every));
+    /// one that cannot be resolved leaves connections as they are.
     pub fn resolve_all(mut self, resolve_all: bool) -> Self {
         self.resolves = resolve_all;
         self
     }
 
-    /// The time between two looks at what names stand for and at the files of TLS: 10 seconds unless
-    /// set. A call that finds that it is over looks.
+    /// The time between two looks at what names stand for and at the files of TLS: 10 seconds
+    /// unless set. A call that finds that it is over looks.
     pub fn look_every(mut self, look_every: Duration) -> Self {
         self.look_again = look_every;
         self
@@ -301,20 +302,21 @@ impl BelayBuilder {
         self
     }
 
-    /// A file with the caller's token, white space around it left out: read again about every minute,
-    /// and when the server does not know the token any more.
+    /// A file with the caller's token, white space around it left out: read again about every
+    /// minute, and when the server does not know the token any more.
     pub fn token_file(self, path: impl Into<PathBuf>) -> Self {
         self.token_source(TokenFile(path.into()))
     }
 
-    /// The time-out of one attempt to connect, and again of its TLS handshake: 2 seconds unless set.
+    /// The time-out of one attempt to connect, and again of its TLS handshake: 2 seconds unless
+    /// set.
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
         self.connect_timeout = connect_timeout;
         self
     }
 
-    /// The silence after which a connection is probed, 20 seconds unless set, and the time-out of the
-    /// probe, 10 seconds unless set. A balancer in between may close what is silent for longer.
+    /// The silence after which a connection is probed, 20 seconds unless set, and the time-out of
+    /// the probe, 10 seconds unless set. A balancer in between may close what is silent for longer.
     pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
         self.keep_alive = (interval, timeout);
         self
@@ -331,9 +333,9 @@ impl BelayBuilder {
     /// # Errors
     /// [`Kind::Setup`](crate::Kind::Setup) for an address that does not begin with `http://` or,
     /// with the feature `tls`, `https://`; for settings of TLS that cannot be used; for the roles
-    /// `Buyer` and `System`, for invalid characters in a name, a scope, a token or a user agent, for
-    /// a scope with an empty list, for a token together with a role or a scope, and outside of a
-    /// tokio runtime.
+    /// `Buyer` and `System`, for invalid characters in a name, a scope, a token or a user agent,
+    /// for a scope with an empty list, for a token together with a role or a scope, and outside of
+    /// a tokio runtime.
     pub fn build(self) -> Result<Belay, Error> {
         let caller = self.caller()?;
         let transport = self.connect()?;
@@ -470,15 +472,16 @@ impl BelayBuilder {
         self
     }
 
-    /// A PEM file with the certificates to trust, instead of the roots of the machine: read again when
-    /// it changes, for the connections that are made then: see [`look_every`](Self::look_every).
+    /// A PEM file with the certificates to trust, instead of the roots of the machine: read again
+    /// when it changes, for the connections that are made then: see
+    /// [`look_every`](Self::look_every).
     pub fn tls_roots_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.tls.set_roots_file(path.into());
         self
     }
 
-    /// The files of [`tls_identity`](Self::tls_identity), read again when they change: calls that are
-    /// under way end on the connection that they began on.
+    /// The files of [`tls_identity`](Self::tls_identity), read again when they change: calls that
+    /// are under way end on the connection that they began on.
     pub fn tls_identity_files(
         mut self,
         certificate: impl Into<PathBuf>,

@@ -229,8 +229,8 @@ pub(crate) fn poll_message<M, T>(
     }))
 }
 
-/// Opens the stream of an RPC, once, or once more where the token is no longer good. Messages may come
-/// at any time, so it has no deadline, and its span is that of the opening.
+/// Opens the stream of an RPC, once, or once more where the token is no longer good. Messages may
+/// come at any time, so it has no deadline, and its span is that of the opening.
 async fn open_stream<R: StreamRpc>(
     belay: &Belay,
     message: R,

@@ -6,8 +6,8 @@ use std::ops::Deref;
 use crate::error::Error;
 use crate::error_reason::ErrorReason;
 
-/// A kind of call, with the reasons for which its RPC fails. The types of [`calls`](crate::calls) that
-/// are sent implement it, and nothing else can.
+/// A kind of call, with the reasons for which its RPC fails. The types of [`calls`](crate::calls)
+/// that are sent implement it, and nothing else can.
 pub trait Operation: sealed::Sealed {
     /// The reasons that the documentation of the RPC names, an enum.
     type Reason;
@@ -22,8 +22,9 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
-/// The error of a call of the type `C`. It is an [`Error`], whose methods it has, and turns into one
-/// with `?`. Besides, it names the reasons that this call can fail for, and can send the call again.
+/// The error of a call of the type `C`. It is an [`Error`], whose methods it has, and turns into
+/// one with `?`. Besides, it names the reasons that this call can fail for, and can send the call
+/// again.
 ///
 /// ```no_run
 /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -56,9 +57,9 @@ impl<C> CallError<C> {
         }
     }
 
-    /// The call, to be sent again: a write to an order with the same request id and content, so that
-    /// it has one effect however often it is sent, for as long as the server keeps its answer (90 days
-    /// unless its operator says otherwise). Where the outcome is unknown
+    /// The call, to be sent again: a write to an order with the same request id and content, so
+    /// that it has one effect however often it is sent, for as long as the server keeps its answer
+    /// (90 days unless its operator says otherwise). Where the outcome is unknown
     /// ([`is_outcome_unknown`](Error::is_outcome_unknown)) its answer tells what has happened.
     ///
     /// A [`ClaimRefunds`](crate::calls::ClaimRefunds) has no request id: sent again it claims other

@@ -76,9 +76,9 @@ error_reasons! {
     /// The call brings no token, or none that the server knows: see
     /// [`token`](crate::BelayBuilder::token).
     CallerUnknown,
-    /// What let the caller in has expired, was withdrawn or shows less now, while a stream was open.
-    /// Begin again with a token that holds; a [`Subscription`](crate::watch::Subscription) does so
-    /// by itself.
+    /// What let the caller in has expired, was withdrawn or shows less now, while a stream was
+    /// open. Begin again with a token that holds; a [`Subscription`](crate::watch::Subscription)
+    /// does so by itself.
     SessionEnded,
     /// The caller, which is its role with its id, asks for more than it may; nothing was done.
     /// Metadata: `limit` (which), `limit_max`. Wait for
@@ -122,8 +122,8 @@ error_reasons! {
     RefundNotFound,
     /// There is no such incident, or it is outside the caller's scope. Metadata: `incident_id`.
     IncidentNotFound,
-    /// There is no such bulk cancellation, it is not the caller's, or it is no longer kept. Metadata:
-    /// `bulk_cancellation_id`.
+    /// There is no such bulk cancellation, it is not the caller's, or it is no longer kept.
+    /// Metadata: `bulk_cancellation_id`.
     BulkCancellationNotFound,
     /// The caller has no such consumer. Metadata: `consumer_id`.
     ConsumerNotFound,
@@ -257,8 +257,8 @@ error_reasons! {
     PositionBehind,
     /// The caller has as many consumers as it may have. Metadata: `limit_max`.
     ConsumersExhausted,
-    /// The store has as many bulk cancellations under way as it may have. Metadata: `limit_max`. Wait
-    /// for one to end, or stop it.
+    /// The store has as many bulk cancellations under way as it may have. Metadata: `limit_max`.
+    /// Wait for one to end, or stop it.
     BulkCancellationsExhausted,
     /// The policy document is invalid. [`field_violations`](crate::Error::field_violations) lists
     /// every error with its path.

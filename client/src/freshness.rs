@@ -1,4 +1,5 @@
-//! The freshness that the answer of a list or a count must have, and the position of a write that it must show.
+//! The freshness that the answer of a list or a count must have, and the position of a write that
+//! it must show.
 
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ const WRITE_POSITION: &str = "belay-write-position";
 const LENGTH_MAX: usize = 512;
 
 /// The position of a write, as the server gives it with the answer: a list that is read
-/// [after](crate::calls::ListOrders::read_after) it shows the write, and so whatever its caller was told of
-/// before it. It may be kept as text and used by any process, and for as long as its order is kept.
+/// [after](crate::calls::ListOrders::read_after) it shows the write, and so whatever its caller was
+/// told of before it. It may be kept as text and used by any process, and for as long as its order
+/// is kept.
 ///
 /// ```no_run
 /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -39,7 +41,8 @@ pub struct WritePosition(String);
 pub struct InvalidWritePosition(());
 
 impl WritePosition {
-    /// Reads what [`as_str`](Self::as_str) gave. Whether a server gave it out is for the server to know.
+    /// Reads what [`as_str`](Self::as_str) gave. Whether a server gave it out is for the server to
+    /// know.
     ///
     /// # Errors
     /// For a text that cannot be one.
@@ -64,8 +67,8 @@ impl WritePosition {
     }
 }
 
-/// Equality of the answer to a write by all that it says but its position: what is repeated is told as it was
-/// told first, and its position is of the order as it stands by then.
+/// Equality of the answer to a write by all that it says but its position: what is repeated is told
+/// as it was told first, and its position is of the order as it stands by then.
 macro_rules! equal_but_for_position {
     ($name:ident$(<$of:ident>)? { $($field:ident),+ }) => {
         impl$(<$of: PartialEq>)? PartialEq for $name$(<$of>)? {

@@ -19,8 +19,8 @@
 //! # }
 //! ```
 //!
-//! The [guides](guide) go on from here, one for each who calls. Tests of a program need no server and
-//! no database: see [testing](guide::testing).
+//! The [guides](guide) go on from here, one for each who calls. Tests of a program need no server
+//! and no database: see [testing](guide::testing).
 //!
 //! # What it does
 //! - **Calls**: [`Store`] and [`Belay`] have one method for each RPC. Required fields are arguments
@@ -30,8 +30,8 @@
 //!   Foreign types of this interface are those of [`jiff`] for instants and dates, which is
 //!   re-exported, and the trait `Stream` of `futures`.
 //! - **Errors**: a [`Kind`] says what the caller can do, an [`ErrorReason`] says why the call
-//!   failed, and the facts behind it are data. Each call has an [error of its own](CallError), which
-//!   names the reasons that the call documents and can send the call again.
+//!   failed, and the facts behind it are data. Each call has an [error of its own](CallError),
+//!   which names the reasons that the call documents and can send the call again.
 //! - **Idempotency**: every write to an order has a [`RequestId`] from the start. All its attempts
 //!   send it, and its error names it.
 //! - **Deadlines**: a time-out covers a call and its repeats, and is sent to the server. It is 10
@@ -39,13 +39,14 @@
 //! - **Lists**: `.await` gives one page, `.pages()` a stream of pages, `.stream()` a stream of
 //!   entries. A stream requests a page when it is wanted, and can be resumed by its token after an
 //!   error.
-//! - **Reads that may be old**: a list with [`max_staleness`](calls::ListOrders::max_staleness) may be
-//!   answered by a secondary of the server's database, and shows the [writes](WritePosition) that it names.
+//! - **Reads that may be old**: a list with [`max_staleness`](calls::ListOrders::max_staleness) may
+//!   be answered by a secondary of the server's database, and shows the [writes](WritePosition)
+//!   that it names.
 //! - **Watching**: a [subscription](watch) delivers events, reconnects by itself, and keeps how far
 //!   its caller is.
 //! - **Helpers**: [`wait_for_cancellation`](Store::wait_for_cancellation), the
-//!   [stops](Store::stops_for) of a warehouse, and a [worker](refund_worker) that takes refunds to a
-//!   payment provider and pays none twice.
+//!   [stops](Store::stops_for) of a warehouse, and a [worker](refund_worker) that takes refunds to
+//!   a payment provider and pays none twice.
 //! - **Repeats**: the client repeats a call that failed because the service was unavailable, by a
 //!   [`RetryPolicy`]: with the delay that the server asks for, within the deadline and a budget.
 //!

@@ -1,8 +1,8 @@
-//! The connections to an installation: one address, several, or all that a name stands for; each reconnects
-//! by itself, calls take turns, and whom nobody reaches is left alone for a while.
+//! The connections to an installation: one address, several, or all that a name stands for; each
+//! reconnects by itself, calls take turns, and whom nobody reaches is left alone for a while.
 //!
-//! Nothing runs beside the calls: names are resolved again, and certificates read again, by the call that
-//! finds it is time.
+//! Nothing runs beside the calls: names are resolved again, and certificates read again, by the
+//! call that finds it is time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,11 +26,11 @@ use crate::tls::Tls;
 /// For a look at all names where there is nobody to call yet, and where there is.
 const RESOLVE_MAX: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The largest HTTP/2 frame that is taken, in bytes: a large message of a stream then comes in one or
-/// two, and not in sixteen of the smallest bound that HTTP/2 allows.
+/// The largest HTTP/2 frame that is taken, in bytes: a large message of a stream then comes in one
+/// or two, and not in sixteen of the smallest bound that HTTP/2 allows.
 const FRAME_BYTES_MAX: u32 = 256 * 1024;
-/// For how long nobody calls an address that could not be connected to: doubled with each failure up
-/// to the most.
+/// For how long nobody calls an address that could not be connected to: doubled with each failure
+/// up to the most.
 const LEFT_ALONE: Duration = Duration::from_millis(500);
 const LEFT_ALONE_MAX: Duration = Duration::from_secs(15);
 
@@ -156,8 +156,8 @@ impl Network {
         self.state().next(Instant::now())
     }
 
-    /// Looks at names and files where it is time; one call does so, and others wait for it only where
-    /// there is nobody to call yet.
+    /// Looks at names and files where it is time; one call does so, and others wait for it only
+    /// where there is nobody to call yet.
     async fn look(&self) -> Result<(), BoxError> {
         let is_due = |state: &State| state.look_at.is_some_and(|at| at <= Instant::now());
         let (due, is_empty) = {

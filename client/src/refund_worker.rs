@@ -1,4 +1,5 @@
-//! A payment worker: it claims refunds, asks a payment provider, and records what the provider says.
+//! A payment worker: it claims refunds, asks a payment provider, and records what the provider
+//! says.
 //!
 //! Three things together keep it from paying twice, in whatever place it or its calls break off:
 //!
@@ -6,8 +7,8 @@
 //!   never changes: the provider takes a second request for the first.
 //! - Where an earlier attempt may have reached the provider, of this process or of another, the
 //!   provider is asked about the key first.
-//! - Nothing is asked of the provider after the end of the lease, by a clock that never jumps. Until
-//!   then no other worker is handed the refund.
+//! - Nothing is asked of the provider after the end of the lease, by a clock that never jumps.
+//!   Until then no other worker is handed the refund.
 //!
 //! What the provider says is recorded under one request id however often it takes. A refund whose
 //! outcome could not be recorded becomes `UNKNOWN` at the end of its lease, and whoever claims it
@@ -209,10 +210,10 @@ struct Done {
 }
 
 impl<P> RefundWorker<P> {
-    /// How long the worker has for a refund, from the claim on: 10 seconds to 15 minutes; 60 seconds
-    /// unless set. A lease is not renewed: what the provider has not answered by then is dropped and
-    /// claimed again, so set it well above the provider's time-outs. After a crash it is the time
-    /// that the refunds under way wait for.
+    /// How long the worker has for a refund, from the claim on: 10 seconds to 15 minutes; 60
+    /// seconds unless set. A lease is not renewed: what the provider has not answered by then is
+    /// dropped and claimed again, so set it well above the provider's time-outs. After a crash it
+    /// is the time that the refunds under way wait for.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
@@ -262,12 +263,12 @@ impl<P: RefundProvider> RefundWorker<P> {
     /// Works until `stop` is ready; then it claims nothing more, ends what is under way, and
     /// returns. That takes as long as one lease at most.
     ///
-    /// To drop the future stops it at once, as a crash would: nothing is paid twice, and the refunds
-    /// under way are claimed again after their lease.
+    /// To drop the future stops it at once, as a crash would: nothing is paid twice, and the
+    /// refunds under way are claimed again after their lease.
     ///
     /// # Errors
-    /// That of a claim which does not pass by itself, such as `RoleNotAllowed`; what is under way is
-    /// ended before. Everything else is repeated, and told to [`on_trouble`](Self::on_trouble).
+    /// That of a claim which does not pass by itself, such as `RoleNotAllowed`; what is under way
+    /// is ended before. Everything else is repeated, and told to [`on_trouble`](Self::on_trouble).
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let mut stop = pin!(stop);
         let is_stopping = AtomicBool::new(false);
@@ -350,8 +351,8 @@ impl<P: RefundProvider> RefundWorker<P> {
         if let Some(answer) = answer {
             self.record(&leased, answer).await;
         }
-        // What is not answered needs no record: at the end of its lease it is UNKNOWN. Until then it
-        // bars no other refund, as it would if it could be claimed again at once.
+        // What is not answered needs no record: at the end of its lease it is UNKNOWN. Until then
+        // it bars no other refund, as it would if it could be claimed again at once.
         Done {
             refund_id: leased.refund.refund_id,
             is_answered,
@@ -416,8 +417,8 @@ impl<P: RefundProvider> RefundWorker<P> {
         loop {
             let mut call = call.clone();
             let left = leased.until.saturating_duration_since(Instant::now());
-            // That money has gone is true at any time. That it has not is true while nobody else can
-            // have paid it meanwhile: the server drops the call with its time.
+            // That money has gone is true at any time. That it has not is true while nobody else
+            // can have paid it meanwhile: the server drops the call with its time.
             if !may_be_late {
                 call = call.timeout(left.min(self.store.belay.link().timeout));
             }

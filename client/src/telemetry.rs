@@ -1,8 +1,8 @@
 //! Telemetry of calls: a span of `tracing` for each call, with an event for
 //! each attempt; and with the feature `otel` the call's trace in its headers, and a histogram.
 //!
-//! Spans and events name methods, codes and reasons. They hold nothing of requests but their ids, and
-//! no header.
+//! Spans and events name methods, codes and reasons. They hold nothing of requests but their ids,
+//! and no header.
 
 use tonic::metadata::MetadataMap;
 use tracing::{Span, field};

@@ -31,8 +31,8 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token whose source says when it changes by being asked: about every minute, and whenever the
-    /// server does not know the token any more.
+    /// A token whose source says when it changes by being asked: about every minute, and whenever
+    /// the server does not know the token any more.
     pub fn new(secret: impl Into<String>) -> Self {
         Self {
             secret: secret.into(),
@@ -74,9 +74,9 @@ pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<Token, BoxError>> 
 
 /// A source of tokens, such as a file that a platform renews or a service that gives them out.
 ///
-/// One call at a time asks it. While it fails or is silent, the token that is known is used for as long
-/// as it is good; after that calls fail with [`Kind::Unavailable`](crate::Kind::Unavailable), and nothing
-/// is sent.
+/// One call at a time asks it. While it fails or is silent, the token that is known is used for as
+/// long as it is good; after that calls fail with [`Kind::Unavailable`](crate::Kind::Unavailable),
+/// and nothing is sent.
 ///
 /// ```
 /// use std::time::Duration;

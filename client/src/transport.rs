@@ -1,5 +1,5 @@
-//! The way of a request to a server and back, in one place: over the network, with or without TLS, or to
-//! a server in the same process.
+//! The way of a request to a server and back, in one place: over the network, with or without TLS,
+//! or to a server in the same process.
 
 use std::fmt;
 use std::future::Future;

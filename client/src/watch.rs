@@ -1,8 +1,8 @@
 //! Watching: the feed as a subscription that keeps itself going, and helpers on top of it.
 //!
 //! [`watch_events`](crate::Belay::watch_events) opens one stream of the feed, which ends after half
-//! an hour, with its server, and with its connection. A [`Subscription`] lasts: it reconnects behind
-//! the last batch, drops what comes twice, and keeps how far its caller is.
+//! an hour, with its server, and with its connection. A [`Subscription`] lasts: it reconnects
+//! behind the last batch, drops what comes twice, and keeps how far its caller is.
 //!
 //! - [`Store::watch`] and [`Belay::watch`]: typed events with [`ack`](Delivered::ack).
 //! - [`Store::wait_for_cancellation`]: until a cancellation is decided.
@@ -26,8 +26,9 @@
 //!
 //! # What is promised
 //! - Events of an order come in their order. Those of one command come in one delivery.
-//! - No event that matches is skipped. One that is not acknowledged when the process ends comes again
-//!   to whoever goes on from the checkpoint: handle each so that a second time changes nothing.
+//! - No event that matches is skipped. One that is not acknowledged when the process ends comes
+//!   again to whoever goes on from the checkpoint: handle each so that a second time changes
+//!   nothing.
 //! - Within one subscription no event is delivered twice, unless its delivery was dropped without
 //!   `ack`.
 //! - A checkpoint lies between deliveries, never within one.
@@ -212,7 +213,8 @@ impl Watch {
         self
     }
 
-    /// Keeps the position in a place of the caller's own, instead of a [`consumer`](Self::consumer).
+    /// Keeps the position in a place of the caller's own, instead of a
+    /// [`consumer`](Self::consumer).
     pub fn checkpoint(mut self, checkpoint: impl Checkpoint + 'static) -> Self {
         let checkpoint: Arc<dyn AnyCheckpoint> = Arc::new(checkpoint);
         self.keeper = Some(Keeper::Own(checkpoint));

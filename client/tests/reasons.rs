@@ -1,5 +1,5 @@
-//! The reasons of each call, generated from what the protos say that its RPC fails with. `make proto`
-//! runs this with `BELAY_PROTO_WRITE` set, which writes the file.
+//! The reasons of each call, generated from what the protos say that its RPC fails with.
+//! `make proto` runs this with `BELAY_PROTO_WRITE` set, which writes the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -15,7 +15,8 @@ use tonic::body::Body;
 use tower::{BoxError, service_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// A server in this process that fails with these, one after the other, and the headers that it saw.
+/// A server in this process that fails with these, one after the other, and the headers that it
+/// saw.
 type Seen = Arc<Mutex<Vec<http::HeaderMap>>>;
 
 fn failing(statuses: Vec<Status>, seen: &Seen) -> Belay {

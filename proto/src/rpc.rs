@@ -2,8 +2,8 @@
 //! an implementation of [`Rpc`] or [`StreamRpc`] for each request message, and `RPCS` with those
 //! of a package, so no other list of RPCs is kept by hand.
 
-/// The idempotency of an RPC: whether it may be sent again when its outcome is unknown, by the `idempotency_level` of its
-/// proto.
+/// The idempotency of an RPC: whether it may be sent again when its outcome is unknown, by the
+/// `idempotency_level` of its proto.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idempotency {
     /// Yes: it only reads (`NO_SIDE_EFFECTS`).
@@ -42,8 +42,8 @@ pub struct RpcRow {
     pub streams: bool,
 }
 
-/// An RPC whose response is a stream, named by its request message. Such an RPC changes nothing, and
-/// is begun anew from where its stream ended.
+/// An RPC whose response is a stream, named by its request message. Such an RPC changes nothing,
+/// and is begun anew from where its stream ended.
 pub trait StreamRpc: prost::Message + Clone + 'static {
     /// A message of the stream.
     type Response: prost::Message + Default + 'static;

@@ -1,6 +1,7 @@
-//! The port for those who run the server: metrics, whether it lives and serves, and, where they are on,
-//! the console and profiles. It speaks HTTP/1.1 and answers one request a connection. Of itself it takes
-//! no body, and says nothing about any order or caller; what the console says is the console's business.
+//! The port for those who run the server: metrics, whether it lives and serves, and, where they are
+//! on, the console and profiles. It speaks HTTP/1.1 and answers one request a connection. Of itself
+//! it takes no body, and says nothing about any order or caller; what the console says is the
+//! console's business.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

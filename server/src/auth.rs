@@ -1,6 +1,6 @@
-//! The caller of a request, and how far it sees: by headers that are believed, or by what a call brings: a secret
-//! of the key file, a JWT of an issuer, a certificate. Which roles may call what is in
-//! `belay_wire::auth`.
+//! The caller of a request, and how far it sees: by headers that are believed, or by what a call
+//! brings: a secret of the key file, a JWT of an issuer, a certificate. Which roles may call what
+//! is in `belay_wire::auth`.
 
 mod described;
 pub mod failed_logins;

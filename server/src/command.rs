@@ -19,8 +19,8 @@ use crate::reads::Sight;
 use crate::{App, failure, ids};
 
 impl App {
-    /// Lets the engine decide, and returns the answer that it gives now or gave when the request first
-    /// came.
+    /// Lets the engine decide, and returns the answer that it gives now or gave when the request
+    /// first came.
     pub(crate) async fn decide(
         &self,
         store: Arc<StoreConfig>,

@@ -1,10 +1,11 @@
-//! Calls over HTTP for those who have no gRPC, in JSON or in protobuf: the Connect protocol, for curl,
-//! browsers and shops whose language has no gRPC.
+//! Calls over HTTP for those who have no gRPC, in JSON or in protobuf: the Connect protocol, for
+//! curl, browsers and shops whose language has no gRPC.
 //!
-//! It translates and does nothing else. A call becomes a gRPC call of the services that the gRPC port
-//! serves, made in this process: authentication, roles, scopes, limits, deadlines, audit and metrics are
-//! theirs. What it knows of a method it knows from the descriptors, so a method that the protos gain can
-//! be called by itself. It has no state of a call, and refuses what is no call before anything reads it.
+//! It translates and does nothing else. A call becomes a gRPC call of the services that the gRPC
+//! port serves, made in this process: authentication, roles, scopes, limits, deadlines, audit and
+//! metrics are theirs. What it knows of a method it knows from the descriptors, so a method that
+//! the protos gain can be called by itself. It has no state of a call, and refuses what is no call
+//! before anything reads it.
 
 mod answers;
 pub mod command_line;
@@ -73,8 +74,8 @@ struct Shared {
 pub struct Connect(Arc<Shared>);
 
 impl Connect {
-    /// Of those methods in the descriptor sets that are served. Anybody may ask which there are where
-    /// reflection is on.
+    /// Of those methods in the descriptor sets that are served. Anybody may ask which there are
+    /// where reflection is on.
     ///
     /// # Errors
     /// Where the descriptors of this program cannot be read.

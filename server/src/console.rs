@@ -1,10 +1,10 @@
-//! The console: pages on the admin port for support, sellers' desks and those who run the server, who
-//! look at orders and at what awaits whom. Off where nothing else is said.
+//! The console: pages on the admin port for support, sellers' desks and those who run the server,
+//! who look at orders and at what awaits whom. Off where nothing else is said.
 //!
 //! It is a caller like any other. Whatever a page shows was asked of the services by the same calls
 //! that come over gRPC, with the credentials of whoever looks: roles, scopes, views, limits and the
-//! audit log are theirs. It refuses to write: of the services it reaches those methods that read. It
-//! sends no script, and its pages forbid the browser to run any.
+//! audit log are theirs. It refuses to write: of the services it reaches those methods that read.
+//! It sends no script, and its pages forbid the browser to run any.
 
 mod asker;
 mod awaiting;
@@ -160,7 +160,8 @@ async fn guarded(request: Request, next: Next) -> Response {
     answer
 }
 
-/// The style sheet. It says nothing of anybody, and is asked for again soon: another release has another.
+/// The style sheet. It says nothing of anybody, and is asked for again soon: another release has
+/// another.
 async fn style() -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/css; charset=utf-8"),

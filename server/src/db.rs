@@ -7,8 +7,8 @@
 //!
 //! Statements are diesel's typed ones. Where one is needed that diesel cannot say (a forced index,
 //! an upsert), it is a fragment of its own in the file of its table, with typed parameters. What
-//! commands write goes as text, of values that diesel has serialized: `writes`. This module knows the domain and never the wire: events and stored answers are
-//! bytes here.
+//! commands write goes as text, of values that diesel has serialized: `writes`. This module knows
+//! the domain and never the wire: events and stored answers are bytes here.
 
 mod cancellation_parts;
 mod cancellation_units;
@@ -90,8 +90,8 @@ pub use self::error::{DbError, ErrorKind};
 pub use self::pages::{ListQuery, PageQuery, list};
 pub use self::pool::{Checkout, Pool, PoolSettings};
 
-/// Runs work on the database for at most [`ANSWER_MAX`]. Work that takes longer fails as if the connection
-/// were lost, and a retry finds out what happened.
+/// Runs work on the database for at most [`ANSWER_MAX`]. Work that takes longer fails as if the
+/// connection were lost, and a retry finds out what happened.
 pub(crate) async fn in_time<T, E: From<DbError>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {

@@ -177,8 +177,8 @@ pub fn greet_in_memory(grpcurl: &str, address: SocketAddr) {
     }
 }
 
-/// Prints the lines, and what else there is: the way without gRPC, the console, if it is on, where the data is, and
-/// where a scraper asks.
+/// Prints the lines, and what else there is: the way without gRPC, the console, if it is on, where
+/// the data is, and where a scraper asks.
 pub fn greet(grpcurl: &str, addresses: Addresses, database: &str, has_console: bool) {
     let Addresses { grpc, http, admin } = addresses;
     let order = greet_with_lines(grpcurl, grpc);

@@ -1,6 +1,6 @@
-//! `belay doctor`: whether this machine, this account and this database are fit for `belay serve`, each
-//! finding with what fixes it. It reads, and writes nothing. What keeps a server from serving is looked
-//! at by every start as well.
+//! `belay doctor`: whether this machine, this account and this database are fit for `belay serve`,
+//! each finding with what fixes it. It reads, and writes nothing. What keeps a server from serving
+//! is looked at by every start as well.
 
 mod database;
 mod files;

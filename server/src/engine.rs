@@ -45,8 +45,8 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Commands that wait in one lane, of each kind; one more is shed with `OVERLOADED`, or the last of
 /// the caller that has the most there.
 pub const LANE_QUEUE_MAX: usize = 4096;
-/// How long a command waits in the queue of a lane, as far as its pace lets it be foreseen; one that would wait longer
-/// is shed like one that finds the queue full.
+/// How long a command waits in the queue of a lane, as far as its pace lets it be foreseen; one
+/// that would wait longer is shed like one that finds the queue full.
 pub const LANE_WAIT_MAX: Duration = Duration::from_millis(150);
 /// Attempts of one batch before its callers are told to come back.
 pub const ATTEMPTS_MAX: u32 = 3;
@@ -167,8 +167,8 @@ impl Engine {
         }
     }
 
-    /// Neighbouring partitions share a lane: where each shard of a database has as many lanes, a batch is in
-    /// one shard.
+    /// Neighbouring partitions share a lane: where each shard of a database has as many lanes, a
+    /// batch is in one shard.
     fn lane(&self, order: OrderKey) -> usize {
         let (lanes, partitions) = (self.0.lanes.len(), self.0.partitions);
         usize::from(order.partition(partitions)) * lanes / usize::from(partitions.count.get())
@@ -179,7 +179,8 @@ impl Engine {
         self.0.callers.load(Ordering::Acquire)
     }
 
-    /// The counter of callers that wait, without work of the background, for who looks at it again and again.
+    /// The counter of callers that wait, without work of the background, for who looks at it again
+    /// and again.
     pub fn interactive_callers(&self) -> Arc<AtomicUsize> {
         self.0.interactive.clone()
     }

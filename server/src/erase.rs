@@ -1,5 +1,5 @@
-//! `belay erase`: the personal data of a buyer leaves the database, and the books stay. An order at a time and each
-//! in one transaction, while servers go on: it may be stopped, and done again.
+//! `belay erase`: the personal data of a buyer leaves the database, and the books stay. An order at
+//! a time and each in one transaction, while servers go on: it may be stopped, and done again.
 
 use anyhow::Context as _;
 use belay_domain::chain::{ChainKey, Link, digest};

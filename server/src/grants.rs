@@ -1,5 +1,5 @@
-//! The grants that each command of Belay needs, as SQL that ships with it (`server/grants/`). The tests serve
-//! by accounts with these grants and no others.
+//! The grants that each command of Belay needs, as SQL that ships with it (`server/grants/`). The
+//! tests serve by accounts with these grants and no others.
 
 use std::io::Write as _;
 
@@ -82,7 +82,8 @@ impl GrantSet {
 pub struct Grants {
     /// For what.
     set: GrantSet,
-    /// The account, such as belay or belay@10.0.0.%; without a host it is from anywhere. It must be there.
+    /// The account, such as belay or belay@10.0.0.%; without a host it is from anywhere. It must be
+    /// there.
     #[arg(long, value_parser = |text: &str| Account::parse(text))]
     user: Account,
     /// The name of the database: letters, digits, _ and -.

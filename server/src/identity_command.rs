@@ -1,4 +1,5 @@
-//! `belay identity-key`: how the identity key of an older database gets out of it, and how another one is taken.
+//! `belay identity-key`: how the identity key of an older database gets out of it, and how another
+//! one is taken.
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -20,7 +21,8 @@ pub struct IdentityKeyArguments {
 enum Action {
     /// Print the key that is in the database, as a line for the file.
     Show(DatabaseArguments),
-    /// Take the key out of the database, which keeps a check value. The keys that are given must hold it.
+    /// Take the key out of the database, which keeps a check value. The keys that are given must
+    /// hold it.
     MoveOut(Given),
     /// From now on the first key that is given is the database's, and a server may go without those
     /// from before. Orders that they were hashed by are then found by no e-mail address.

@@ -1,6 +1,7 @@
-//! The identity keys: the secrets by which buyers' e-mail addresses and user names are hashed, and from
-//! which the keys of tokens and of the feed's chains are derived. They belong outside the database: a copy of it then
-//! finds nobody. What the database keeps is a check value, by which a wrong key is refused.
+//! The identity keys: the secrets by which buyers' e-mail addresses and user names are hashed, and
+//! from which the keys of tokens and of the feed's chains are derived. They belong outside the
+//! database: a copy of it then finds nobody. What the database keeps is a check value, by which a
+//! wrong key is refused.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,9 +26,9 @@ const CHECK_CONTEXT: &str = "belay 2026 check of an identity key";
 /// The source of the identity keys.
 #[derive(Debug, Clone, Default, Args)]
 pub struct IdentityArguments {
-    /// The identity keys, one a line: 32 random bytes each, in hex or base64. The first hashes what is
-    /// written, all are tried where a buyer is looked for. Without it they come from the variable
-    /// BELAY_IDENTITY_KEY, else from the database.
+    /// The identity keys, one a line: 32 random bytes each, in hex or base64. The first hashes what
+    /// is written, all are tried where a buyer is looked for. Without it they come from the
+    /// variable BELAY_IDENTITY_KEY, else from the database.
     #[arg(long, env = "BELAY_IDENTITY_KEY_FILE", value_name = "FILE")]
     identity_key_file: Option<PathBuf>,
 }

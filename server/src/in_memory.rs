@@ -1,6 +1,6 @@
-//! `belay dev --in-memory`: the rules of Belay over gRPC, without MySQL. It is the server that tests of
-//! programs have (`belay-testing`), behind a port of this machine: everything is in memory, and ends with
-//! the process.
+//! `belay dev --in-memory`: the rules of Belay over gRPC, without MySQL. It is the server that
+//! tests of programs have (`belay-testing`), behind a port of this machine: everything is in
+//! memory, and ends with the process.
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,10 +1,11 @@
 //! The Belay server: gRPC in front, MySQL behind, one door between.
 //!
-//! `rpc` takes calls in, `engine` decides and commits, `feed` tells what was committed,
-//! `deliver` sends it to those who have no gRPC, `across_orders` reads and claims what many
-//! orders hold, `admin` changes reference data, `db` holds the SQL, `workers` send what nobody asks
-//! for, `console` shows pages to people, `connect` lets callers in who have no gRPC. The rules themselves are in the crate
-//! `belay_domain`, requests and answers in `belay_wire`. `ARCHITECTURE.md` draws it.
+//! `rpc` takes calls in, `engine` decides and commits, `feed` tells what was committed, `deliver`
+//! sends it to those who have no gRPC, `across_orders` reads and claims what many orders hold,
+//! `admin` changes reference data, `db` holds the SQL, `workers` send what nobody asks for,
+//! `console` shows pages to people, `connect` lets callers in who have no gRPC. The rules
+//! themselves are in the crate `belay_domain`, requests and answers in `belay_wire`.
+//! `ARCHITECTURE.md` draws it.
 
 // tonic's Status is large by design and travels in every Err of an RPC.
 #![allow(clippy::result_large_err)]

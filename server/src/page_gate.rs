@@ -1,7 +1,7 @@
-//! The gate in front of the reads of pages. A page is the heaviest thing that a reading caller can ask for; so few
-//! are read at the same time, a few wait, and the rest is turned away at once and told when to come
-//! back. Beside many commands half as many are read: whoever writes waits for less than whoever lists.
-//! What a page holds, and what a command is, is for others to know.
+//! The gate in front of the reads of pages. A page is the heaviest thing that a reading caller can
+//! ask for; so few are read at the same time, a few wait, and the rest is turned away at once and
+//! told when to come back. Beside many commands half as many are read: whoever writes waits for
+//! less than whoever lists. What a page holds, and what a command is, is for others to know.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,13 @@ use crate::fair_queue::{FairQueue, Pushed};
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Queue;
 
-/// Pages that wait for their turn, where nothing else is said; one more is shed with `OVERLOADED`, or the last of the caller
-/// that has the most there.
+/// Pages that wait for their turn, where nothing else is said; one more is shed with `OVERLOADED`,
+/// or the last of the caller that has the most there.
 pub const PAGES_WAITING_MAX: usize = 64;
 /// How long a page waits for its turn before it is shed, where nothing else is said.
 pub const PAGE_WAIT_MAX: Duration = Duration::from_secs(2);
-/// Commands of callers that wait for their answers, beside which half as many pages are read at once. Bulk
-/// cancellations and deadlines do not count: they yield themselves.
+/// Commands of callers that wait for their answers, beside which half as many pages are read at
+/// once. Bulk cancellations and deadlines do not count: they yield themselves.
 pub const COMMANDS_MANY: usize = 8;
 /// Most pages at once that can be asked for.
 pub const PAGES_AT_ONCE_MAX: u16 = 256;
@@ -29,8 +29,9 @@ pub const PAGES_AT_ONCE_MAX: u16 = 256;
 /// The settings of a gate.
 #[derive(Debug, Clone, Copy)]
 pub struct PageSettings {
-    /// Pages that are read at the same time, and half of them while [`COMMANDS_MANY`] callers or more wait for
-    /// commands; `None`: as many as there are processors. The share of the reads leaves at least two connections to others.
+    /// Pages that are read at the same time, and half of them while [`COMMANDS_MANY`] callers or
+    /// more wait for commands; `None`: as many as there are processors. The share of the reads
+    /// leaves at least two connections to others.
     pub at_once: Option<u16>,
     /// See [`PAGES_WAITING_MAX`].
     pub waiting_max: usize,

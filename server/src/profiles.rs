@@ -1,6 +1,6 @@
-//! Profiles of what the processors are busy with, for those who run the server: one at a time, of so many
-//! seconds at most, in the format of pprof. What samples the stacks is in programs that are built with the
-//! feature `profiling`, and at rest until somebody asks.
+//! Profiles of what the processors are busy with, for those who run the server: one at a time, of
+//! so many seconds at most, in the format of pprof. What samples the stacks is in programs that are
+//! built with the feature `profiling`, and at rest until somebody asks.
 
 #[cfg(feature = "profiling")]
 mod format;
@@ -19,8 +19,8 @@ pub const SECONDS_DEFAULT: u32 = 10;
 pub const SECONDS_MAX: u32 = 60;
 /// How long it may take beyond that to name the functions.
 pub const NAMING_MAX: Duration = Duration::from_secs(60);
-/// Samples a second of each thread that is busy. Not a round number, so that nothing that recurs is always
-/// met, or never.
+/// Samples a second of each thread that is busy. Not a round number, so that nothing that recurs is
+/// always met, or never.
 #[cfg(feature = "profiling")]
 const HERTZ: i32 = 99;
 

@@ -1,5 +1,5 @@
-//! The quality of sellers as it stands: read from what was counted of them, by the policy that is in
-//! force.
+//! The quality of sellers as it stands: read from what was counted of them, by the policy that is
+//! in force.
 
 use std::collections::BTreeSet;
 
@@ -64,8 +64,8 @@ pub(crate) enum EvaluateError {
     Store(#[from] StoreCacheError),
 }
 
-/// Looks at a seller that is due, and records what its rate has crossed. The standing's lock is held
-/// until the commit: a crossing is recorded once, whoever looks.
+/// Looks at a seller that is due, and records what its rate has crossed. The standing's lock is
+/// held until the commit: a crossing is recorded once, whoever looks.
 pub(crate) async fn evaluate(
     app: &App,
     of: (&StoreId, &SellerId),

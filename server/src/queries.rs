@@ -1,5 +1,6 @@
-//! Queries of the services beside orders themselves and lists across them: stock, sellers, consumers, histories,
-//! records. Each says what its caller sees. The services parse what is asked and render what is found.
+//! Queries of the services beside orders themselves and lists across them: stock, sellers,
+//! consumers, histories, records. Each says what its caller sees. The services parse what is asked
+//! and render what is found.
 
 pub(crate) mod consumers;
 pub(crate) mod history;

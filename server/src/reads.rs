@@ -7,9 +7,9 @@
 //! Nobody joins a read that has begun: a snapshot is taken after the last of its askers came, so
 //! whoever was told that a write landed finds it.
 //!
-//! For a caller of a narrow scope, a few columns are read first to check access. An order that it does not
-//! see is answered by the same statements as one that is not there, without loading anything, so the time
-//! that an answer takes tells nothing of what is there.
+//! For a caller of a narrow scope, a few columns are read first to check access. An order that it
+//! does not see is answered by the same statements as one that is not there, without loading
+//! anything, so the time that an answer takes tells nothing of what is there.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -41,8 +41,8 @@ use crate::telemetry::traces::{self, CallSpan, SPANS};
 pub const READERS: usize = 2;
 /// Askers of one read.
 pub const READ_ASKERS_MAX: usize = 128;
-/// Askers that wait, where nothing else is said; one more is shed with `OVERLOADED`, or the last of the caller that has the most
-/// there.
+/// Askers that wait, where nothing else is said; one more is shed with `OVERLOADED`, or the last of
+/// the caller that has the most there.
 pub const READ_QUEUE_MAX: usize = 4096;
 /// One read, the wait for a connection included. A connection that is silent for longer is given
 /// up.
@@ -320,8 +320,8 @@ impl Reader {
         }
     }
 
-    /// Begins a read in a task of its own: a bug in there must not end the reader. A read that is given
-    /// up closes its connection.
+    /// Begins a read in a task of its own: a bug in there must not end the reader. A read that is
+    /// given up closes its connection.
     fn read(
         &self,
         asks: Vec<About>,

@@ -1,5 +1,5 @@
-//! The times for which the server keeps what it has told and remembers: settings, and what is known of their
-//! effect. `workers/prune_old_rows.rs` holds to them.
+//! The times for which the server keeps what it has told and remembers: settings, and what is known
+//! of their effect. `workers/prune_old_rows.rs` holds to them.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};

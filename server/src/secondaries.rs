@@ -1,13 +1,14 @@
 //! Reads that may be old, from databases that follow the primary.
 //!
-//! A secondary is believed by what it shows. While there are secondaries a server writes beats to the
-//! primary, each a number in a row of its own, and remembers when it sent them. A snapshot of a secondary
-//! that shows a beat has all that was committed before that beat was sent: so how old it may be is told by
-//! this server's clock alone, whatever the clocks of databases say, and a database that follows no more, or
-//! follows another one, shows no new beats. Which writes it must show is looked up in the same snapshot.
+//! A secondary is believed by what it shows. While there are secondaries a server writes beats to
+//! the primary, each a number in a row of its own, and remembers when it sent them. A snapshot of a
+//! secondary that shows a beat has all that was committed before that beat was sent: so how old it
+//! may be is told by this server's clock alone, whatever the clocks of databases say, and a
+//! database that follows no more, or follows another one, shows no new beats. Which writes it must
+//! show is looked up in the same snapshot.
 //!
-//! Where no secondary is fresh enough in time, the primary is read: nothing fails here. What is read is for
-//! others to know (`reading`).
+//! Where no secondary is fresh enough in time, the primary is read: nothing fails here. What is
+//! read is for others to know (`reading`).
 
 mod beats;
 pub(crate) mod reading;
@@ -171,8 +172,8 @@ impl Secondaries {
         }
     }
 
-    /// Asks those that may be fresh enough, each once and in turns; what is nearest to what is asked for
-    /// is told.
+    /// Asks those that may be fresh enough, each once and in turns; what is nearest to what is
+    /// asked for is told.
     async fn try_each(&self, wanted: &Freshness) -> Result<Moment, SecondaryRead> {
         let Inner {
             secondaries, turn, ..
@@ -267,7 +268,8 @@ impl Secondaries {
         self.0.beats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Beats, and looks at the secondaries, for as long as it is polled. It is idle where there are none.
+    /// Beats, and looks at the secondaries, for as long as it is polled. It is idle where there are
+    /// none.
     pub(crate) async fn run(self, primary: Pool) {
         if self.are_none() {
             return std::future::pending().await;
@@ -286,8 +288,8 @@ impl Secondaries {
         }
     }
 
-    /// One beat, through a connection of its own: a crowd elsewhere makes no secondary old. What fails here
-    /// is the primary's: others tell of it.
+    /// One beat, through a connection of its own: a crowd elsewhere makes no secondary old. What
+    /// fails here is the primary's: others tell of it.
     async fn beat(&self, primary: &Pool, connection: &mut Option<Conn>) {
         let (beat, sent_at) = (self.beats().next(), Instant::now());
         let written = timeout(BEAT_MAX, async {

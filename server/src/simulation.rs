@@ -93,7 +93,8 @@ impl Simulations {
         self.settings.at_once - self.running.available_permits()
     }
 
-    /// Waits until all have ended, each with the sum of what it has replayed: the server is closing.
+    /// Waits until all have ended, each with the sum of what it has replayed: the server is
+    /// closing.
     pub(crate) async fn stop(&self) {
         self.tasks.close();
         self.tasks.wait().await;

@@ -1,5 +1,5 @@
-//! TLS: the provider of its cryptography, the files of its certificates, and the port's own. Knows no
-//! gRPC and no SQL.
+//! TLS: the provider of its cryptography, the files of its certificates, and the port's own. Knows
+//! no gRPC and no SQL.
 
 pub(crate) mod certificate;
 pub mod config;
@@ -25,7 +25,8 @@ pub fn install_provider() {
     }
 }
 
-/// A provider that loads a private key by what it is. The MySQL driver says of every key that it is RSA in PKCS#1.
+/// A provider that loads a private key by what it is. The MySQL driver says of every key that it is
+/// RSA in PKCS#1.
 #[derive(Debug)]
 struct KeysOfAnyKind;
 

@@ -1,6 +1,6 @@
-//! `belay verify`: whether the rows of the feed, and of the histories of orders, are those that were written.
-//! It follows the chain of each partition (`belay_domain::chain`) from its first row to its head, with a
-//! page of rows in memory, and reads only.
+//! `belay verify`: whether the rows of the feed, and of the histories of orders, are those that
+//! were written. It follows the chain of each partition (`belay_domain::chain`) from its first row
+//! to its head, with a page of rows in memory, and reads only.
 
 mod anchor;
 
@@ -35,8 +35,8 @@ pub struct Verify {
     database: DatabaseArguments,
     #[command(flatten)]
     identity: IdentityArguments,
-    /// A file that is kept away from the database: the heads that are found are held against those in it,
-    /// and written to it where all is whole. Where it is not there yet, it is made.
+    /// A file that is kept away from the database: the heads that are found are held against those
+    /// in it, and written to it where all is whole. Where it is not there yet, it is made.
     #[arg(long, value_name = "FILE")]
     anchor: Option<PathBuf>,
 }

@@ -1,4 +1,5 @@
-//! The configuration as the program takes it: flag, environment, file, default; and the page of all of it.
+//! The configuration as the program takes it: flag, environment, file, default; and the page of all
+//! of it.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! A COMMIT that the server refuses. It has rolled back by then, without saying so, and whoever sends it
-//! again is told OK: so nobody does.
+//! A COMMIT that the server refuses. It has rolled back by then, without saying so, and whoever
+//! sends it again is told OK: so nobody does.
 
 mod common;
 

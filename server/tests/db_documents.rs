@@ -1,5 +1,5 @@
-//! The documents of orders: an order is loaded from its own row, and from its tables where that does
-//! not do.
+//! The documents of orders: an order is loaded from its own row, and from its tables where that
+//! does not do.
 
 mod common;
 

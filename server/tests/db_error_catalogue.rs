@@ -58,8 +58,8 @@ const SUSPECT: &[&str] = &[
     "max_prepared_stmt_count",
 ];
 
-/// What looks like it and is none, by how it begins: what no statement of Belay can meet, and what is
-/// the statement's own fault.
+/// What looks like it and is none, by how it begins: what no statement of Belay can meet, and what
+/// is the statement's own fault.
 const NOT_MET: &[(&str, &[&str])] = &[
     (
         "of DDL, of tools and of settings, which `belay` has none of",
@@ -143,8 +143,8 @@ const NOT_MET: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Those of them that are not in MySQL's catalogue, or not so: the driver's, MariaDB's, and those that
-/// begin with a number where the catalogue has a place for it.
+/// Those of them that are not in MySQL's catalogue, or not so: the driver's, MariaDB's, and those
+/// that begin with a number where the catalogue has a place for it.
 const NOT_OF_MYSQL: &[&str] = &[
     "Input/output error: ",
     "Driver error: ",
@@ -161,8 +161,9 @@ struct Folder {
     folder: String,
 }
 
-/// The messages in English, as the server reads them: behind a head of 32 bytes, which has their number
-/// at 10, where each begins, then all of them with a zero behind each. Those of the log are left out.
+/// The messages in English, as the server reads them: behind a head of 32 bytes, which has their
+/// number at 10, where each begins, then all of them with a zero behind each. Those of the log are
+/// left out.
 async fn messages() -> Vec<String> {
     let query = "SELECT @@GLOBAL.lc_messages_dir AS folder";
     let found: Folder = diesel::sql_query(query)

@@ -1,5 +1,5 @@
-//! Migrations that fill rows do so in batches: with the same values as their statement in one, beside callers,
-//! and again after they were cut off.
+//! Migrations that fill rows do so in batches: with the same values as their statement in one,
+//! beside callers, and again after they were cut off.
 
 mod common;
 
@@ -23,8 +23,9 @@ fn batches_of(rows: u32) -> Batches {
     }
 }
 
-/// A fill, how far the schema is before it, and the rows of before, of which it fills so many. Columns that are not
-/// named are empty or 0. `n` counts orders from 1 to 7, and `k` rows from 1 to 3.
+/// A fill, how far the schema is before it, and the rows of before, of which it fills so many.
+/// Columns that are not named are empty or 0. `n` counts orders from 1 to 7, and `k` rows from 1
+/// to 3.
 struct Case {
     before: &'static str,
     fill: &'static str,
@@ -223,8 +224,8 @@ async fn batches_leave_what_their_statement_would_in_one() {
     }
 }
 
-/// What a fill is told of is bounded too: where the time between two tellings is long, it is its beginning and its
-/// end.
+/// What a fill is told of is bounded too: where the time between two tellings is long, it is its
+/// beginning and its end.
 #[tokio::test]
 async fn a_fill_is_told_of_at_its_beginning_and_its_end_and_not_each_batch() {
     let case = &CASES[1];
@@ -295,7 +296,8 @@ async fn a_batch_reads_its_own_rows() {
             .get_result(&mut conn)
             .await
             .unwrap();
-        // For its key, to be found, and to be written; 50 batches that each read the whole table read it 50 times.
+        // For its key, to be found, and to be written; 50 batches that each read the whole table
+        // read it 50 times.
         let reads = after.reads - before.reads;
         assert!(
             (ROWS..4 * ROWS).contains(&reads),

@@ -1,5 +1,5 @@
-//! `server/migrations/README.md` says of every migration how MySQL runs it, and what that costs. What MySQL does is
-//! asked of MySQL here; the seconds are measured by `server/dev/migrations.sh`.
+//! `server/migrations/README.md` says of every migration how MySQL runs it, and what that costs.
+//! What MySQL does is asked of MySQL here; the seconds are measured by `server/dev/migrations.sh`.
 
 mod common;
 

@@ -105,7 +105,8 @@ async fn a_cancelled_read_never_answers_the_next_caller() {
         let (held, free) = (locks.held.clone(), locks.free.clone());
         let cancelled = async {
             let mut conn = pool.checkout().await.unwrap();
-            person(&mut conn, 1, &free).await.unwrap(); // from now on the statement is prepared, as on any warm connection
+            person(&mut conn, 1, &free).await.unwrap();
+            // From now on the statement is prepared, as on any warm connection.
             conn.batch_execute("DO RELEASE_ALL_LOCKS()").await.unwrap();
             person(&mut conn, 1, &held).await.unwrap();
             conn.finish();

@@ -1,4 +1,5 @@
-//! What is pruned: rows on both sides of their age, histories that stay whole, and nobody who waits.
+//! What is pruned: rows on both sides of their age, histories that stay whole, and nobody who
+//! waits.
 
 mod common;
 

@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 /// Where the tests find MySQL: a URL with a user who may create databases, and without a database.
 const URL_VARIABLE: &str = "BELAY_TEST_DATABASE_URL";
 
-/// The numbers from 0 to 9,999, in `number (n)`: for many rows without as many calls, on MySQL and MariaDB, whose
-/// recursions are bounded by settings of other names.
+/// The numbers from 0 to 9,999, in `number (n)`: for many rows without as many calls, on MySQL and
+/// MariaDB, whose recursions are bounded by settings of other names.
 pub const WITH_NUMBERS: &str = "WITH digit (d) AS (SELECT 0 UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 \
     UNION SELECT 4 UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9), \
     number (n) AS (SELECT a.d + b.d * 10 + c.d * 100 + e.d * 1000 FROM digit a, digit b, digit c, digit e) ";
@@ -29,8 +29,9 @@ pub struct Session {
     pub info: Option<String>,
 }
 
-/// All sessions but this one. By SHOW, which MariaDB knows too, and which answers while another session binds bytes:
-/// `information_schema.processlist` fails with 3854 then (`findings/mysql-processlist-binary.sh`).
+/// All sessions but this one. By SHOW, which MariaDB knows too, and which answers while another
+/// session binds bytes: `information_schema.processlist` fails with 3854 then
+/// (`findings/mysql-processlist-binary.sh`).
 pub async fn other_sessions(conn: &mut Conn) -> Vec<Session> {
     let own: Option<u64> = conn
         .query_first("SELECT CONNECTION_ID()")
@@ -211,8 +212,8 @@ impl Database {
         self.url_of(&[GrantSet::Serve, GrantSet::Retention]).await
     }
 
-    /// For an account with just these grants. The clock that tests move is nobody's in service, so it is
-    /// granted beside them.
+    /// For an account with just these grants. The clock that tests move is nobody's in service, so
+    /// it is granted beside them.
     pub async fn url_of(&self, sets: &[GrantSet]) -> SecretString {
         let names: Vec<&'static str> = sets.iter().map(|set| set.name()).collect();
         let mut accounts = self.accounts.lock().await;
@@ -268,8 +269,8 @@ impl Database {
             .unwrap_or_else(|| panic!("no row: {sql}"))
     }
 
-    /// Runs a statement; says how many rows it changed. A server may work on the same rows: where MySQL picks
-    /// this statement to end a deadlock, nothing of it was done, and it runs again.
+    /// Runs a statement; says how many rows it changed. A server may work on the same rows: where
+    /// MySQL picks this statement to end a deadlock, nothing of it was done, and it runs again.
     pub async fn execute(&self, sql: &str, params: impl Into<Params> + Send) -> u64 {
         const DEADLOCK: u16 = 1213;
         let params = params.into();

@@ -19,8 +19,8 @@ pub const SECRETS: [&str; 2] = [
 /// The name that events are delivered under.
 pub const NAME: &str = "shop-hooks";
 
-/// What an instance is started with where a test says nothing else. Attempts follow each other fast,
-/// and a machine that is busy is not to be taken for a receiver that hangs.
+/// What an instance is started with where a test says nothing else. Attempts follow each other
+/// fast, and a machine that is busy is not to be taken for a receiver that hangs.
 const DEFAULTS: [(&str, &str); 5] = [
     ("--start", "oldest"),
     ("--retry-delay", "10ms"),

@@ -17,7 +17,8 @@ pub const WITH_ALL_EVENTS: &str = "WITH all_events AS (\
     UNION ALL SELECT shard_partition, position, event_count, order_key, order_version, event_time, payload \
     FROM order_history) ";
 
-/// A reader of a stream, that begins again wherever it ends, and notes what breaks one of the six words.
+/// A reader of a stream, that begins again wherever it ends, and notes what breaks one of the six
+/// words.
 #[derive(Debug)]
 pub struct Watcher {
     watch: WatchEvents,

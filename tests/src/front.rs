@@ -28,7 +28,8 @@ pub const EDGE: &str = "spiffe://example.org/edge";
 /// Files are looked at this often.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The files of a server that speaks TLS: its certificate by one authority, its clients' by another.
+/// The files of a server that speaks TLS: its certificate by one authority, its clients' by
+/// another.
 #[derive(Debug)]
 pub struct Front {
     pub files: Files,
@@ -110,7 +111,8 @@ impl Front {
         identity: Option<&Certified>,
     ) -> Result<Vec<u8>, String> {
         let mut stream = self.connect(address, version, alpn, identity).await?;
-        // In TLS 1.3 the server's word on the client comes after the handshake: with its first frame.
+        // In TLS 1.3 the server's word on the client comes after the handshake: with its first
+        // frame.
         let mut first = [0];
         let read = stream.read_exact(&mut first).await;
         read.map_err(|error| error.to_string())?;

@@ -23,8 +23,8 @@ const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// Settings of the members by which a group takes over sooner than by its defaults.
 ///
-/// They cost: a member that is silent for five seconds is thrown out, where the default gives it five
-/// more; a primary without a majority gives up what waits in it.
+/// They cost: a member that is silent for five seconds is thrown out, where the default gives it
+/// five more; a primary without a majority gives up what waits in it.
 pub const SHORT_GAP: &[&str] = &[
     "--loose-group-replication-member-expel-timeout=0",
     "--loose-group-replication-unreachable-majority-timeout=5",
@@ -118,8 +118,8 @@ impl Group {
         SecretString::from(url.replacen(&first.place(), &places.join(","), 1))
     }
 
-    /// The member that takes writes, as most of those see it who see any. One that was cut off says of itself
-    /// for a while that it is the primary.
+    /// The member that takes writes, as most of those see it who see any. One that was cut off says
+    /// of itself for a while that it is the primary.
     pub async fn primary(&self) -> Option<usize> {
         let views = join_all(self.members.iter().map(View::of)).await;
         let seen_as_primary = |id: &str| {
@@ -160,8 +160,8 @@ impl Group {
         .await;
     }
 
-    /// Waits until a member that was cut off is back. One that has given up is told to join, as an operator
-    /// does it: by itself it tries once more after five minutes.
+    /// Waits until a member that was cut off is back. One that has given up is told to join, as an
+    /// operator does it: by itself it tries once more after five minutes.
     pub async fn come_back(&self, index: usize) {
         until("the member is back", async || {
             let mut conn = look(&self.members[index]).await?;

@@ -1,4 +1,5 @@
-//! Callers over HTTP/1.1, who write each byte themselves: what curl and a language without gRPC would send.
+//! Callers over HTTP/1.1, who write each byte themselves: what curl and a language without gRPC
+//! would send.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

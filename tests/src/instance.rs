@@ -148,8 +148,9 @@ impl Instance {
 
     /// SIGSTOP: its connections stay open and say nothing, as those of a machine that is cut off.
     ///
-    /// The signal alone stops nothing at once: its threads go on until one of them is given a processor
-    /// and hands it to the others. On a busy machine a mysqld would still answer meanwhile.
+    /// The signal alone stops nothing at once: its threads go on until one of them is given a
+    /// processor and hands it to the others. On a busy machine a mysqld would still answer
+    /// meanwhile.
     pub async fn freeze(&self) {
         let pid = self.pid();
         signal("-STOP", pid);
@@ -272,8 +273,8 @@ fn signal(signal: &str, pid: u32) {
     );
 }
 
-/// Whether each of its threads has stopped, as the third field of its `stat` says; the second is a name
-/// in brackets.
+/// Whether each of its threads has stopped, as the third field of its `stat` says; the second is a
+/// name in brackets.
 fn is_stopped(pid: u32) -> bool {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
     threads.flatten().all(|thread| {

@@ -1,9 +1,9 @@
-//! A network on this machine that can be cut: hosts in network namespaces, each with a link to whoever calls
-//! it and one to the other hosts.
+//! A network on this machine that can be cut: hosts in network namespaces, each with a link to
+//! whoever calls it and one to the other hosts.
 //!
-//! A link is cut at its bridge. Both ends stay up, and what is sent is lost without a word, as where a switch
-//! fails. All of it lies in a namespace of the program's own ([`enter`]), so the machine's network is neither
-//! touched nor reached, and nothing is left behind.
+//! A link is cut at its bridge. Both ends stay up, and what is sent is lost without a word, as
+//! where a switch fails. All of it lies in a namespace of the program's own ([`enter`]), so the
+//! machine's network is neither touched nor reached, and nothing is left behind.
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
@@ -65,7 +65,8 @@ impl Cut {
     }
 }
 
-/// Runs this program once more in a network of its own, and does not come back; or this is that run.
+/// Runs this program once more in a network of its own, and does not come back; or this is that
+/// run.
 ///
 /// # Errors
 /// The reason why this machine does not allow it.
@@ -141,7 +142,8 @@ impl Network {
         assert!(std::env::var_os(ENTERED).is_some(), "enter comes first");
         ip("link set lo up");
         for bridge in [CALLERS, HOSTS] {
-            // An address of its own, or it would take that of a port, and answer what comes to a port that was cut off.
+            // An address of its own, or it would take that of a port, and answer what comes to a
+            // port that was cut off.
             let mac = format!("02:77:00:00:00:0{}", bridge.subnet);
             ip(&format!(
                 "link add {} address {mac} type bridge",

@@ -1,9 +1,9 @@
 //! Which program is tried: the `belay` that is built beside the tests, or another build of it.
 //!
-//! A test that has its server in a process of its own, and every test that asks nothing but what the
-//! port answers, can be run against another build, such as one with optimizations. Nobody is to do
-//! that without knowing: `cargo nextest` keeps what a passing test prints to itself, and a machine
-//! that tests changes tries what it has built, so both are refused.
+//! A test that has its server in a process of its own, and every test that asks nothing but what
+//! the port answers, can be run against another build, such as one with optimizations. Nobody is to
+//! do that without knowing: `cargo nextest` keeps what a passing test prints to itself, and a
+//! machine that tests changes tries what it has built, so both are refused.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -21,8 +21,8 @@ const REFUSED: [(&str, &str); 2] = [
 
 static OTHER: OnceLock<Option<PathBuf>> = OnceLock::new();
 
-/// The other build that is to be tried. The first to ask has it said, past what captures the output of
-/// tests.
+/// The other build that is to be tried. The first to ask has it said, past what captures the output
+/// of tests.
 ///
 /// # Panics
 /// Where there is none at that path, or where it must not be used.

@@ -215,7 +215,8 @@ fn replaced(configuration: &str, pairs: &[(&str, &str)]) -> String {
         })
 }
 
-/// The lines of a file without those that hold `part`, and in the place of the first of them, `lines`.
+/// The lines of a file without those that hold `part`, and in the place of the first of them,
+/// `lines`.
 fn with_lines(configuration: &str, part: &str, lines: &str) -> String {
     let first = configuration.lines().position(|line| line.contains(part));
     let first = first.unwrap_or_else(|| panic!("{part} is in no line of {configuration}"));

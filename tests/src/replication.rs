@@ -1,4 +1,5 @@
-//! A primary and a database that follows it without a group, and how the one that follows is held back.
+//! A primary and a database that follows it without a group, and how the one that follows is held
+//! back.
 
 use belay_server::grants::{Account, DatabaseName, GrantSet};
 use mysql_async::Conn;
@@ -19,7 +20,8 @@ pub struct Replication {
 }
 
 impl Replication {
-    /// A migrated primary that is followed from its beginning; `arguments` go to the mysqld of the other.
+    /// A migrated primary that is followed from its beginning; `arguments` go to the mysqld of the
+    /// other.
     pub async fn start(arguments: &[&str]) -> Self {
         let gtid = ["--gtid-mode=ON", "--enforce-gtid-consistency=ON"];
         let of_secondary = gtid.iter().chain(&["--server-id=2"]).chain(arguments);
@@ -57,8 +59,8 @@ impl Replication {
         run(&self.secondary, &["START REPLICA SQL_THREAD"]).await;
     }
 
-    /// No statement on this table of the secondary comes to its end any more, until what is given is dropped.
-    /// After it, the secondary takes writes.
+    /// No statement on this table of the secondary comes to its end any more, until what is given
+    /// is dropped. After it, the secondary takes writes.
     pub async fn hold_table_of_secondary(&self, table: &str) -> Conn {
         let mut holder = session(&self.secondary.url()).await;
         for statement in [

@@ -53,7 +53,8 @@ const SERVE: &[&str] = &[
     "--keep-decisions=forever",
     "--keep-bulk-results=forever",
 ];
-/// How it is started where a test moves the clock: only `dev` has one, and makes a store of its own.
+/// How it is started where a test moves the clock: only `dev` has one, and makes a store of its
+/// own.
 const DEV: &[&str] = &["dev", "--manual-clock"];
 
 /// Longer than any test.

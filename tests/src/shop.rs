@@ -49,8 +49,8 @@ pub fn new_order_of(store: &Store, order_id: &str, buyer: &str) -> CreateOrder {
     order.shipping(eur(490)).shipping_tax(eur(93))
 }
 
-/// Records that the whole of a standard order was captured, in one payment: as the payment system of
-/// the store, whoever asks.
+/// Records that the whole of a standard order was captured, in one payment: as the payment system
+/// of the store, whoever asks.
 pub async fn pay(store: &Store, order_id: &str) -> Order {
     let till = store.with_role(Role::Payments, "psp").expect("a role");
     let paid = till

@@ -1,5 +1,5 @@
-//! Two releases on one database: servers of the one are replaced by those of the other under load, and back again.
-//! Callers come through haproxy, as `deploy/` sets it up, and try nothing twice.
+//! Two releases on one database: servers of the one are replaced by those of the other under load,
+//! and back again. Callers come through haproxy, as `deploy/` sets it up, and try nothing twice.
 
 use std::path::{Path, PathBuf};
 
@@ -162,9 +162,9 @@ pub struct Rolled {
     pub failures: Vec<String>,
 }
 
-/// Servers of `before` serve; `migrate` changes the schema under them; servers of `after` come in their place;
-/// those of `back`, where it is given, in the place of these, and then `after` once more. At the end everything that
-/// was acknowledged is there, once.
+/// Servers of `before` serve; `migrate` changes the schema under them; servers of `after` come in
+/// their place; those of `back`, where it is given, in the place of these, and then `after` once
+/// more. At the end everything that was acknowledged is there, once.
 pub async fn roll(
     database: &Database,
     [before, after]: [&Release; 2],

@@ -1,5 +1,5 @@
-//! The audit log: each call that writes, that is refused or that reads personal data has its record, with who, what
-//! and what came of it, and never what was sent.
+//! The audit log: each call that writes, that is refused or that reads personal data has its
+//! record, with who, what and what came of it, and never what was sent.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

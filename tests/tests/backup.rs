@@ -1,5 +1,5 @@
-//! `docs/backup.md` can be followed: every command of it is run, in its order, while a database is written to, is
-//! lost, and comes back as it was at a moment.
+//! `docs/backup.md` can be followed: every command of it is run, in its order, while a database is
+//! written to, is lost, and comes back as it was at a moment.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

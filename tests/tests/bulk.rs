@@ -485,8 +485,8 @@ fn a_store_has_so_many_jobs_under_way_and_each_has_its_turn() {
     });
 }
 
-/// As many rows of orders as wanted, like this one in all that a filter looks at. They are no orders:
-/// nothing belongs to them.
+/// As many rows of orders as wanted, like this one in all that a filter looks at. They are no
+/// orders: nothing belongs to them.
 async fn multiply(t: &TestServer, order_id: &str, count: u32) {
     let columns = "SELECT column_name FROM information_schema.columns
         WHERE table_schema = DATABASE() AND table_name = 'orders' ORDER BY ordinal_position";

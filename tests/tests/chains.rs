@@ -1,4 +1,5 @@
-//! `belay verify`: what was done to the rows of the feed behind Belay's back is found where it was done.
+//! `belay verify`: what was done to the rows of the feed behind Belay's back is found where it was
+//! done.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -317,7 +318,8 @@ fn an_anchor_finds_a_chain_that_was_written_anew() {
         save(&t.database).await;
         assert_eq!(belay_verify(&url, &anchor.0).await.0, Some(0));
 
-        // Who takes all rows and the heads back to the beginning leaves nothing that contradicts itself.
+        // Who takes all rows and the heads back to the beginning leaves nothing that contradicts
+        // itself.
         t.database.execute("DELETE FROM events", ()).await;
         let heads = "UPDATE partition_heads SET head = 0, chain = NULL";
         t.database.execute(heads, ()).await;

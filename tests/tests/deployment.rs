@@ -1,5 +1,5 @@
-//! What `deploy/` holds: the image, the compose file, the chart and the proxy, read by those whom they are for, as far as
-//! these can be had; and the commands in it are the program's.
+//! What `deploy/` holds: the image, the compose file, the chart and the proxy, read by those whom
+//! they are for, as far as these can be had; and the commands in it are the program's.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -2,8 +2,8 @@
 //! lists and streams, and what they answer is compared field by field, by the step. So the one that
 //! users test with does what the real one does.
 //!
-//! They have the same time and the same key, so that tokens, quotes and hashes are the same too. All
-//! that may differ is named in one place, `Pair::reconcile`.
+//! They have the same time and the same key, so that tokens, quotes and hashes are the same too.
+//! All that may differ is named in one place, `Pair::reconcile`.
 
 mod annotations;
 mod bulk;

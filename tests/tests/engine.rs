@@ -233,8 +233,8 @@ fn one_patient_lane(settings: &mut ServerSettings) {
     settings.database_wait_max = HANG;
 }
 
-/// A note may be added again and again, so nothing in the order tells that this one was: only the row of its
-/// request does, which no batch asks for before it writes.
+/// A note may be added again and again, so nothing in the order tells that this one was: only the
+/// row of its request does, which no batch asks for before it writes.
 #[test]
 fn a_repeated_command_is_answered_as_before_and_costs_its_batch_nothing() {
     run(async |t| {
@@ -309,8 +309,8 @@ fn batches_up_to(service: &Service, size: &str) -> usize {
     )
 }
 
-/// Places so many orders whose commands all wait while one is in flight. Says how many were placed, and
-/// how many were turned away.
+/// Places so many orders whose commands all wait while one is in flight. Says how many were placed,
+/// and how many were turned away.
 async fn place_together(t: &TestServer, service: &Service, orders: usize) -> (usize, usize) {
     let held = HeldLanes::hold(&t.database.url()).await;
     let shop = storefront(&literal(service.address()));

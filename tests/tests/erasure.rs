@@ -1,4 +1,5 @@
-//! `belay erase`: nothing of a buyer is left in any table, the books are what they were, and what was changed is known.
+//! `belay erase`: nothing of a buyer is left in any table, the books are what they were, and what
+//! was changed is known.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,8 @@ async fn place(t: &TestServer, order_id: &str) {
     pay(&t.payments(), order_id).await;
 }
 
-/// A hold with a word of support's, then all of it is cancelled with a note and a proof, and paid back.
+/// A hold with a word of support's, then all of it is cancelled with a note and a proof, and paid
+/// back.
 async fn cancel(t: &TestServer, order_id: &str) {
     let shipment = format!("{order_id}:s1");
     let hold = t

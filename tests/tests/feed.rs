@@ -248,7 +248,8 @@ fn a_filter_gives_what_matches_and_bookmarks_for_the_rest() {
             assert_eq!(shipments, BTreeSet::from([("A-1", "east")]));
         }
         assert_eq!(nothing.came(), 0);
-        // The token of one filter works with no other, and is not lost on the same in another order.
+        // The token of one filter works with no other, and is not lost on the same in another
+        // order.
         let token = released.token.clone().unwrap();
         let other = belay.watch_events().resume_token(&token);
         refused(other.await, Kind::InvalidArgument, "RESUME_TOKEN_INVALID");

@@ -1,5 +1,5 @@
-//! The grants that ship: a server with those of `serve` works, which all tests show, and can change nothing that
-//! happened.
+//! The grants that ship: a server with those of `serve` works, which all tests show, and can change
+//! nothing that happened.
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -303,7 +303,8 @@ fn what_fails_for_the_databases_sake_is_noted_and_not_logged() {
     });
 }
 
-/// All connections are in the hands of those who wait for it: that is no crowd, and nobody is told of one.
+/// All connections are in the hands of those who wait for it: that is no crowd, and nobody is told
+/// of one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_falls_silent_is_unavailable_to_those_who_find_no_connection() {
     /// More than there are connections for reads, and fewer than would wait for them beside those.

@@ -1,4 +1,5 @@
-//! Calls over HTTP, without gRPC: the same services, callers, limits and refusals, in Connect's words.
+//! Calls over HTTP, without gRPC: the same services, callers, limits and refusals, in Connect's
+//! words.
 
 mod bounds;
 mod clients;

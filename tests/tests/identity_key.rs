@@ -1,5 +1,5 @@
-//! The identity key outside of the database: what is in the database alone finds nobody, and no server takes another
-//! key for it.
+//! The identity key outside of the database: what is in the database alone finds nobody, and no
+//! server takes another key for it.
 
 use std::path::PathBuf;
 

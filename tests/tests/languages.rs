@@ -77,8 +77,8 @@ impl Workshop {
         Self(folder)
     }
 
-    /// With the code that is generated for TypeScript, the clients that use it, and all that they need; the
-    /// compiler has nothing against any of them.
+    /// With the code that is generated for TypeScript, the clients that use it, and all that they
+    /// need; the compiler has nothing against any of them.
     pub(crate) async fn of_typescript() -> Self {
         let (node, packages) = (tool("NODE", "node"), tool("NODE_PACKAGES", "node-packages"));
         let workshop = Self::new();

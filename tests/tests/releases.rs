@@ -1,5 +1,5 @@
-//! What is said of versions in several places is the same everywhere: the CHANGELOG, `Cargo.toml`, the
-//! images of the protos, the chart, and what may be in a release.
+//! What is said of versions in several places is the same everywhere: the CHANGELOG, `Cargo.toml`,
+//! the images of the protos, the chart, and what may be in a release.
 
 use std::collections::BTreeSet;
 

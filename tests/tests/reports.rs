@@ -1,4 +1,5 @@
-//! The views that stay, for reports: what they hold, that they are documented, and who may read them.
+//! The views that stay, for reports: what they hold, that they are documented, and who may read
+//! them.
 
 use std::collections::BTreeMap;
 

@@ -140,7 +140,8 @@ fn who_sees_some_orders_of_a_store_decides_nothing_about_all_of_them() {
     });
 }
 
-/// A store whose buyers must ask the warehouse, and whose warehouses may say that there is none left.
+/// A store whose buyers must ask the warehouse, and whose warehouses may say that there is none
+/// left.
 const STOPS: &str = "name: stops
 unpaid: {expire_after: 90d}
 reasons:
@@ -162,8 +163,8 @@ fn party(t: &TestServer, role: Role, actor: &str) -> Store {
     t.store_as(STORE, role, actor)
 }
 
-/// An order in two shipments, paid: two mugs from `main` with `standard`, a mug and the pen from `east`
-/// with `express`.
+/// An order in two shipments, paid: two mugs from `main` with `standard`, a mug and the pen from
+/// `east` with `express`.
 async fn place(t: &TestServer) {
     t.create_shop(STORE, FirstPolicy::document(STOPS)).await;
     let shipments = [

@@ -1,5 +1,5 @@
-//! Servers are replaced one after the other while calls come through the proxies of `deploy/`, each as it is
-//! set up there: no call fails, though no caller tries any of them twice.
+//! Servers are replaced one after the other while calls come through the proxies of `deploy/`, each
+//! as it is set up there: no call fails, though no caller tries any of them twice.
 
 use belay_proto::v1 as pb;
 use belay_tests::instance::literal;

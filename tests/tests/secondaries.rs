@@ -1,5 +1,5 @@
-//! Reads that may be old: from which database they come, that they are no older than their callers allow and
-//! show the writes that they name, and that no secondary ever fails one.
+//! Reads that may be old: from which database they come, that they are no older than their callers
+//! allow and show the writes that they name, and that no secondary ever fails one.
 
 use std::time::Duration;
 
@@ -241,7 +241,8 @@ async fn a_secondary_that_is_too_far_behind_or_gone_is_not_read_and_fails_nothin
     service.stop().await;
 }
 
-/// One page is of one place: what a secondary has begun and cannot end is read anew, from its beginning.
+/// One page is of one place: what a secondary has begun and cannot end is read anew, from its
+/// beginning.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_whose_secondary_fails_half_way_is_all_the_primarys() {
     let databases = Replication::start(&[]).await;

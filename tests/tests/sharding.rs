@@ -1,6 +1,6 @@
-//! Every command touches one shard. What a server sends to its database is read from the database's own log, taken apart
-//! by a parser of SQL, and held to `deploy/vitess/vschema.json`: a statement names where its rows are, or stands in the
-//! table of those that ask all shards.
+//! Every command touches one shard. What a server sends to its database is read from the database's
+//! own log, taken apart by a parser of SQL, and held to `deploy/vitess/vschema.json`: a statement
+//! names where its rows are, or stands in the table of those that ask all shards.
 
 mod costs;
 mod spread;
@@ -208,7 +208,8 @@ fn spread(sent: &[Sent]) -> BTreeSet<String> {
     wrong
 }
 
-/// Transactions that write, reach more than one place, and have no row in the table of those; and rows that none has.
+/// Transactions that write, reach more than one place, and have no row in the table of those; and
+/// rows that none has.
 fn across(transactions: &[Transaction<'_>], vschema: &VSchema) -> BTreeSet<String> {
     let mut needed = BTreeSet::new();
     let mut wrong = BTreeSet::new();

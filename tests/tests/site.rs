@@ -1,5 +1,5 @@
-//! The site in `docs/`: mdBook builds it, every link in it leads somewhere, and every command that it
-//! shows is run by some test.
+//! The site in `docs/`: mdBook builds it, every link in it leads somewhere, and every command that
+//! it shows is run by some test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -298,8 +298,8 @@ fn every_command_of_the_site_does_what_is_shown() {
     });
 }
 
-/// Commands in the tables of the page for operators are named, not run: the program must know each of
-/// them, with its flags.
+/// Commands in the tables of the page for operators are named, not run: the program must know each
+/// of them, with its flags.
 #[test]
 fn commands_that_operators_are_shown_are_known() {
     let page = read_to_string("docs/for-operators.md");

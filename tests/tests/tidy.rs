@@ -236,9 +236,10 @@ fn one_file_knows_the_codes_of_grpc() {
 
 #[test]
 fn the_protos_are_known_at_the_boundary_only() {
-    // The composition root names the services that it starts; `belay dev` and the console are callers
-    // like any other, and what comes in JSON is read by the descriptors. The feed and an order's history hand on events as they are stored, and who delivers
-    // them sends them on. A simulation measures its messages, so it makes them.
+    // The composition root names the services that it starts; `belay dev` and the console are
+    // callers like any other, and what comes in JSON is read by the descriptors. The feed and an
+    // order's history hand on events as they are stored, and who delivers them sends them on. A
+    // simulation measures its messages, so it makes them.
     let boundary = [
         "server/src/connect",
         "server/src/console",

@@ -1,5 +1,5 @@
-//! Whom a server believes: nobody by headers or in clear, beyond this machine, unless it is proved and
-//! said.
+//! Whom a server believes: nobody by headers or in clear, beyond this machine, unless it is proved
+//! and said.
 
 use std::sync::Arc;
 

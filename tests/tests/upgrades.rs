@@ -1,5 +1,6 @@
-//! The schema of the release after this one: while it is made out of this one's, and afterwards, servers of
-//! this release serve on it beside others, and no call fails. `make upgrade` does the same with two releases.
+//! The schema of the release after this one: while it is made out of this one's, and afterwards,
+//! servers of this release serve on it beside others, and no call fails. `make upgrade` does the
+//! same with two releases.
 
 use belay_tests::process::built;
 use belay_tests::upgrade::{Release, roll};
@@ -18,8 +19,8 @@ fn servers_serve_on_while_a_newer_schema_comes_and_are_replaced_there_and_back()
             WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND table_name NOT LIKE '\\_\\_%'";
         let tables: Vec<(String,)> = t.database.rows(tables, ()).await;
         assert!(tables.len() > 20, "{tables:?}");
-        // All that a release may do to the schema of the one before: columns that may be null or have a default,
-        // indexes, tables.
+        // All that a release may do to the schema of the one before: columns that may be null or
+        // have a default, indexes, tables.
         let migrate = async || {
             for (table,) in &tables {
                 let alter = format!(

@@ -1,5 +1,5 @@
-//! What an operator watches a server by: the table of instruments in the README, the dashboard and the
-//! rules of alerts, which are tried by Prometheus's own checker, and the runbook.
+//! What an operator watches a server by: the table of instruments in the README, the dashboard and
+//! the rules of alerts, which are tried by Prometheus's own checker, and the runbook.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Calls about annotations of orders and cancellations, and notes: for storefronts, sellers and support.
+//! Calls about annotations of orders and cancellations, and notes: for storefronts, sellers and
+//! support.
 
 use belay_proto::v1 as pb;
 
@@ -19,8 +20,8 @@ impl Store {
     /// deletes some, and leaves the rest.
     ///
     /// An order has at most 16 entries, with keys `[A-Za-z0-9._-]{1,64}` and values of 1 to 512
-    /// bytes, and 10 references. Fails with `OrderNotFound`, `EtagMismatch`, `LimitReached`, and with
-    /// `InvalidField` for a change of nothing.
+    /// bytes, and 10 references. Fails with `OrderNotFound`, `EtagMismatch`, `LimitReached`, and
+    /// with `InvalidField` for a change of nothing.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -73,8 +74,8 @@ impl Store {
         UpdateCancellationMetadata(Call::new(&self.belay, request, errors))
     }
 
-    /// Adds a note to an order, in any state of it: 1 to 2,000 characters. A storefront writes public
-    /// notes, for it does not read others.
+    /// Adds a note to an order, in any state of it: 1 to 2,000 characters. A storefront writes
+    /// public notes, for it does not read others.
     ///
     /// Fails with `OrderNotFound`, `OutOfScope`, `ShipmentNotFound`, `CancellationNotFound`,
     /// `EtagMismatch`, and `LimitReached` for the 101st note.

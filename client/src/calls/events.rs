@@ -26,8 +26,8 @@ impl Belay {
     /// Watches the feed: every event that is committed, on whichever server, from now on unless a
     /// beginning is set. Awaiting the call opens the stream.
     ///
-    /// This is one stream, which ends with its server and its connection. [`watch`](Self::watch) lasts
-    /// over as many as it takes.
+    /// This is one stream, which ends with its server and its connection. [`watch`](Self::watch)
+    /// lasts over as many as it takes.
     ///
     /// Fails with `ResumeTokenInvalid`, `PositionExpired`, `PositionAhead`, and `Overloaded` if the
     /// server has as many streams as it takes.

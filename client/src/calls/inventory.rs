@@ -68,8 +68,8 @@ impl Store {
         ArchiveSku(Call::new(&self.belay, request, errors))
     }
 
-    /// Gets what is there of a SKU in a warehouse; zeros of one that nothing is known of. It follows
-    /// orders a moment later. Fails with `WarehouseNotFound`.
+    /// Gets what is there of a SKU in a warehouse; zeros of one that nothing is known of. It
+    /// follows orders a moment later. Fails with `WarehouseNotFound`.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {

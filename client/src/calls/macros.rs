@@ -43,8 +43,8 @@ macro_rules! call {
             /// Sends the call and waits for its response. To await the call does the same.
             ///
             /// # Errors
-            /// [`CallError`](crate::CallError) says what went wrong, and can send the call again; the
-            /// method that made the call says what can go wrong.
+            /// [`CallError`](crate::CallError) says what went wrong, and can send the call again;
+            /// the method that made the call says what can go wrong.
             pub async fn send(self) -> Result<$output, $crate::CallError<Self>> {
                 let sent = self.0.send($crate::calls::macros::reader!(|$response $(, $position)?| $read));
                 let sent = sent.await;
@@ -129,16 +129,17 @@ macro_rules! setter {
         }
     };
     (freshness) => {
-        /// How old the answer may be: 1 ms to 1 h. A server that has secondaries of its database may then
-        /// answer from one of them; else, and where none is fresh enough, the primary answers. Unless set,
-        /// the primary does, and nothing that was told before is missing.
+        /// How old the answer may be: 1 ms to 1 h. A server that has secondaries of its database
+        /// may then answer from one of them; else, and where none is fresh enough, the primary
+        /// answers. Unless set, the primary does, and nothing that was told before is missing.
         pub fn max_staleness(mut self, max_staleness: std::time::Duration) -> Self {
             self.0.freshness.max_staleness = Some(max_staleness);
             self
         }
 
-        /// A write that the answer must show, whatever [`max_staleness`](Self::max_staleness) allows. May be
-        /// given up to 16 times; the last write of a caller will do, for it shows those before.
+        /// A write that the answer must show, whatever [`max_staleness`](Self::max_staleness)
+        /// allows. May be given up to 16 times; the last write of a caller will do, for it shows
+        /// those before.
         pub fn read_after(mut self, position: &$crate::WritePosition) -> Self {
             self.0.freshness.after.push(position.clone());
             self
@@ -201,8 +202,8 @@ macro_rules! setter {
         }
     };
     (metadata) => {
-        /// What to keep with it, by key: at most 16 entries, keys `[A-Za-z0-9._-]{1,64}`, values of 1
-        /// to 512 bytes.
+        /// What to keep with it, by key: at most 16 entries, keys `[A-Za-z0-9._-]{1,64}`, values of
+        /// 1 to 512 bytes.
         pub fn metadata(
             mut self,
             entries: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,

@@ -289,8 +289,8 @@ impl CreateStore {
         self
     }
 
-    /// Lets the role `Storefront` record payments, for a shop that is its own payment system. Without
-    /// this, only `Payments` and `Operator` may.
+    /// Lets the role `Storefront` record payments, for a shop that is its own payment system.
+    /// Without this, only `Payments` and `Operator` may.
     pub fn storefront_records_payments(mut self) -> Self {
         self.0.request.storefront_records_payments = true;
         self

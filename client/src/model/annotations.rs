@@ -34,8 +34,8 @@ impl ExternalReference {
         }
     }
 
-    /// Where people find it: `https://` or `http://` and what follows, at most 2,048 printable ASCII
-    /// characters without spaces.
+    /// Where people find it: `https://` or `http://` and what follows, at most 2,048 printable
+    /// ASCII characters without spaces.
     #[must_use]
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());
@@ -97,8 +97,9 @@ pub struct UpdatedMetadata {
     /// The request id that the write was sent with.
     pub request_id: RequestId,
     /// The position of the write, for lists that must show it: see
-    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none. No part of
-    /// what is compared: the answer to a repetition is the same, and its position may be a later one.
+    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none.
+    /// No part of what is compared: the answer to a repetition is the same, and its position may be
+    /// a later one.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub position: Option<WritePosition>,
 }
@@ -122,8 +123,9 @@ pub struct AddedNote {
     /// The request id that the write was sent with.
     pub request_id: RequestId,
     /// The position of the write, for lists that must show it: see
-    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none. No part of
-    /// what is compared: the answer to a repetition is the same, and its position may be a later one.
+    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none.
+    /// No part of what is compared: the answer to a repetition is the same, and its position may be
+    /// a later one.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub position: Option<WritePosition>,
 }

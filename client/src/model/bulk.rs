@@ -83,7 +83,8 @@ open_enum! {
     BulkUnits {
         /// Every unit that is not cancelled yet.
         All,
-        /// Of those, the ones of the filter's SKU, and in shipments that have not left its warehouse.
+        /// Of those, the ones of the filter's SKU, and in shipments that have not left its
+        /// warehouse.
         Matching,
     }
 }

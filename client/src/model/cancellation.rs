@@ -96,8 +96,9 @@ pub struct RequestedCancellation {
     /// The request id that the write was sent with.
     pub request_id: RequestId,
     /// The position of the write, for lists that must show it: see
-    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none. No part of
-    /// what is compared: the answer to a repetition is the same, and its position may be a later one.
+    /// [`read_after`](crate::calls::ListOrders::read_after). `None` from a server that tells none.
+    /// No part of what is compared: the answer to a repetition is the same, and its position may be
+    /// a later one.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub position: Option<WritePosition>,
 }

@@ -199,8 +199,8 @@ pub enum EventDetail {
         stage: Option<ShipmentStage>,
         /// The path of the part. `None` in events that were written before it was recorded.
         path: Option<CancellationPath>,
-        /// Why the cancellation was asked. `None` where nobody gave a reason, and in events that were
-        /// written before it was recorded.
+        /// Why the cancellation was asked. `None` where nobody gave a reason, and in events that
+        /// were written before it was recorded.
         reason: Option<String>,
     },
     /// The beginning of a hold.

@@ -57,8 +57,8 @@ pub struct Consumer {
     pub resume_token: ResumeToken,
     /// How many events are behind its last commit, whether or not they match its filter.
     pub lag_events: i64,
-    /// How many of these are no longer kept. Above 0 its `resume_token` is POSITION_EXPIRED: to go on
-    /// with what is kept, begin with its positions without those of `expired_partitions`.
+    /// How many of these are no longer kept. Above 0 its `resume_token` is POSITION_EXPIRED: to go
+    /// on with what is kept, begin with its positions without those of `expired_partitions`.
     pub expired_events: i64,
     /// The partitions in which those were.
     pub expired_partitions: Vec<i32>,

@@ -56,9 +56,9 @@ impl Store {
     /// Waits until a cancellation is no longer pending, for this long at most, and returns it as it
     /// is then: completed, rejected, withdrawn, or in a state that this version does not know.
     ///
-    /// It watches the order's events before it reads the cancellation, so that a decision in between
-    /// is not missed. Where the feed cannot be watched it reads every 5 seconds. The future may be
-    /// dropped at any time.
+    /// It watches the order's events before it reads the cancellation, so that a decision in
+    /// between is not missed. Where the feed cannot be watched it reads every 5 seconds. The future
+    /// may be dropped at any time.
     ///
     /// # Errors
     /// [`WaitError::TimedOut`] has the cancellation as it was read last. Fails with

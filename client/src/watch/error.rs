@@ -23,8 +23,8 @@ use crate::model::PartitionPosition;
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
-    /// The feed no longer holds what comes next: events were missed. Make up for them by lists, such
-    /// as [`list_orders`](crate::Store::list_orders). Then watch again with
+    /// The feed no longer holds what comes next: events were missed. Make up for them by lists,
+    /// such as [`list_orders`](crate::Store::list_orders). Then watch again with
     /// [`from_oldest`](super::Watch::from_oldest): with another consumer's name or after
     /// [`delete_consumer`](crate::Belay::delete_consumer), or without the token of your checkpoint.
     #[non_exhaustive]

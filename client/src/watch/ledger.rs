@@ -1,5 +1,5 @@
-//! The ledger of deliveries: those that are not acknowledged, and the position behind those that are. It knows no
-//! connection and no clock.
+//! The ledger of deliveries: those that are not acknowledged, and the position behind those that
+//! are. It knows no connection and no clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

@@ -1,6 +1,6 @@
-//! The time that 10,000 cancellations take in process: `cargo run -p belay-testing --example many_cancellations`.
-//! They are asked for one after the other, and then by a caller for each core. Orders are created and paid before a
-//! clock starts.
+//! The time that 10,000 cancellations take in process: `cargo run -p belay-testing --example
+//! many_cancellations`. They are asked for one after the other, and then by a caller for each core.
+//! Orders are created and paid before a clock starts.
 
 #![allow(clippy::print_stdout, reason = "an example tells what it does")]
 

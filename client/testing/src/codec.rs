@@ -1,5 +1,5 @@
-//! Requests as messages, answers as the bytes that they are: those of commands are made as bytes, and kept
-//! so for who asks again.
+//! Requests as messages, answers as the bytes that they are: those of commands are made as bytes,
+//! and kept so for who asks again.
 
 use std::marker::PhantomData;
 

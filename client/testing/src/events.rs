@@ -108,8 +108,8 @@ pub(crate) fn list_events(
             looked_at += 1;
         }
         if let Some(end) = ends.get(usize::from(partition)) {
-            // Nothing matches behind the last row of an order; the server finds that out by a read of
-            // its own, for which there must be room.
+            // Nothing matches behind the last row of an order; the server finds that out by a read
+            // of its own, for which there must be room.
             let is_full =
                 looked_at >= PAGE_ROWS || events.len() >= usize::from(size) || bytes >= PAGE_BYTES;
             if is_full && positions.of(partition) < end.last {

@@ -18,11 +18,12 @@ pub enum Fault {
     /// The call has its effect, and its reply comes so much later. The client's time-out may pass
     /// before. It is time of tokio, which a test may pause.
     Delay(Duration),
-    /// A read of an order, its history, a shipment, a cancellation or a refund, and a preview, see the
-    /// order as it was before its last change, as a replica that lags would: one that was only created
-    /// is not there. Other calls do not heed it.
+    /// A read of an order, its history, a shipment, a cancellation or a refund, and a preview, see
+    /// the order as it was before its last change, as a replica that lags would: one that was only
+    /// created is not there. Other calls do not heed it.
     StaleRead,
-    /// A stream breaks after so many messages, unless it has ended by then. Other calls do not heed it.
+    /// A stream breaks after so many messages, unless it has ended by then. Other calls do not heed
+    /// it.
     BrokenStream {
         /// The messages that still arrive; the first of a watch of events is a bookmark.
         after: usize,

@@ -1,9 +1,9 @@
 //! A Belay server in the process of a test.
 //!
-//! It decides with the code that the server decides with: the rules of orders and cancellations, the
-//! policies, the checks of requests, the errors. In place of MySQL it keeps everything in memory, and in
-//! place of a socket it takes calls from a client in the same process. It starts in well under a
-//! millisecond.
+//! It decides with the code that the server decides with: the rules of orders and cancellations,
+//! the policies, the checks of requests, the errors. In place of MySQL it keeps everything in
+//! memory, and in place of a socket it takes calls from a client in the same process. It starts in
+//! well under a millisecond.
 //!
 //! ```
 //! use std::time::Duration;
@@ -33,8 +33,8 @@
 //! ```
 //!
 //! # What it does and does not
-//! - It serves every RPC of the client, streams included, with the roles and scopes of a development
-//!   server: who names no role is the operator.
+//! - It serves every RPC of the client, streams included, with the roles and scopes of a
+//!   development server: who names no role is the operator.
 //! - What is due is applied when its time has come by the server's clock: by the next call, or by
 //!   [`Server::advance`].
 //! - Stock, seller quality and the feed follow at once; bulk cancellations run as fast as they can.
@@ -43,8 +43,8 @@
 //! A test of Belay's own sends the same random calls to it and to the server on MySQL, and compares
 //! every answer byte by byte.
 //!
-//! In a debug build most of a call's time is spent in code that is not optimised. Where that matters,
-//! have cargo optimise dependencies in tests: `[profile.dev.package."*"] opt-level = 1`.
+//! In a debug build most of a call's time is spent in code that is not optimised. Where that
+//! matters, have cargo optimise dependencies in tests: `[profile.dev.package."*"] opt-level = 1`.
 
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]

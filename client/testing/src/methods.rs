@@ -64,8 +64,8 @@ fn checked<M: Message>(request: Request<M>) -> Result<M, Status> {
     Ok(message)
 }
 
-/// With what a server says beside its answers of positions and of where they were read: here all is read
-/// where it is written.
+/// With what a server says beside its answers of positions and of where they were read: here all is
+/// read where it is written.
 fn respond<R: Rpc>(
     message: Vec<u8>,
     written: Option<String>,

@@ -117,9 +117,9 @@ impl Sellers {
         measure(self.facts(of), config, now)
     }
 
-    /// Looks at the sellers whose windows have moved on, and at those of whom something was counted,
-    /// and records what their rates have crossed. A real server does so once a second; this one when
-    /// somebody asks, and before and after its clock is moved.
+    /// Looks at the sellers whose windows have moved on, and at those of whom something was
+    /// counted, and records what their rates have crossed. A real server does so once a second;
+    /// this one when somebody asks, and before and after its clock is moved.
     pub(crate) fn evaluate(
         &mut self,
         now: Timestamp,

@@ -4,9 +4,9 @@ use belay_client::calls::{NewBuyer, NewLine};
 use belay_client::model::{Destination, Order, PaymentFact};
 use belay_client::{Error, Money, Role, Store};
 
-/// Places an order that is paid, as a storefront and its payment provider would: two mugs and a pen of
-/// the seller `acme` for 29.90 EUR, shipped to Berlin from the warehouse `main` by the carrier `standard`,
-/// which every store of [`Server::store`](crate::Server::store) has.
+/// Places an order that is paid, as a storefront and its payment provider would: two mugs and a pen
+/// of the seller `acme` for 29.90 EUR, shipped to Berlin from the warehouse `main` by the carrier
+/// `standard`, which every store of [`Server::store`](crate::Server::store) has.
 ///
 /// `store` is that of an operator, or of a storefront.
 ///

@@ -27,8 +27,8 @@ use crate::faults::{Fault, Faults};
 use crate::methods::{Incoming, Methods};
 use crate::world::{World, new_id};
 
-/// A Belay server in this process. Cheap to clone; clones are the same server. It ends with the last
-/// of its clones and clients.
+/// A Belay server in this process. Cheap to clone; clones are the same server. It ends with the
+/// last of its clones and clients.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -72,15 +72,15 @@ impl ServerBuilder {
     /// A clock that stands at this instant and moves by [`Server::advance`] alone. Unless set, the
     /// clock runs as the machine's does, and `advance` takes it further ahead.
     ///
-    /// What is told to the server must not lie in its future: with a clock that stands, take the time
-    /// from [`Server::now`].
+    /// What is told to the server must not lie in its future: with a clock that stands, take the
+    /// time from [`Server::now`].
     pub fn stopped_at(mut self, time: Timestamp) -> Self {
         self.stopped_at = Some(time);
         self
     }
 
-    /// The key of all that the server seals and hashes: with that of another server, both give out the
-    /// same tokens.
+    /// The key of all that the server seals and hashes: with that of another server, both give out
+    /// the same tokens.
     #[doc(hidden)]
     pub fn identity_key(mut self, key: [u8; 32]) -> Self {
         self.identity_key = Some(key);
@@ -165,9 +165,9 @@ impl Server {
         builder.build_in_process(InProcess(self.0.clone()))
     }
 
-    /// Creates a store with one of the policies that ship with Belay, and the warehouse `main` and carrier
-    /// `standard` that every new store has; gives the operator's calls to it. One that is there with the
-    /// same settings stays as it is.
+    /// Creates a store with one of the policies that ship with Belay, and the warehouse `main` and
+    /// carrier `standard` that every new store has; gives the operator's calls to it. One that is
+    /// there with the same settings stays as it is.
     ///
     /// For a policy of your own use [`Belay::create_store`] with a document.
     ///
@@ -216,9 +216,9 @@ impl Server {
         self.0.moved.send_replace(());
     }
 
-    /// Has the next call of this RPC, by its name such as `RequestCancellation`, meet a fault. Several
-    /// faults of one RPC are met one after the other, each by one attempt: the client repeats some
-    /// calls by itself.
+    /// Has the next call of this RPC, by its name such as `RequestCancellation`, meet a fault.
+    /// Several faults of one RPC are met one after the other, each by one attempt: the client
+    /// repeats some calls by itself.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -371,8 +371,8 @@ impl Shared {
     }
 }
 
-/// The worker of a bulk cancellation. When its runtime ends before the job does, the next call finds
-/// another.
+/// The worker of a bulk cancellation. When its runtime ends before the job does, the next call
+/// finds another.
 struct Worker {
     shared: Arc<Shared>,
     job: JobKey,

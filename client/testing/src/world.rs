@@ -1,4 +1,5 @@
-//! Everything that the server knows, in memory and behind one lock: what MySQL keeps for the real one.
+//! Everything that the server knows, in memory and behind one lock: what MySQL keeps for the real
+//! one.
 //!
 //! What a command does is decided by the same code, [`Batch`]; here is only what is kept.
 
@@ -51,8 +52,8 @@ pub(crate) struct World {
     pub(crate) decisions: Vec<NewDecision>,
     /// The log of each partition, its first row at position 1.
     pub(crate) log: Vec<Vec<LogRow>>,
-    /// Rows that stock and sellers have not heard of, by partition and index: they hear of them when
-    /// somebody asks, for most tests never do.
+    /// Rows that stock and sellers have not heard of, by partition and index: they hear of them
+    /// when somebody asks, for most tests never do.
     unheard: Vec<(usize, usize)>,
     pub(crate) consumers: Vec<Consumer>,
     pub(crate) stocks: Stocks,

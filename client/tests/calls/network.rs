@@ -106,7 +106,8 @@ async fn a_minute_passes() {
     tokio::time::resume();
 }
 
-/// A source that gives out `token-1`, `token-2` and so on, until it has given out so many; then it fails.
+/// A source that gives out `token-1`, `token-2` and so on, until it has given out so many; then it
+/// fails.
 struct Counting {
     given: AtomicUsize,
     most: usize,

@@ -186,8 +186,8 @@ impl Job {
         JobKey::of(&self.store, self.id)
     }
 
-    /// Whether the caller sees this job. Its caller does; the same actor with another scope is another
-    /// caller, for a proxy may name scopes alone.
+    /// Whether the caller sees this job. Its caller does; the same actor with another scope is
+    /// another caller, for a proxy may name scopes alone.
     pub fn is_seen_by(&self, caller: &Caller) -> bool {
         self.caller == *caller || sees_every_job(caller)
     }

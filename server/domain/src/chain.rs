@@ -1,11 +1,11 @@
-//! The chain over the rows of a partition of the feed: what tells a row that was changed, taken out,
-//! moved or put in since it was written.
+//! The chain over the rows of a partition of the feed: what tells a row that was changed, taken
+//! out, moved or put in since it was written.
 //!
-//! A *state* goes over each row: it is a keyed hash of the state before and of what the row holds. The
-//! state behind the last row is kept beside the partition's head. A row keeps a *mark* of the state behind it,
-//! from which no state can be told: who cuts off the last rows cannot make up the state that was before
-//! them. The payload goes in by its digest, so that personal data can be erased from it and the chain
-//! still be followed.
+//! A *state* goes over each row: it is a keyed hash of the state before and of what the row holds.
+//! The state behind the last row is kept beside the partition's head. A row keeps a *mark* of the
+//! state behind it, from which no state can be told: who cuts off the last rows cannot make up the
+//! state that was before them. The payload goes in by its digest, so that personal data can be
+//! erased from it and the chain still be followed.
 
 use std::fmt;
 
@@ -200,8 +200,8 @@ impl<'a> Walk<'a> {
             return Err(Break::Added { position: last });
         }
         match row.mark {
-            // Rows that a release without a chain writes beside us are in between. What comes behind them
-            // says by its position that they were there.
+            // Rows that a release without a chain writes beside us are in between. What comes
+            // behind them says by its position that they were there.
             None => self.unmarked += 1,
             Some(mark) => {
                 self.state = Some(self.follow(row, mark)?);

@@ -1,5 +1,5 @@
-//! Documents that people write, policies and others: what is read out of one, and everything that is
-//! wrong with it.
+//! Documents that people write, policies and others: what is read out of one, and everything that
+//! is wrong with it.
 //!
 //! A node knows where it stands, so that every error can say so; what cannot be read adds its error
 //! and is `None`, and the reading goes on.
@@ -26,8 +26,9 @@ pub struct DocumentError {
     pub description: String,
 }
 
-/// Reads YAML. Anchors, aliases, merge keys and tags are refused: a document says what it says where
-/// it says it, small text cannot become a large document, and every document can be written in JSON as well.
+/// Reads YAML. Anchors, aliases, merge keys and tags are refused: a document says what it says
+/// where it says it, small text cannot become a large document, and every document can be written
+/// in JSON as well.
 pub fn read(text: &str, depth_max: usize) -> Result<Value, String> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {

@@ -1,5 +1,5 @@
-//! The erasure of a buyer: when an order may forget whom it was for. The books stay: amounts, units, states, reasons
-//! and times.
+//! The erasure of a buyer: when an order may forget whom it was for. The books stay: amounts,
+//! units, states, reasons and times.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,8 +16,8 @@ pub const ERASED: &str = "-erased-";
 /// Stands where a text was that must be there.
 pub const ERASED_TEXT: &str = "[erased]";
 
-/// How long an order must not have changed: the answers by which repeated commands are known go with its buyer, and no
-/// caller repeats one on its own for so long.
+/// How long an order must not have changed: the answers by which repeated commands are known go
+/// with its buyer, and no caller repeats one on its own for so long.
 pub const UNCHANGED_MIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// The reason why the buyer of an order is still needed.
@@ -60,8 +60,8 @@ pub fn unfinished(order: &Order, now: Timestamp) -> Option<Unfinished> {
     is_recent.then_some(Unfinished::Recent)
 }
 
-/// Blanks what is kept with an order and written about it: keys and references stay, for they lead to
-/// records that are others' to erase.
+/// Blanks what is kept with an order and written about it: keys and references stay, for they lead
+/// to records that are others' to erase.
 pub fn blank_annotations(order: &mut Order) {
     let of_cancellations = order.cancellations.iter_mut();
     let of_cancellations = of_cancellations.map(|cancellation| &mut cancellation.annotations);

@@ -180,7 +180,8 @@ impl OrderKey {
     }
 }
 
-/// The partitions of the feed, and which of them an order belongs to. Fixed when a database is created.
+/// The partitions of the feed, and which of them an order belongs to. Fixed when a database is
+/// created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partitions {
     pub count: NonZeroU16,
@@ -190,11 +191,11 @@ pub struct Partitions {
 /// The spread of orders over partitions, by the first two bytes of their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spread {
-    /// Each partition has a range of the keys. A shard has a range of them too, so an order and its partition
-    /// are in one shard wherever the bounds of shards are bounds of partitions.
+    /// Each partition has a range of the keys. A shard has a range of them too, so an order and its
+    /// partition are in one shard wherever the bounds of shards are bounds of partitions.
     Ranges,
-    /// By the remainder of a division, in databases that were created before there were ranges. A shard has
-    /// orders of every partition.
+    /// By the remainder of a division, in databases that were created before there were ranges. A
+    /// shard has orders of every partition.
     Remainder,
 }
 

@@ -38,7 +38,8 @@ impl Currency {
             .unwrap_or_else(|error| panic!("capital letters are UTF-8: {error}"))
     }
 
-    /// How many decimals its amounts have; none where the standard does not say, or knows it no more.
+    /// How many decimals its amounts have; none where the standard does not say, or knows it no
+    /// more.
     pub fn decimals(&self) -> Option<u32> {
         let known = iso_currency::Currency::from_code(self.code())?;
         known.exponent().map(u32::from)

@@ -12,8 +12,8 @@ use crate::names::named_enum;
 use crate::policy::{Quality, QualityDenominator, QualityNumerator, QualityThreshold};
 
 named_enum! {
-    /// A kind of fact that is counted of a seller. Each order, shipment or cancellation counts once of each kind,
-    /// when it was first so.
+    /// A kind of fact that is counted of a seller. Each order, shipment or cancellation counts once
+    /// of each kind, when it was first so.
     pub enum FactKind {
         OrderPlaced = "ORDER_PLACED",
         /// It was released to its warehouse: from then on it is the seller's to send.

@@ -1,5 +1,5 @@
-//! The records of a decision besides the order: the answer to its request, the record of what the policy
-//! was asked, and its events. Plain data, for whoever keeps it.
+//! The records of a decision besides the order: the answer to its request, the record of what the
+//! policy was asked, and its events. Plain data, for whoever keeps it.
 
 use jiff::Timestamp;
 use uuid::Uuid;

@@ -141,8 +141,8 @@ impl Scope {
         self.stores.contains(store)
     }
 
-    /// An order is seen by its seller, and by whoever sees one of its shipments. How much of it is a
-    /// question of the role: [`View`].
+    /// An order is seen by its seller, and by whoever sees one of its shipments. How much of it is
+    /// a question of the role: [`View`].
     pub fn sees_order(&self, order: &Order) -> bool {
         let routes = order.shipments.iter();
         let routes = routes.map(|shipment| (&shipment.warehouse, &shipment.carrier));

@@ -74,7 +74,8 @@ pub struct CasePortion {
     pub draft: Option<PathAnswer>,
 }
 
-/// The answer that counts: for the first path that is allowed, and for the first path where none is.
+/// The answer that counts: for the first path that is allowed, and for the first path where none
+/// is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PathAnswer {
     pub path: Path,

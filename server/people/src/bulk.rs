@@ -22,8 +22,8 @@ pub struct Bulk {
 
 #[derive(Debug, Subcommand)]
 enum BulkCommand {
-    /// Cancel the orders whose ids stand on the standard input, one a line, or those with a SKU; and
-    /// wait for the end.
+    /// Cancel the orders whose ids stand on the standard input, one a line, or those with a SKU;
+    /// and wait for the end.
     Start {
         /// Those with a line of this SKU that may still be cancelled, instead of named ones.
         #[arg(long)]

@@ -6,8 +6,8 @@ use clap::Args;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// The arguments of all commands that call a server. The server is named by BELAY_ENDPOINT, the secret by
-/// BELAY_TOKEN_FILE, TLS by BELAY_TLS_CA, BELAY_TLS_CERT and BELAY_TLS_KEY.
+/// The arguments of all commands that call a server. The server is named by BELAY_ENDPOINT, the
+/// secret by BELAY_TOKEN_FILE, TLS by BELAY_TLS_CA, BELAY_TLS_CERT and BELAY_TLS_KEY.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Connection {
     /// The store.

@@ -17,7 +17,8 @@ pub struct Events {
 
 #[derive(Debug, Subcommand)]
 enum EventsCommand {
-    /// Print events as they come, one a line, until it is ended. With --output json, one object a line.
+    /// Print events as they come, one a line, until it is ended. With --output json, one object a
+    /// line.
     Tail {
         /// Begin with the oldest that the feed still has, instead of with what comes next.
         #[arg(long)]

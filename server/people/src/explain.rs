@@ -1,5 +1,5 @@
-//! `belay explain`: of every path whether it is open, by which rule, and why not; and the same of what
-//! was decided.
+//! `belay explain`: of every path whether it is open, by which rule, and why not; and the same of
+//! what was decided.
 
 use belay_client::calls::OnBehalfOf;
 use belay_client::model::{
@@ -23,8 +23,8 @@ pub struct Explain {
     connection: Connection,
     /// The order.
     order: String,
-    /// As whom it is asked: buyer, storefront, seller, support and so on. The caller's own role where
-    /// it is not given.
+    /// As whom it is asked: buyer, storefront, seller, support and so on. The caller's own role
+    /// where it is not given.
     #[arg(long = "as", value_parser = asker, value_name = "ROLE")]
     asker: Option<Role>,
     /// To the buyer whom support knows by the e-mail address or the user name of the order.
@@ -33,8 +33,8 @@ pub struct Explain {
     /// For which reason, as a code of the policy.
     #[arg(long)]
     reason: Option<String>,
-    /// When: of an instant to come what would be answered then; of one that has gone by, the decision
-    /// that was the last one then.
+    /// When: of an instant to come what would be answered then; of one that has gone by, the
+    /// decision that was the last one then.
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
     /// The decision of this request, by the request id that its caller was given.

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use belay_client::{CallError, Error, Kind};
 
-/// The class of a failure, which is its exit code. 2 is also what is wrong with the command line itself.
+/// The class of a failure, which is its exit code. 2 is also what is wrong with the command line
+/// itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// What was asked has an answer, and it is no: a policy with errors, a test that fails, a dry run
-    /// that would be rejected.
+    /// What was asked has an answer, and it is no: a policy with errors, a test that fails, a dry
+    /// run that would be rejected.
     No = 1,
     /// What was asked is malformed, or the client is set up wrongly.
     Usage = 2,

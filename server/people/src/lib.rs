@@ -1,5 +1,5 @@
-//! The commands of `belay` for people: what support, sellers' desks, warehouses and operators ask of a
-//! server from a terminal.
+//! The commands of `belay` for people: what support, sellers' desks, warehouses and operators ask
+//! of a server from a terminal.
 //!
 //! A client like any other: whatever is shown here can be had over gRPC. What a policy says is also
 //! read and asked offline, by the code that decides.
@@ -66,7 +66,8 @@ pub enum PeopleCommand {
 }
 
 impl PeopleCommand {
-    /// Runs it and says on the standard error why it failed. The exit code is the class of the failure.
+    /// Runs it and says on the standard error why it failed. The exit code is the class of the
+    /// failure.
     pub async fn run(self) -> ExitCode {
         let done = match self {
             Self::Orders(command) => command.run().await,

@@ -134,7 +134,8 @@ impl Cancellations {
 pub struct Refunds {
     #[command(flatten)]
     connection: Connection,
-    /// Which: due, overdue, blocked, submitted, settled, failed, unknown, dropped, cancelled or all.
+    /// Which: due, overdue, blocked, submitted, settled, failed, unknown, dropped, cancelled or
+    /// all.
     #[arg(value_parser = which)]
     which: Which,
     /// How many at most.

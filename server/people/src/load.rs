@@ -38,8 +38,8 @@ const PRESET: &str = "independent-site";
 
 #[derive(Debug, Args)]
 pub struct Load {
-    /// The store to do it in, which is made where it is not there. One that was not made for load, or
-    /// has orders of others, is refused.
+    /// The store to do it in, which is made where it is not there. One that was not made for load,
+    /// or has orders of others, is refused.
     #[arg(long, default_value = "load", value_name = "STORE")]
     store: String,
     /// Callers at once, each of which has one call under way: 1 to 4096.
@@ -51,12 +51,12 @@ pub struct Load {
     /// How long calls are begun: such as 30s or 5m, from 1s to 24h.
     #[arg(long, default_value = "30s", value_parser = duration, value_name = "DURATION")]
     duration: Duration,
-    /// Calls to begin a second, evenly: 1 to 1000000. A call is as slow as it is late, also where no
-    /// caller was free. Each caller asks again as soon as it is answered where it is not given.
+    /// Calls to begin a second, evenly: 1 to 1000000. A call is as slow as it is late, also where
+    /// no caller was free. Each caller asks again as soon as it is answered where it is not given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)), value_name = "A_SECOND")]
     rate: Option<u32>,
-    /// How often each call is made, of all of them: create, pay, cancel, get and list, from 0 to 1000
-    /// each. A call on an order that is not there makes one first.
+    /// How often each call is made, of all of them: create, pay, cancel, get and list, from 0 to
+    /// 1000 each. A call on an order that is not there makes one first.
     #[arg(
         long,
         default_value = "create=3,pay=2,cancel=1,get=8,list=1",

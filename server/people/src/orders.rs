@@ -68,8 +68,8 @@ struct Set {
     /// A key to delete. May be given more than once.
     #[arg(long, value_name = "KEY")]
     delete: Vec<String>,
-    /// What another system knows it by, such as sap=4711, in the place of what that system had, its address
-    /// included. May be given more than once.
+    /// What another system knows it by, such as sap=4711, in the place of what that system had, its
+    /// address included. May be given more than once.
     #[arg(long, value_parser = pair, value_name = "SYSTEM=ID")]
     reference: Vec<(String, String)>,
     /// A system whose reference is to be deleted. May be given more than once.

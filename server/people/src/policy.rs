@@ -26,7 +26,8 @@ pub struct PolicyArguments {
 enum PolicyCommand {
     /// Say everything that is wrong with a document, without a server.
     Validate { file: PathBuf },
-    /// Say what a document has otherwise than the store's active policy; exit code 1 where it differs.
+    /// Say what a document has otherwise than the store's active policy; exit code 1 where it
+    /// differs.
     Diff {
         file: PathBuf,
         /// Compare with this version instead.
@@ -37,7 +38,8 @@ enum PolicyCommand {
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=366))]
         replay_days: Option<u16>,
     },
-    /// Put a file of questions to the policy that it names, without a server, and compare the answers.
+    /// Put a file of questions to the policy that it names, without a server, and compare the
+    /// answers.
     Test {
         #[arg(required = true)]
         file: Vec<PathBuf>,

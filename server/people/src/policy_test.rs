@@ -64,8 +64,8 @@ struct Ask {
     customs_flagged: bool,
 }
 
-/// An expected answer: `allow` with the share that comes back, or `deny` with its code. What is left
-/// out may be whatever it is.
+/// An expected answer: `allow` with the share that comes back, or `deny` with its code. What is
+/// left out may be whatever it is.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {

@@ -1,5 +1,5 @@
-//! The sentences that a policy document quotes beside its rules, as comments: what `belay explain` and
-//! the console tell of a rule.
+//! The sentences that a policy document quotes beside its rules, as comments: what `belay explain`
+//! and the console tell of a rule.
 
 use std::collections::BTreeMap;
 

@@ -9,8 +9,8 @@ use crate::App;
 use crate::db::transaction::Transaction;
 use crate::db::{Conn, DbError, consumers, feed};
 
-/// Stores how far a consumer is, and makes it where it is not there. Of two that commit at once, one
-/// waits for the other, or comes back where both are the first.
+/// Stores how far a consumer is, and makes it where it is not there. Of two that commit at once,
+/// one waits for the other, or comes back where both are the first.
 pub(crate) async fn commit(
     app: &App,
     key: ConsumerKey,

@@ -1,5 +1,5 @@
-//! Counts of stock, as people tell them. Each is written to every generation of the projection at once, so that a
-//! read finds it and a rebuild does not lose it.
+//! Counts of stock, as people tell them. Each is written to every generation of the projection at
+//! once, so that a read finds it and a rebuild does not lose it.
 
 use std::collections::BTreeSet;
 

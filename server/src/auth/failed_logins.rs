@@ -18,8 +18,8 @@ pub const ADDRESSES_MAX: usize = 1_024;
 pub const LINE_INTERVAL: Duration = Duration::from_secs(60);
 /// In which an address has as many failures again as it may have.
 pub const WINDOW: Duration = Duration::from_secs(60);
-/// Failures of one address in [`WINDOW`] after which its tokens are not verified, where nothing else
-/// is said. A balancer may make many callers one address.
+/// Failures of one address in [`WINDOW`] after which its tokens are not verified, where nothing
+/// else is said. A balancer may make many callers one address.
 pub const FAILURES_DEFAULT: u32 = 1_000;
 /// The range of that knob.
 pub const FAILURES_MIN: u32 = 10;
@@ -104,9 +104,9 @@ impl FailedLogins {
         }
     }
 
-    /// Whether so many logins of this peer have failed that no more of its tokens are verified. What
-    /// is looked up, such as a secret, goes on counting. Peers that are not told apart never are: one
-    /// of them could lock all the others out.
+    /// Whether so many logins of this peer have failed that no more of its tokens are verified.
+    /// What is looked up, such as a secret, goes on counting. Peers that are not told apart never
+    /// are: one of them could lock all the others out.
     pub(super) fn is_over(&self, peer: Option<&Peer>) -> bool {
         self.is_over_at(peer, Instant::now())
     }

@@ -1,8 +1,8 @@
 //! JSON web tokens of one issuer: a caller is who the claims say, once the signature holds.
 //!
 //! The library checks the signature, the issuer and the audience. What the times come to is decided
-//! here, by a clock that is given; which key counts is decided by the set of keys alone, and nothing
-//! that a token says of keys but the `kid` is looked at.
+//! here, by a clock that is given; which key counts is decided by the set of keys alone, and
+//! nothing that a token says of keys but the `kid` is looked at.
 
 mod algorithm;
 pub mod arguments;

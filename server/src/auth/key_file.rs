@@ -1,4 +1,5 @@
-//! The key file: who may call with which secret or certificate, in which role, and how far they see.
+//! The key file: who may call with which secret or certificate, in which role, and how far they
+//! see.
 //!
 //! The file holds hashes and no secrets. It is read when the server starts, which fails on any
 //! error, and looked at again every [`RELOAD_INTERVAL`]. A change is taken when two looks in a row

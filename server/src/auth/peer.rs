@@ -1,4 +1,5 @@
-//! The peer of a connection, as the port knows it: where it calls from, and what its certificate proves.
+//! The peer of a connection, as the port knows it: where it calls from, and what its certificate
+//! proves.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -60,8 +60,8 @@ impl SecretFile {
         })
     }
 
-    /// Looks at the file again, and says so in the log where it has changed. One with errors changes
-    /// nothing. Says whether a change was taken; nothing where there is none. Reads a file.
+    /// Looks at the file again, and says so in the log where it has changed. One with errors
+    /// changes nothing. Says whether a change was taken; nothing where there is none. Reads a file.
     pub fn reload(&self) -> Option<bool> {
         let read = trusted_file::read(&self.path, FILE_BYTES_MAX);
         let look = read.as_ref().map(|file| blake3::hash(&file.bytes));

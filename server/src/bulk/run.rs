@@ -180,7 +180,8 @@ impl Lease {
                 let owned = bulk_cancellations::own(&mut conn, self.key, self.owner, LEASE).await;
                 conn.finish_with(owned)
             };
-            // What fails is tried again while the lease lasts, and the step finds out if it does not.
+            // What fails is tried again while the lease lasts, and the step finds out if it does
+            // not.
             if let Ok(false) = in_time(renewed).await {
                 return;
             }

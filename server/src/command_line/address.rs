@@ -2,11 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// Of an address to listen at or to ask: an IP address and a port; `localhost:PORT`, which is this machine
-/// alone; `:PORT`, which is every IPv4 address of this machine.
+/// Of an address to listen at or to ask: an IP address and a port; `localhost:PORT`, which is this
+/// machine alone; `:PORT`, which is every IPv4 address of this machine.
 ///
 /// # Errors
-/// In words. Other names are not looked up: what they stand for may change, and a listener would not follow.
+/// In words. Other names are not looked up: what they stand for may change, and a listener would
+/// not follow.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     let malformed = "must be an address such as 127.0.0.1:50051, localhost:50051 or :50051";
     if let Ok(address) = text.parse() {

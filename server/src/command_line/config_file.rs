@@ -1,5 +1,6 @@
-//! The configuration file: what is given neither as a flag nor in the environment, by the names of the flags. It is
-//! put behind the arguments before they are read, so that one set of rules holds for all of them.
+//! The configuration file: what is given neither as a flag nor in the environment, by the names of
+//! the flags. It is put behind the arguments before they are read, so that one set of rules holds
+//! for all of them.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -16,7 +17,8 @@ pub const FILE_BYTES_MAX: usize = 256 * 1024;
 pub const VARIABLE: &str = "BELAY_CONFIG";
 /// The flag that does.
 const FLAG: &str = "config";
-/// The commands that a file is for, each with a table of its name where it has something of its own.
+/// The commands that a file is for, each with a table of its name where it has something of its
+/// own.
 pub const COMMANDS: [&str; 12] = [
     "serve",
     "check-config",
@@ -48,7 +50,8 @@ pub struct ConfigFileError {
     wrong: Vec<String>,
 }
 
-/// The arguments, and behind them those that the file gives and nobody else; `is_set` tells which variables are.
+/// The arguments, and behind them those that the file gives and nobody else; `is_set` tells which
+/// variables are.
 ///
 /// # Errors
 /// Where the file cannot be read, others may write it, or it has what it may not have.
@@ -146,7 +149,8 @@ fn argument<'a>(of: &'a Command, name: &str) -> Option<&'a Arg> {
 
 type Given<'a> = Vec<(&'a Arg, Vec<String>)>;
 
-/// What the file gives to the command that is run, and all that is wrong in it, for whatever command.
+/// What the file gives to the command that is run, and all that is wrong in it, for whatever
+/// command.
 fn flags<'a>(
     command: &'a Command,
     chosen: Option<&'a Command>,

@@ -64,7 +64,8 @@ pub struct DatabaseArguments {
 }
 
 impl DatabaseArguments {
-    /// The files of certificates: those by which the database's is verified, and the one that is shown to it.
+    /// The files of certificates: those by which the database's is verified, and the one that is
+    /// shown to it.
     pub(crate) fn certificates(&self) -> [Option<&Path>; 2] {
         [&self.database_tls_ca, &self.database_tls_cert].map(|file| file.as_deref())
     }

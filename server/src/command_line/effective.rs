@@ -1,5 +1,6 @@
-//! The configuration as it is in force, each value with where it comes from; and the page of all that may be set.
-//! Both are read from the definitions of the arguments, so that neither can differ from them.
+//! The configuration as it is in force, each value with where it comes from; and the page of all
+//! that may be set. Both are read from the definitions of the arguments, so that neither can differ
+//! from them.
 
 use std::fmt::Write as _;
 
@@ -12,7 +13,8 @@ use super::config_file::{COMMANDS, FromFile};
 /// In place of what nobody is shown.
 const MASKED: &str = "***";
 
-/// Each setting of a command, as a file could say it, with where its value comes from. Passwords and keys are masked.
+/// Each setting of a command, as a file could say it, with where its value comes from. Passwords
+/// and keys are masked.
 pub fn effective(command: &Command, matches: &ArgMatches, from_file: &FromFile) -> String {
     let mut command = command.clone();
     command.build();

@@ -1,7 +1,7 @@
 //! The bounds of batches, queues and background work: how much is done at once, and how much waits.
 //!
-//! Their defaults suit a small machine and a good database. No wait is among them by which a batch is
-//! filled: a lane takes what is there, and while one batch commits the next gathers.
+//! Their defaults suit a small machine and a good database. No wait is among them by which a batch
+//! is filled: a lane takes what is there, and while one batch commits the next gathers.
 
 use std::time::Duration;
 
@@ -47,32 +47,35 @@ const KIB: usize = 1024;
 /// The arguments for it.
 #[derive(Debug, Clone, Args)]
 pub struct LoadBounds {
-    /// Commands that one transaction commits: 1 to 512. Fewer give shorter transactions and more commits.
+    /// Commands that one transaction commits: 1 to 512. Fewer give shorter transactions and more
+    /// commits.
     #[arg(long, env = "BELAY_BATCH_COMMANDS", default_value_t = default(BATCH_COMMANDS_MAX), value_name = "COMMANDS",
         value_parser = clap::value_parser!(u16).range(1..=i64::from(BATCH_COMMANDS_MOST)))]
     batch_commands: u16,
-    /// KiB of the commands that one transaction commits: 64 to 16384; a single longer one goes alone.
+    /// KiB of the commands that one transaction commits: 64 to 16384; a single longer one goes
+    /// alone.
     #[arg(long, env = "BELAY_BATCH_KIB", default_value_t = default(BATCH_BYTES_MAX / KIB), value_name = "KIB",
         value_parser = clap::value_parser!(u16).range(i64::from(BATCH_KIB_LEAST)..=i64::from(BATCH_KIB_MOST)))]
     batch_kib: u16,
-    /// Commands that wait in one lane, of callers and of background work each: 16 to 65536. One more is OVERLOADED, or
-    /// the last of the caller that has the most there. Where the database is slow, less says so sooner.
+    /// Commands that wait in one lane, of callers and of background work each: 16 to 65536. One
+    /// more is OVERLOADED, or the last of the caller that has the most there. Where the database is
+    /// slow, less says so sooner.
     #[arg(long, env = "BELAY_LANE_QUEUE", default_value_t = wide(LANE_QUEUE_MAX), value_name = "COMMANDS",
         value_parser = clap::value_parser!(u32).range(i64::from(QUEUE_LEAST)..=i64::from(QUEUE_MOST)))]
     lane_queue: u32,
-    /// How long a command may have to wait in its lane, judged by how long the full batches before it took: such as
-    /// 200ms or 1s, from 10ms to 60s. One that would wait longer is OVERLOADED at once, or the last of the caller that
-    /// has the most there; two batches may always wait. Less keeps answers quick when too many come, more takes in
-    /// longer rushes.
+    /// How long a command may have to wait in its lane, judged by how long the full batches before
+    /// it took: such as 200ms or 1s, from 10ms to 60s. One that would wait longer is OVERLOADED at
+    /// once, or the last of the caller that has the most there; two batches may always wait. Less
+    /// keeps answers quick when too many come, more takes in longer rushes.
     #[arg(long, env = "BELAY_LANE_WAIT", default_value = "150ms", value_parser = lane_wait, value_name = "DURATION")]
     lane_wait: Duration,
-    /// Orders that another transaction has locked and that are waited for off their lane: 1 to 4096. A command on one
-    /// more is CONTENTION.
+    /// Orders that another transaction has locked and that are waited for off their lane: 1
+    /// to 4096. A command on one more is CONTENTION.
     #[arg(long, env = "BELAY_LOCKED_ORDERS", default_value_t = default(PARKED_ORDERS_MAX), value_name = "ORDERS",
         value_parser = clap::value_parser!(u16).range(1..=i64::from(LOCKED_ORDERS_MOST)))]
     locked_orders: u16,
-    /// Reads of single orders that wait: 16 to 65536. One more is OVERLOADED, or the last of the caller that has the
-    /// most there.
+    /// Reads of single orders that wait: 16 to 65536. One more is OVERLOADED, or the last of the
+    /// caller that has the most there.
     #[arg(long, env = "BELAY_READ_QUEUE", default_value_t = wide(READ_QUEUE_MAX), value_name = "READS",
         value_parser = clap::value_parser!(u32).range(i64::from(QUEUE_LEAST)..=i64::from(QUEUE_MOST)))]
     read_queue: u32,
@@ -80,11 +83,12 @@ pub struct LoadBounds {
     #[arg(long, env = "BELAY_PAGES_WAITING", default_value_t = default(PAGES_WAITING_MAX), value_name = "PAGES",
         value_parser = clap::value_parser!(u16).range(1..=i64::from(PAGES_WAITING_MOST)))]
     pages_waiting: u16,
-    /// How long a page waits for its turn before it is OVERLOADED: such as 2s or 500ms, from 10ms to 60s.
+    /// How long a page waits for its turn before it is OVERLOADED: such as 2s or 500ms, from 10ms
+    /// to 60s.
     #[arg(long, env = "BELAY_PAGE_WAIT", default_value = "2s", value_parser = page_wait, value_name = "DURATION")]
     page_wait: Duration,
-    /// How often the feed looks for what other servers have committed, while somebody watches: such as 50ms, from 10ms
-    /// to 1s. What this server commits is told at once.
+    /// How often the feed looks for what other servers have committed, while somebody watches: such
+    /// as 50ms, from 10ms to 1s. What this server commits is told at once.
     #[arg(long, env = "BELAY_FEED_POLL", default_value = "50ms", value_parser = feed_poll, value_name = "DURATION")]
     feed_poll: Duration,
     /// Streams of the feed that are open at once: 1 to 100000. One more is OVERLOADED.
@@ -95,12 +99,13 @@ pub struct LoadBounds {
     #[arg(long, env = "BELAY_SIMULATIONS", default_value_t = default(SIMULATIONS_MAX), value_name = "SIMULATIONS",
         value_parser = clap::value_parser!(u16).range(1..=i64::from(SIMULATIONS_MOST)))]
     simulations: u16,
-    /// Orders with a deadline that has passed that are settled at once: 1 to 8192. They take a quarter of a batch at
-    /// most while callers wait.
+    /// Orders with a deadline that has passed that are settled at once: 1 to 8192. They take a
+    /// quarter of a batch at most while callers wait.
     #[arg(long, env = "BELAY_SETTLING_ORDERS", default_value_t = default(IN_FLIGHT_MAX), value_name = "ORDERS",
         value_parser = clap::value_parser!(u16).range(1..=i64::from(SETTLING_ORDERS_MOST)))]
     settling_orders: u16,
-    /// Rows that are pruned in one transaction: 50 to 10000. The rest after it is as long as it took.
+    /// Rows that are pruned in one transaction: 50 to 10000. The rest after it is as long as it
+    /// took.
     #[arg(long, env = "BELAY_PRUNE_ROWS", default_value_t = BATCH_ROWS_DEFAULT, value_name = "ROWS",
         value_parser = clap::value_parser!(u16).range(i64::from(PRUNE_ROWS_LEAST)..=i64::from(PRUNE_ROWS_MOST)))]
     prune_rows: u16,

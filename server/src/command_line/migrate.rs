@@ -1,5 +1,5 @@
-//! `belay migrate`: the schema is brought to this release's, or as far as is asked; or it is told how far
-//! it is.
+//! `belay migrate`: the schema is brought to this release's, or as far as is asked; or it is told
+//! how far it is.
 
 use std::io::Write as _;
 
@@ -23,12 +23,14 @@ pub struct Migrate {
     /// Say which migrations would run, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Run no further than to this migration, by its version or its name, such as 0205: so that costly ones run one
-    /// at a time. No server of this release starts before the last has run; those of the release before go on.
+    /// Run no further than to this migration, by its version or its name, such as 0205: so that
+    /// costly ones run one at a time. No server of this release starts before the last has run;
+    /// those of the release before go on.
     #[arg(long, value_name = "MIGRATION")]
     to: Option<String>,
-    /// Rows that a migration fills at a time, 1 to 100000: it holds their locks together, and a command on one of
-    /// their orders waits for as long. Fewer are easier on callers, and take longer in all.
+    /// Rows that a migration fills at a time, 1 to 100000: it holds their locks together, and a
+    /// command on one of their orders waits for as long. Fewer are easier on callers, and take
+    /// longer in all.
     #[arg(
         long,
         value_name = "ROWS",

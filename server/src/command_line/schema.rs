@@ -7,9 +7,10 @@ use clap::Args;
 /// The schema that is taken.
 #[derive(Debug, Clone, Args)]
 pub struct SchemaArguments {
-    /// Migrations of a newer release that the database may have, by their names, with commas in between: such as
-    /// 0210_add_annotations_to_orders. Only those that add something: the notes of a release say which. So a server of
-    /// this release goes on, and may start, while the newer one is rolled out.
+    /// Migrations of a newer release that the database may have, by their names, with commas in
+    /// between: such as 0210_add_annotations_to_orders. Only those that add something: the notes of
+    /// a release say which. So a server of this release goes on, and may start, while the newer one
+    /// is rolled out.
     #[arg(
         long,
         env = "BELAY_ALLOW_NEWER_SCHEMA",

@@ -21,9 +21,10 @@ pub const HEARTBEAT_MOST: Duration = Duration::from_secs(10);
 /// The databases that may answer reads that may be old.
 #[derive(Debug, Args)]
 pub struct SecondaryArguments {
-    /// Secondaries of the database, as a URL with one place or several: mysql://user:password@host:port,host:port/database.
-    /// Lists and counts whose callers allow it, by the header belay-max-staleness, are read there. An account that only
-    /// reads will do. TLS is as to the database, unless the URL says otherwise.
+    /// Secondaries of the database, as a URL with one place or several:
+    /// mysql://user:password@host:port,host:port/database. Lists and counts whose callers allow it,
+    /// by the header belay-max-staleness, are read there. An account that only reads will do. TLS
+    /// is as to the database, unless the URL says otherwise.
     #[arg(
         long,
         env = "BELAY_DATABASE_SECONDARIES",
@@ -43,12 +44,12 @@ pub struct SecondaryArguments {
     #[arg(long, env = "BELAY_SECONDARY_CONNECTIONS", default_value_t = default_connections(), value_name = "CONNECTIONS",
         value_parser = clap::value_parser!(u16).range(1..=i64::from(CONNECTIONS_MOST)))]
     secondary_connections: u16,
-    /// How long a read waits for a secondary to be as fresh as its caller wants it, before the primary is read: such as
-    /// 100ms, from 0s to 5s.
+    /// How long a read waits for a secondary to be as fresh as its caller wants it, before the
+    /// primary is read: such as 100ms, from 0s to 5s.
     #[arg(long, env = "BELAY_SECONDARY_WAIT", default_value = "100ms", value_parser = wait, value_name = "DURATION")]
     secondary_wait: Duration,
-    /// How often this server writes a beat, by which it knows how far secondaries are: such as 500ms, from 100ms to 10s.
-    /// No read can be known to be younger than that.
+    /// How often this server writes a beat, by which it knows how far secondaries are: such as
+    /// 500ms, from 100ms to 10s. No read can be known to be younger than that.
     #[arg(long, env = "BELAY_SECONDARY_HEARTBEAT", default_value = "500ms", value_parser = heartbeat, value_name = "DURATION")]
     secondary_heartbeat: Duration,
 }

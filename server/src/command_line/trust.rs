@@ -19,7 +19,8 @@ pub struct ProxyArguments {
     #[arg(long, env = "BELAY_BEHIND_PROXY")]
     behind_proxy: bool,
     /// A file with the line that `belay hash-secret` prints for a secret, or two lines: only calls
-    /// that bring the secret in `belay-proxy-secret` have their headers believed. Read at the start.
+    /// that bring the secret in `belay-proxy-secret` have their headers believed. Read at the
+    /// start.
     #[arg(long, env = "BELAY_PROXY_SECRET_FILE", value_name = "FILE")]
     proxy_secret_file: Option<PathBuf>,
     /// Only calls whose client certificate has this name have their headers believed: a SPIFFE id,
@@ -133,7 +134,8 @@ impl ProxyArguments {
 }
 
 impl ProxyArguments {
-    /// Whether the console may be on the admin port at this address, for callers that are believed so.
+    /// Whether the console may be on the admin port at this address, for callers that are believed
+    /// so.
     ///
     /// # Errors
     /// Where it would let in whom nobody means, or take secrets that others can read.

@@ -1,11 +1,12 @@
-//! Variables of the environment that look as if they were meant for Belay, and are nobody's: a setting with a
-//! slip in its name would otherwise be passed over in silence.
+//! Variables of the environment that look as if they were meant for Belay, and are nobody's: a
+//! setting with a slip in its name would otherwise be passed over in silence.
 
 use std::collections::BTreeSet;
 
 use clap::Command;
 
-/// Those of the client, one that is read and is no flag, for everybody sees flags, and those of who develops Belay.
+/// Those of the client, one that is read and is no flag, for everybody sees flags, and those of who
+/// develops Belay.
 const OTHERS: [&str; 6] = [
     crate::identity_keys::VARIABLE,
     "BELAY_ENDPOINT",

@@ -21,17 +21,19 @@ pub const DATABASE_WAIT_MOST: Duration = Duration::from_secs(120);
 /// The arguments for it.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct WaitArguments {
-    /// How long calls that are open when the doors close may go on before they are cut: such as 10s or 500ms, from
-    /// 0s to 10m. A service manager must wait for this and the notice, and some seconds more.
+    /// How long calls that are open when the doors close may go on before they are cut: such as 10s
+    /// or 500ms, from 0s to 10m. A service manager must wait for this and the notice, and some
+    /// seconds more.
     #[arg(long, env = "BELAY_DRAIN_TIME", default_value = "10s", value_parser = drain_time, value_name = "DURATION")]
     drain_time: Duration,
-    /// How long a call waits for a free connection to the database before it is refused as OVERLOADED, or as
-    /// DATABASE_UNAVAILABLE while the database does not answer: such as 2s or 500ms, from 10ms to 60s.
+    /// How long a call waits for a free connection to the database before it is refused as
+    /// OVERLOADED, or as DATABASE_UNAVAILABLE while the database does not answer: such as 2s or
+    /// 500ms, from 10ms to 60s.
     #[arg(long, env = "BELAY_CONNECTION_WAIT", default_value = "2s", value_parser = connection_wait, value_name = "DURATION")]
     connection_wait: Duration,
-    /// How long the database may take over a transaction up to its COMMIT, and as long again over the COMMIT, before
-    /// its connection is given up as dead: such as 15s, from 3s to 120s. Less finds a database that is cut off
-    /// sooner; more bears with one whose disk stalls.
+    /// How long the database may take over a transaction up to its COMMIT, and as long again over
+    /// the COMMIT, before its connection is given up as dead: such as 15s, from 3s to 120s. Less
+    /// finds a database that is cut off sooner; more bears with one whose disk stalls.
     #[arg(long, env = "BELAY_DATABASE_WAIT", default_value = "15s", value_parser = database_wait, value_name = "DURATION")]
     database_wait: Duration,
 }

@@ -1,5 +1,5 @@
-//! Answers on their way out: what the services say in gRPC leaves as Connect has it. What waits for its
-//! caller is counted as it leaves, and not as it was made: JSON is longer.
+//! Answers on their way out: what the services say in gRPC leaves as Connect has it. What waits for
+//! its caller is counted as it leaves, and not as it was made: JSON is longer.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -20,14 +20,15 @@ const HTTP_PORT: u16 = 50_080;
 /// HTTP beside gRPC.
 #[derive(Debug, Clone, Args)]
 pub struct HttpArguments {
-    /// Where to listen for HTTP/1.1 and HTTP/2, for callers without gRPC: every method by POST, in JSON or
-    /// protobuf, by the Connect protocol. With the TLS and the limits of the gRPC port, whose connections
-    /// it shares. Off where it is not given; `dev` listens at 127.0.0.1:50080, or at any free port where
-    /// its gRPC is not at its own.
+    /// Where to listen for HTTP/1.1 and HTTP/2, for callers without gRPC: every method by POST, in
+    /// JSON or protobuf, by the Connect protocol. With the TLS and the limits of the gRPC port,
+    /// whose connections it shares. Off where it is not given; `dev` listens at 127.0.0.1:50080, or
+    /// at any free port where its gRPC is not at its own.
     #[arg(long, env = "BELAY_HTTP_ADDRESS", value_name = "ADDRESS", value_parser = address)]
     http_address: Option<SocketAddr>,
-    /// An origin whose pages may call over HTTP, as browsers write it: such as `https://shop.example.com`.
-    /// Given several times, or with commas in between; at most 32. Without any, pages may not call.
+    /// An origin whose pages may call over HTTP, as browsers write it: such as
+    /// `https://shop.example.com`. Given several times, or with commas in between; at most 32.
+    /// Without any, pages may not call.
     #[arg(
         long,
         env = "BELAY_HTTP_ALLOW_ORIGIN",
@@ -75,8 +76,8 @@ impl HttpArguments {
     }
 }
 
-/// Where `dev` takes calls over HTTP if nothing is said: beside its gRPC, or at any free port where that
-/// is not at its own, as several may run.
+/// Where `dev` takes calls over HTTP if nothing is said: beside its gRPC, or at any free port where
+/// that is not at its own, as several may run.
 pub fn dev_address(grpc: SocketAddr) -> SocketAddr {
     let port = if grpc.port() == GRPC_PORT {
         HTTP_PORT

@@ -1,5 +1,5 @@
-//! Whom browsers let call, and what of an answer they show: the headers that the documentation of Connect
-//! asks for, and those that say who calls.
+//! Whom browsers let call, and what of an answer they show: the headers that the documentation of
+//! Connect asks for, and those that say who calls.
 
 use std::time::Duration;
 

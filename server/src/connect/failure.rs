@@ -1,5 +1,5 @@
-//! Errors as Connect tells them: a JSON object with the code, the message and the details, each in bytes
-//! and once more so that a person can read it.
+//! Errors as Connect tells them: a JSON object with the code, the message and the details, each in
+//! bytes and once more so that a person can read it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;

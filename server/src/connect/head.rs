@@ -1,5 +1,5 @@
-//! The head of a call: in which form its message is, until when its answer counts, and which headers go
-//! on to the services.
+//! The head of a call: in which form its message is, until when its answer counts, and which
+//! headers go on to the services.
 
 use belay_wire::status::CallError;
 use http::header::{

@@ -1,8 +1,9 @@
-//! The message of a request on its way in: what comes over HTTP leaves as the message of a gRPC call.
+//! The message of a request on its way in: what comes over HTTP leaves as the message of a gRPC
+//! call.
 //!
-//! Nothing is read before the services ask for it, so who may not call has nothing read for it. What is
-//! read is bounded, counts for its connection, and comes in the time that gRPC's messages have, which
-//! the edge looks at.
+//! Nothing is read before the services ask for it, so who may not call has nothing read for it.
+//! What is read is bounded, counts for its connection, and comes in the time that gRPC's messages
+//! have, which the edge looks at.
 
 use std::error::Error;
 use std::io::Read as _;
@@ -23,7 +24,8 @@ use super::head::{Codec, Compression};
 use super::methods::Method;
 use crate::rpc::{ConnectionBounds, Held, status};
 
-/// What stands before a message, of gRPC as of a stream of Connect: one byte of flags, four of length.
+/// What stands before a message, of gRPC as of a stream of Connect: one byte of flags, four of
+/// length.
 pub(super) const HEADER_BYTES: usize = 5;
 const FLAG_COMPRESSED: u8 = 1;
 
@@ -34,7 +36,8 @@ pub(super) struct HttpBody {
     codec: Codec,
     compression: Compression,
     read: BytesMut,
-    /// What was read counts until it is another message. None where there was no room to begin with.
+    /// What was read counts until it is another message. None where there was no room to begin
+    /// with.
     held: Option<Held>,
     is_over: bool,
 }
@@ -186,8 +189,9 @@ impl HttpBody {
     }
 }
 
-/// Whether the caller's end is to blame: hyper says of a body that ends too soon, and of chunks that are none, that
-/// they could not be read. A stream of HTTP/2 that is given up has another cause, and a status that says so.
+/// Whether the caller's end is to blame: hyper says of a body that ends too soon, and of chunks
+/// that are none, that they could not be read. A stream of HTTP/2 that is given up has another
+/// cause, and a status that says so.
 fn broke_off(error: &Status) -> bool {
     let of_hyper = error.source().filter(|source| source.is::<hyper::Error>());
     let cause = of_hyper.and_then(Error::source);

@@ -1,5 +1,5 @@
-//! In whose place a preview is asked. Where whoever looks has chosen a role and is believed, they may
-//! choose another for it; else a caller asks for itself, and support for a buyer whom it knows.
+//! In whose place a preview is asked. Where whoever looks has chosen a role and is believed, they
+//! may choose another for it; else a caller asks for itself, and support for a buyer whom it knows.
 
 use belay_domain::actor::Role;
 use belay_proto::v1 as pb;

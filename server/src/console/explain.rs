@@ -1,5 +1,5 @@
-//! The explanations of an order: of every path of every shipment whether it is open now, by which rule and whose
-//! sentence, and when that turns; and what was decided before.
+//! The explanations of an order: of every path of every shipment whether it is open now, by which
+//! rule and whose sentence, and when that turns; and what was decided before.
 
 use axum::extract::{Form, Query};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -171,7 +171,8 @@ impl Asked {
     }
 }
 
-/// What would be answered to whoever looks, or to whom it asks for; none where its role asks for nothing.
+/// What would be answered to whoever looks, or to whom it asks for; none where its role asks for
+/// nothing.
 async fn preview(
     visitor: &Visitor,
     asked: &Asked,

@@ -1,4 +1,5 @@
-//! The facts of a message in words, by its descriptor: a field that the protos gain is told by itself.
+//! The facts of a message in words, by its descriptor: a field that the protos gain is told by
+//! itself.
 
 use belay_proto::v1 as pb;
 use jiff::{SignedDuration, Timestamp};
@@ -23,8 +24,8 @@ impl Facts {
         )?))
     }
 
-    /// The names and values of those fields of a message that say something. `name` is the message's,
-    /// such as `PolicyQuestion`.
+    /// The names and values of those fields of a message that say something. `name` is the
+    /// message's, such as `PolicyQuestion`.
     pub(super) fn of(&self, name: &str, message: &impl Message) -> Vec<(String, String)> {
         facts(&self.dynamic(name, message))
     }

@@ -1,5 +1,5 @@
-//! The frame of all pages: head, who looks, where one can go; and tables, lists of facts and forms that
-//! look alike.
+//! The frame of all pages: head, who looks, where one can go; and tables, lists of facts and forms
+//! that look alike.
 
 use axum::body::Body;
 use axum::response::Response;

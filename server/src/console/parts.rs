@@ -1,5 +1,5 @@
-//! Cancellations with their parts and gates, refunds and incidents, as the page of an order and the lists
-//! over many show them.
+//! Cancellations with their parts and gates, refunds and incidents, as the page of an order and the
+//! lists over many show them.
 
 use belay_proto::v1 as pb;
 use jiff::Timestamp;

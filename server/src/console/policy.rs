@@ -1,5 +1,5 @@
-//! The policy of a store: its versions, and the document of one with its rules, to which the pages of
-//! orders lead.
+//! The policy of a store: its versions, and the document of one with its rules, to which the pages
+//! of orders lead.
 
 use axum::extract::Query;
 use axum::response::{IntoResponse as _, Redirect, Response};

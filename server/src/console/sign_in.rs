@@ -1,5 +1,5 @@
-//! Signing in and out. What is brought is known as it is of a call, and a login that fails counts as
-//! one of a call does.
+//! Signing in and out. What is brought is known as it is of a call, and a login that fails counts
+//! as one of a call does.
 
 use axum::extract::{Form, Query, State};
 use axum::response::{AppendHeaders, IntoResponse as _, Redirect, Response};

@@ -1,5 +1,5 @@
-//! The visitor of a page: known for each request anew by what its cookie brings, in the way in which
-//! callers of gRPC are known, or by the headers of the proxy in front.
+//! The visitor of a page: known for each request anew by what its cookie brings, in the way in
+//! which callers of gRPC are known, or by the headers of the proxy in front.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
@@ -51,7 +51,8 @@ impl Visitor {
         events: EventServiceClient;
     }
 
-    /// The cancellations as whoever these headers name would call them; none where they are not believed.
+    /// The cancellations as whoever these headers name would call them; none where they are not
+    /// believed.
     pub(super) fn believed(
         &self,
         headers: &[(&'static str, String)],

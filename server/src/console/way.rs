@@ -1,5 +1,6 @@
-//! The way in which a browser says who looks: a cookie that holds what a caller of gRPC would send, or the headers
-//! of the proxy in front. Nothing of it is in an address, and no script could read it.
+//! The way in which a browser says who looks: a cookie that holds what a caller of gRPC would send,
+//! or the headers of the proxy in front. Nothing of it is in an address, and no script could read
+//! it.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::form_urlencoded;
@@ -45,7 +46,8 @@ impl Way {
         }
     }
 
-    /// The headers with which whoever sends this request would call; none where it has not signed in.
+    /// The headers with which whoever sends this request would call; none where it has not signed
+    /// in.
     pub(super) fn credentials(self, sent: &HeaderMap) -> Option<HeaderMap> {
         if self == Self::Proxy {
             let names = NAMED.map(|(_, header)| header).into_iter();

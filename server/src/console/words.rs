@@ -42,7 +42,8 @@ pub(super) fn verdict(is_open: bool) -> Markup {
     }
 }
 
-/// An amount with as many decimals as its currency has. One that the role does not see is no number.
+/// An amount with as many decimals as its currency has. One that the role does not see is no
+/// number.
 pub(super) fn money(money: Option<&pb::Money>) -> String {
     let Some(money) = money.filter(|money| !money.currency_code.is_empty()) else {
         return NOTHING.to_owned();

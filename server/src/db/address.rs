@@ -121,7 +121,8 @@ impl From<AddressError> for DbError {
     }
 }
 
-/// Whether a URL names a database in a way that is taken. Reads the files that it names, and asks nobody.
+/// Whether a URL names a database in a way that is taken. Reads the files that it names, and asks
+/// nobody.
 ///
 /// # Errors
 /// What is wrong with it.

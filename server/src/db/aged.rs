@@ -93,7 +93,8 @@ impl Aged {
     /// From one time on, up to and with another.
     pub fn delete_sql(&self, limit: u16) -> String {
         let Self { table, time, index } = self;
-        // DELETE takes no FORCE INDEX; MariaDB reads past the hint, and takes the index for the order.
+        // DELETE takes no FORCE INDEX; MariaDB reads past the hint, and takes the index for the
+        // order.
         format!(
             "DELETE /*+ INDEX(`{table}` `{index}`) */ FROM `{table}` \
              WHERE `{time}` >= ? AND `{time}` <= ? ORDER BY `{time}` LIMIT {limit}"

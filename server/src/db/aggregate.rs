@@ -1,9 +1,9 @@
-//! Whole orders: put together from their documents or their tables, and what changed of them written
-//! back to both.
+//! Whole orders: put together from their documents or their tables, and what changed of them
+//! written back to both.
 //!
-//! `load_children` runs inside the engine's transaction and under the lock of the orders' rows, and so
-//! do the statements of `insert` and `update`. `read` runs inside a snapshot: the tables of an order are read one after the
-//! other and must all be of one moment.
+//! `load_children` runs inside the engine's transaction and under the lock of the orders' rows, and
+//! so do the statements of `insert` and `update`. `read` runs inside a snapshot: the tables of an
+//! order are read one after the other and must all be of one moment.
 
 mod changes;
 mod document;
@@ -39,8 +39,8 @@ pub async fn read(conn: &mut Conn, keys: &[OrderKey]) -> Result<HashMap<OrderKey
     assemble(conn, rows).await
 }
 
-/// These orders by one statement, which sees one moment by itself, and the database's time: outside any
-/// transaction. None where one is not there or has no document; then `read` finds out.
+/// These orders by one statement, which sees one moment by itself, and the database's time: outside
+/// any transaction. None where one is not there or has no document; then `read` finds out.
 pub async fn read_at_once(
     conn: &mut Conn,
     keys: &[OrderKey],
@@ -63,8 +63,8 @@ pub async fn read_at_once(
     Ok(Some((orders, now)))
 }
 
-/// Writes new orders into these partitions. An order that exists already makes the statements fail with
-/// kind `Duplicate`; nothing tells which one it was.
+/// Writes new orders into these partitions. An order that exists already makes the statements fail
+/// with kind `Duplicate`; nothing tells which one it was.
 pub fn insert(writes: &mut Writes, new: &[(&Order, u16)]) -> Result<(), DbError> {
     let mut rows = Changed::default();
     let mut children = Changes::default();

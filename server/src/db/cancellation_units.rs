@@ -1,5 +1,5 @@
-//! The units that each part of a cancellation is about. Read with their order; written by `aggregate`
-//! alone. Ranges that are no more stay with a count of 0, as in `shipment_units`.
+//! The units that each part of a cancellation is about. Read with their order; written by
+//! `aggregate` alone. Ranges that are no more stay with a count of 0, as in `shipment_units`.
 
 use belay_domain::ids::OrderKey;
 use belay_domain::units::{UnitRange, UnitSet};

@@ -1,5 +1,6 @@
-//! The chains of the feed as they are followed: rows of a partition, whether the feed still has them or
-//! they are in the history of their orders. Belongs into a snapshot, so that no row is between the two.
+//! The chains of the feed as they are followed: rows of a partition, whether the feed still has
+//! them or they are in the history of their orders. Belongs into a snapshot, so that no row is
+//! between the two.
 
 use belay_domain::chain::{self, Erasure, FoundRow, Link, Mark};
 use diesel::mysql::Mysql;

@@ -1,5 +1,5 @@
-//! Queries of `belay doctor`: which database it is, how it is set, and whether an account has each of its
-//! grants, tried without writing anything.
+//! Queries of `belay doctor`: which database it is, how it is set, and whether an account has each
+//! of its grants, tried without writing anything.
 
 use std::collections::HashMap;
 
@@ -84,8 +84,8 @@ pub async fn session_isolation(conn: &mut Conn) -> Result<String, DbError> {
     Ok(isolation.unwrap_or_default())
 }
 
-/// Whether statements, with a semicolon in between, may be made. They are checked in full and find no row;
-/// what they might have done all the same is rolled back.
+/// Whether statements, with a semicolon in between, may be made. They are checked in full and find
+/// no row; what they might have done all the same is rolled back.
 pub async fn may(conn: &mut Conn, statements: &str) -> Result<(), DbError> {
     conn.batch_execute("START TRANSACTION").await?;
     let made = conn.batch_execute(statements).await;

@@ -16,8 +16,8 @@ use super::decisions::StoredDecision;
 use super::error::DbError;
 use super::scope::walk_in_scope;
 
-/// Decisions that are looked through for one page: entries of an index, and rows only as far as they
-/// are asked about.
+/// Decisions that are looked through for one page: entries of an index, and rows only as far as
+/// they are asked about.
 pub const LOOKED_THROUGH_MAX: u16 = 5_000;
 
 /// The decisions that were found, and where the search ended that has not come to the end of the

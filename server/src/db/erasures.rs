@@ -1,5 +1,6 @@
-//! The erasure of buyers, in the tables of their orders. What changes runs in one transaction for each order, which
-//! locks the order and the tail of its partition, so that no row of its events is moved meanwhile.
+//! The erasure of buyers, in the tables of their orders. What changes runs in one transaction for
+//! each order, which locks the order and the tail of its partition, so that no row of its events is
+//! moved meanwhile.
 
 use belay_domain::erasure::{ERASED, ERASED_TEXT, blank_annotations};
 use belay_domain::ids::{BuyerId, OrderId, OrderKey, StoreId};
@@ -74,8 +75,8 @@ pub async fn orders_of(
     Ok(keys.into_iter().map(OrderKey::from).collect())
 }
 
-/// The order as it is, locked until the transaction ends, as are the rows of its partition against being moved; and the
-/// database's time.
+/// The order as it is, locked until the transaction ends, as are the rows of its partition against
+/// being moved; and the database's time.
 pub async fn lock(conn: &mut Conn, key: OrderKey) -> Result<Option<(Order, Timestamp)>, DbError> {
     let locked = orders::lock(conn, &[key], OnLocked::Wait).await?;
     let [row] = locked.as_slice() else {
@@ -198,7 +199,8 @@ pub async fn event_rows(
     Ok(rows.into_iter().map(row).collect())
 }
 
-/// Puts another payload into a row, with the digest of what was written and the seal of who replaced it.
+/// Puts another payload into a row, with the digest of what was written and the seal of who
+/// replaced it.
 pub async fn replace_payload(
     conn: &mut Conn,
     key: OrderKey,

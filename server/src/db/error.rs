@@ -424,7 +424,8 @@ const TEXTS: &[Text] = &[
     ),
 ];
 
-/// How the texts begin that are told apart, for a test that looks whether the server still has them.
+/// How the texts begin that are told apart, for a test that looks whether the server still has
+/// them.
 pub fn known_texts() -> impl Iterator<Item = &'static str> {
     TEXTS.iter().map(|(_, begin, _)| *begin)
 }
@@ -466,7 +467,9 @@ pub(super) fn kind_of_text(text: &str) -> ErrorKind {
     }
     let is_unavailable = about("The table '", "' is full") // 1114
         || about("Create table/tablespace '", "as disk is full")
-        || text.starts_with("Host '") && text.contains("' is blocked because of many connection errors"); // 1129
+        // 1129
+        || text.starts_with("Host '")
+            && text.contains("' is blocked because of many connection errors");
     if is_unavailable {
         return ErrorKind::Unavailable;
     }
@@ -486,8 +489,8 @@ pub(super) fn says_it_is_altered(text: &str) -> bool {
     ALTERED_TEXTS.iter().any(|altered| text.contains(altered))
 }
 
-/// Of the attempt to connect: the database that is named is not there. Who has no grant on it is told
-/// otherwise.
+/// Of the attempt to connect: the database that is named is not there. Who has no grant on it is
+/// told otherwise.
 pub(super) fn says_it_is_missing(text: &str) -> bool {
     text.contains("Unknown database '") // 1049
 }

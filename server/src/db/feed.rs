@@ -44,8 +44,8 @@ pub async fn ends(conn: &mut Conn) -> Result<Vec<PartitionEnds>, DbError> {
         .ok_or_else(|| DbError::Corrupt("a partition has no head or no tail".to_owned()))
 }
 
-/// So many rows that hold events behind these positions, each partition's in their order. A row that
-/// begins before a position comes whole.
+/// So many rows that hold events behind these positions, each partition's in their order. A row
+/// that begins before a position comes whole.
 pub async fn rows_after(
     conn: &mut Conn,
     after: &[(u16, u64)],
@@ -65,8 +65,8 @@ pub async fn rows_after(
     Ok(rows.into_iter().map(stored).collect())
 }
 
-/// Hands over so many rows of one partition that hold events behind this position, in their order and
-/// as they come in; says how many. The first may begin before the position.
+/// Hands over so many rows of one partition that hold events behind this position, in their order
+/// and as they come in; says how many. The first may begin before the position.
 pub async fn each_row_after(
     conn: &mut Conn,
     (partition, after): (u16, u64),

@@ -1,8 +1,8 @@
-//! Figures of the whole database, from entries of indexes, of refunds that are due from their rows as well,
-//! and from so many of them at most. They may run anywhere.
+//! Figures of the whole database, from entries of indexes, of refunds that are due from their rows
+//! as well, and from so many of them at most. They may run anywhere.
 //!
-//! The indexes of gates and refunds begin with the store. Which stores have any, and in which state,
-//! is read by jumping from one group of the index to the next; then each group is counted.
+//! The indexes of gates and refunds begin with the store. Which stores have any, and in which
+//! state, is read by jumping from one group of the index to the next; then each group is counted.
 
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Datetime, Nullable, Text};
@@ -30,7 +30,8 @@ pub struct Group {
     pub name: String,
 }
 
-/// How many orders are due in these partitions, and since when the first of those that were counted.
+/// How many orders are due in these partitions, and since when the first of those that were
+/// counted.
 pub async fn due(
     conn: &mut Conn,
     partitions: u16,
@@ -66,7 +67,8 @@ pub async fn gate_groups(conn: &mut Conn) -> Result<Vec<Group>, DbError> {
 }
 
 /// How many gates of a group are of cancellations that were requested since each of these times and
-/// not since the one before, and how many of older ones. The oldest are counted first, up to `most`.
+/// not since the one before, and how many of older ones. The oldest are counted first, up to
+/// `most`.
 pub async fn gates(
     conn: &mut Conn,
     group: &Group,
@@ -123,8 +125,8 @@ pub async fn refunds(conn: &mut Conn, group: &Group, most: u64) -> Result<u64, D
     Ok(count(counted))
 }
 
-/// How many refunds of a group are overdue. Of those that are due by now, the first so many rows are looked
-/// at; says how many that were.
+/// How many refunds of a group are overdue. Of those that are due by now, the first so many rows
+/// are looked at; says how many that were.
 pub async fn overdue(
     conn: &mut Conn,
     group: &Group,

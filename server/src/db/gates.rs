@@ -1,4 +1,5 @@
-//! The gates that parts of cancellations wait for. Read with their order; written by `aggregate` alone.
+//! The gates that parts of cancellations wait for. Read with their order; written by `aggregate`
+//! alone.
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::{Gate, GateAnswer, GateState};

@@ -1,4 +1,5 @@
-//! The beats of servers, by which a server knows how far a secondary is. One row at a time; read anywhere.
+//! The beats of servers, by which a server knows how far a secondary is. One row at a time; read
+//! anywhere.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

@@ -180,8 +180,8 @@ pub async fn payload(
     Ok(query.first(conn).await.optional()?)
 }
 
-/// So many dead letters behind a place, in the order of partitions and positions: of every order, or
-/// of this one.
+/// So many dead letters behind a place, in the order of partitions and positions: of every order,
+/// or of this one.
 pub async fn dead_letters(
     conn: &mut Conn,
     consumer: &ConsumerId,

@@ -1,8 +1,8 @@
 //! Statements of many rows as text, with their values in it.
 //!
-//! A placeholder costs the database more than its value does: it is described, bound, and written back
-//! into the statement's text for the log. A thousand of them in one INSERT were 40 % of its CPU. A
-//! statement of one row stays prepared.
+//! A placeholder costs the database more than its value does: it is described, bound, and written
+//! back into the statement's text for the log. A thousand of them in one INSERT were 40 % of its
+//! CPU. A statement of one row stays prepared.
 //!
 //! Nothing is escaped here, for how depends on the session. What is not plain is written in hex.
 
@@ -93,7 +93,8 @@ impl Cells {
     }
 }
 
-/// The values of a statement in the order of their marks, as diesel serialized them for the wire; None is NULL.
+/// The values of a statement in the order of their marks, as diesel serialized them for the wire;
+/// None is NULL.
 #[derive(Debug)]
 struct Values(Vec<(Option<Vec<u8>>, MysqlType)>);
 
@@ -132,9 +133,10 @@ impl Values {
     }
 }
 
-/// An INSERT of rows into a table, without the columns that are NULL in all of them: each value is read,
-/// checked and copied, and most columns of most rows are NULL. What an INSERT does not name is NULL, where that
-/// may be: no column of ours has both NULL and another default, which a test holds against the schema.
+/// An INSERT of rows into a table, without the columns that are NULL in all of them: each value is
+/// read, checked and copied, and most columns of most rows are NULL. What an INSERT does not name
+/// is NULL, where that may be: no column of ours has both NULL and another default, which a test
+/// holds against the schema.
 pub(crate) fn insert<Q>(table: &str, insert: &Q) -> Result<String, DbError>
 where
     Q: QueryFragment<Mysql> + ?Sized,

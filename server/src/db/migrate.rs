@@ -129,9 +129,9 @@ pub async fn run(url: &SecretString) -> Result<Vec<String>, MigrateError> {
     run_for(url, None, &Target::Latest, Batches::default(), |_| ()).await
 }
 
-/// As [`run`], as far as the target says; a new database may have its identity key outside, and is told
-/// its check value then. It gets its settings once its schema is this release's. `tell` hears how far a
-/// migration is that fills rows: when it begins, now and then, and when it ends.
+/// As [`run`], as far as the target says; a new database may have its identity key outside, and is
+/// told its check value then. It gets its settings once its schema is this release's. `tell` hears
+/// how far a migration is that fills rows: when it begins, now and then, and when it ends.
 pub async fn run_for(
     url: &SecretString,
     identity_check: Option<[u8; 32]>,
@@ -163,8 +163,8 @@ pub async fn run_for(
     Ok(after.difference(&before).cloned().collect())
 }
 
-/// The names of the migrations that [`run_for`] would run, in their order. Nothing is changed, and nothing
-/// is waited for.
+/// The names of the migrations that [`run_for`] would run, in their order. Nothing is changed, and
+/// nothing is waited for.
 pub async fn pending(url: &SecretString, target: &Target) -> Result<Vec<String>, MigrateError> {
     let mut conn = pool::connect(url).await?;
     let applied = applied(&mut conn).await?;
@@ -178,8 +178,8 @@ pub fn of_new(target: &Target) -> Result<Vec<String>, MigrateError> {
     Ok(planned.into_iter().map(|(_, name)| name).collect())
 }
 
-/// Of all migrations of this release, and of those that the database has beyond them, whether they have
-/// run; by name, or by version where this release does not know the name, in their order.
+/// Of all migrations of this release, and of those that the database has beyond them, whether they
+/// have run; by name, or by version where this release does not know the name, in their order.
 pub async fn status(url: &SecretString) -> Result<Vec<(String, Ran)>, MigrateError> {
     let mut conn = pool::connect(url).await?;
     let mut applied = applied(&mut conn).await?;
@@ -229,8 +229,8 @@ fn plan(
     Ok(known)
 }
 
-/// Whether the server answers, and has no database of the name that the URL has. An account that has no
-/// grant on it is told so in other words.
+/// Whether the server answers, and has no database of the name that the URL has. An account that
+/// has no grant on it is told so in other words.
 pub async fn is_missing(url: &SecretString) -> Result<bool, MigrateError> {
     match pool::connect(url).await {
         Ok(_) => Ok(false),

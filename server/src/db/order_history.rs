@@ -1,5 +1,5 @@
-//! Events that the feed no longer holds, by order. Rows come here in the transaction that takes them out
-//! of the feed.
+//! Events that the feed no longer holds, by order. Rows come here in the transaction that takes
+//! them out of the feed.
 
 use diesel::sql_types::{BigInt, SmallInt, Unsigned};
 use diesel_async::RunQueryDsl;

@@ -1,5 +1,5 @@
-//! The position up to which each partition of the feed was pruned. Who takes rows out of a partition has its row
-//! locked; no command does, and none waits for it.
+//! The position up to which each partition of the feed was pruned. Who takes rows out of a
+//! partition has its row locked; no command does, and none waits for it.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

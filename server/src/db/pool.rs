@@ -267,8 +267,9 @@ impl Pool {
         }
     }
 
-    /// A connection was silent for longer than any may be: its database may have gone without a word,
-    /// and those that there are lead to the same one. All are closed when they are next wanted.
+    /// A connection was silent for longer than any may be: its database may have gone without a
+    /// word, and those that there are lead to the same one. All are closed when they are next
+    /// wanted.
     pub(crate) fn outdate(&self) {
         self.primary().outdate_all();
     }
@@ -356,9 +357,9 @@ impl Checkout {
         result
     }
 
-    /// Fails once the database has another primary than the one this connection leads to. A server that
-    /// has fallen silent, or is leaving its group, may keep an answer for as long as it likes. To be
-    /// raced with work on the connection, which is closed if it loses.
+    /// Fails once the database has another primary than the one this connection leads to. A server
+    /// that has fallen silent, or is leaving its group, may keep an answer for as long as it likes.
+    /// To be raced with work on the connection, which is closed if it loses.
     pub fn gone(&self) -> impl Future<Output = DbError> + Send + use<> {
         let moved = self.object.as_ref().and_then(|object| {
             let made_at = Object::metrics(object).created;

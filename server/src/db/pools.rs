@@ -47,8 +47,8 @@ impl Pools {
         })
     }
 
-    /// A pool for each of the secondaries that a URL names, by its host and port. What fails there is no
-    /// outage of the database. Connects to nothing yet.
+    /// A pool for each of the secondaries that a URL names, by its host and port. What fails there
+    /// is no outage of the database. Connects to nothing yet.
     pub fn of_secondaries(
         url: &SecretString,
         settings: PoolSettings,

@@ -1,5 +1,6 @@
-//! The probe that health follows: whether this account can write to this database now, tried without
-//! writing anything. And what the database's settings say of the durability of a commit. May run anywhere.
+//! The probe that health follows: whether this account can write to this database now, tried
+//! without writing anything. And what the database's settings say of the durability of a commit.
+//! May run anywhere.
 
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;

@@ -1,8 +1,8 @@
 //! The commands that were decided, with their answers.
 //!
-//! `find` and `insert` run inside the engine's transaction and under the orders' locks. Only under the
-//! lock does finding no row prove that the command was not decided: whoever could have written it
-//! held the same lock.
+//! `find` and `insert` run inside the engine's transaction and under the orders' locks. Only under
+//! the lock does finding no row prove that the command was not decided: whoever could have written
+//! it held the same lock.
 
 use std::collections::HashMap;
 

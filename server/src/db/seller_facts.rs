@@ -1,4 +1,5 @@
-//! Facts that count for the quality of sellers. `insert` runs in the transaction of a projection, the reads anywhere.
+//! Facts that count for the quality of sellers. `insert` runs in the transaction of a projection,
+//! the reads anywhere.
 
 use belay_domain::ids::{OrderId, OrderKey, SellerId, StoreId};
 use belay_domain::quality::{FactKind, SellerFact, Window};

@@ -144,7 +144,8 @@ pub(super) async fn seed(conn: &mut Conn, check: Option<[u8; 32]>) -> Result<(),
     Ok(())
 }
 
-/// Takes the identity key out of the database, and leaves its check value. Belongs into a transaction.
+/// Takes the identity key out of the database, and leaves its check value. Belongs into a
+/// transaction.
 pub async fn forget_identity_key(conn: &mut Conn, check: [u8; 32]) -> Result<(), DbError> {
     set(
         conn,

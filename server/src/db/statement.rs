@@ -2,8 +2,8 @@
 //!
 //! diesel prepares, executes and closes anything that holds a list of any length, once for every
 //! use. The fragments here avoid that where it is cheap: a list of keys is filled up to a power of
-//! two by repeating its last key, so that a few statements serve all lengths and stay prepared; many
-//! rows go as text (`literals`).
+//! two by repeating its last key, so that a few statements serve all lengths and stay prepared;
+//! many rows go as text (`literals`).
 
 use belay_domain::ids::OrderKey;
 use diesel::expression::{
@@ -169,8 +169,8 @@ impl<I: QueryFragment<Mysql>> QueryFragment<Mysql> for Upsert<I> {
     }
 }
 
-/// A SELECT that locks its rows for whoever may share them. MySQL's FOR SHARE wants no grant beyond SELECT, and
-/// MariaDB does not know it: each runs the comment that is for it, and skips the other.
+/// A SELECT that locks its rows for whoever may share them. MySQL's FOR SHARE wants no grant beyond
+/// SELECT, and MariaDB does not know it: each runs the comment that is for it, and skips the other.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shared<Q>(pub(crate) Q);
 
@@ -205,8 +205,8 @@ pub(crate) async fn delete_generations(
         .await?)
 }
 
-/// Inserts rows, many with a statement: one alone by a statement that stays prepared, more of them as
-/// text.
+/// Inserts rows, many with a statement: one alone by a statement that stays prepared, more of them
+/// as text.
 macro_rules! insert_rows {
     ($conn:expr, $table:ident, $rows:expr) => {
         for rows in $crate::db::statement::chunks($rows) {

@@ -15,9 +15,10 @@ use super::error::{DbError, ErrorKind};
 use super::pool::{Checkout, Pool};
 use super::writable::{self, takes_writes};
 
-/// Fails outside of a transaction, on MariaDB; to be sent alone. On a node of Galera a transaction may have been rolled
-/// back while a SELECT was prepared in it, which nobody is told of: the answer of that is sent before it is looked. What
-/// is written next would commit by itself, and COMMIT be answered OK.
+/// Fails outside of a transaction, on MariaDB; to be sent alone. On a node of Galera a transaction
+/// may have been rolled back while a SELECT was prepared in it, which nobody is told of: the answer
+/// of that is sent before it is looked. What is written next would commit by itself, and COMMIT be
+/// answered OK.
 pub(super) const IS_OPEN: &str = "DO IF(@@in_transaction, 0, EXP(1000))";
 
 /// Begins a transaction that writes, at READ COMMITTED.
@@ -29,9 +30,9 @@ pub async fn begin_write(conn: &mut Conn) -> Result<(), DbError> {
 /// each statement sees a moment of its own, and an order read by two of them may be two halves of
 /// different versions.
 ///
-/// It fails with `ReadOnly` on a server that takes no writes: others may be taken elsewhere by now, and
-/// whoever was told of one is to read it. That is asked behind the snapshot, so that nothing was
-/// written elsewhere before it.
+/// It fails with `ReadOnly` on a server that takes no writes: others may be taken elsewhere by now,
+/// and whoever was told of one is to read it. That is asked behind the snapshot, so that nothing
+/// was written elsewhere before it.
 pub async fn begin_snapshot(conn: &mut Conn) -> Result<(), DbError> {
     const SNAPSHOT: &str = concat!(
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
@@ -59,8 +60,8 @@ pub async fn rollback(conn: &mut Conn) -> Result<(), DbError> {
     Ok(AnsiTransactionManager::rollback_transaction(conn).await?)
 }
 
-/// A connection on which all statements are one transaction that writes, at READ COMMITTED. If it is
-/// dropped before its end, the connection is closed.
+/// A connection on which all statements are one transaction that writes, at READ COMMITTED. If it
+/// is dropped before its end, the connection is closed.
 #[derive(Debug)]
 pub struct Transaction(Checkout);
 
@@ -81,8 +82,8 @@ impl Transaction {
         self.0.per_message()
     }
 
-    /// Ends it as its writes went, and gives the connection back. `ConnectionLost` says that the commit
-    /// was on its way.
+    /// Ends it as its writes went, and gives the connection back. `ConnectionLost` says that the
+    /// commit was on its way.
     pub async fn end<T>(mut self, written: Result<T, DbError>) -> Result<T, DbError> {
         let written = written.map_err(uncommitted);
         let ended = match &written {

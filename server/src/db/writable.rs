@@ -6,13 +6,13 @@ use diesel_async::SimpleAsyncConnection as _;
 use super::Conn;
 use super::error::{DbError, ErrorKind};
 
-/// An expression that fails where it is evaluated, and nothing else of ours raises its error. A subquery of two
-/// rows would do so too, and costs half as much again as the statement around it.
+/// An expression that fails where it is evaluated, and nothing else of ours raises its error. A
+/// subquery of two rows would do so too, and costs half as much again as the statement around it.
 pub(super) const FAIL: &str = "EXP(1000)";
 
-/// An expression that is 0 on a server which takes writes and fails on all others: it costs no answer
-/// of its own, in whatever statement it is sent with. `super_read_only` sets `read_only` too. It has
-/// [`FAIL`] in it.
+/// An expression that is 0 on a server which takes writes and fails on all others: it costs no
+/// answer of its own, in whatever statement it is sent with. `super_read_only` sets `read_only`
+/// too. It has [`FAIL`] in it.
 macro_rules! takes_writes {
     () => {
         "IF(@@GLOBAL.read_only, EXP(1000), 0)"

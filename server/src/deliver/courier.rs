@@ -1,5 +1,5 @@
-//! An instance at work: it keeps its leases, reads the feed, sends what may be sent, and stores what
-//! came of it. One loop does all but the sending, which is bounded and has tasks of its own.
+//! An instance at work: it keeps its leases, reads the feed, sends what may be sent, and stores
+//! what came of it. One loop does all but the sending, which is bounded and has tasks of its own.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! Dead letters: events that a receiver refused, or that were sent as often as may be. They are kept
-//! until somebody has them sent again, or drops them.
+//! Dead letters: events that a receiver refused, or that were sent as often as may be. They are
+//! kept until somebody has them sent again, or drops them.
 
 use belay_domain::feed::HeldState;
 use belay_domain::ids::{ConsumerId, OrderKey};

@@ -1,10 +1,10 @@
-//! One partition as an instance delivers it: which event may be sent next, and how far the partition
-//! is when it has been. Plain data: it sends nothing, stores nothing and has no clock.
+//! One partition as an instance delivers it: which event may be sent next, and how far the
+//! partition is when it has been. Plain data: it sends nothing, stores nothing and has no clock.
 //!
-//! Events are in the *window* from when they are read until the position has passed them. The events
-//! of one order are sent one after the other. One that is not taken is *held*, and with it all that
-//! come behind it in its order: they leave the window as rows, and other orders go on. An event of
-//! an order of which something is held is held as well, so that none overtakes another.
+//! Events are in the *window* from when they are read until the position has passed them. The
+//! events of one order are sent one after the other. One that is not taken is *held*, and with it
+//! all that come behind it in its order: they leave the window as rows, and other orders go on. An
+//! event of an order of which something is held is held as well, so that none overtakes another.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;

@@ -73,7 +73,8 @@ impl RetryPlan {
         }
     }
 
-    /// Between half of the delay and all of it, so that orders that failed together come back apart.
+    /// Between half of the delay and all of it, so that orders that failed together come back
+    /// apart.
     fn backoff(&self, attempts: u32, chance: f64) -> Duration {
         let doublings = attempts.saturating_sub(1).min(u32::BITS - 1);
         let delay = self.delay.saturating_mul(1 << doublings);

@@ -73,7 +73,8 @@ impl Courier {
         self.tell_backlog();
     }
 
-    /// Says which partitions were ours to store. Again, after an answer that was lost, does no harm.
+    /// Says which partitions were ours to store. Again, after an answer that was lost, does no
+    /// harm.
     async fn store(&self, settlements: &Settlements) -> Result<Vec<u16>, DbError> {
         let numbers: Vec<u16> = settlements.keys().copied().collect();
         let consumer = &self.name.consumer;
@@ -186,8 +187,8 @@ impl Courier {
         Ok(())
     }
 
-    /// What comes next is no longer kept: it is skipped where that was asked for, else the partition
-    /// stands still.
+    /// What comes next is no longer kept: it is skipped where that was asked for, else the
+    /// partition stands still.
     fn pruned(&mut self, error: PositionError) {
         let PositionError::Expired {
             partition: number,

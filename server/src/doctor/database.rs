@@ -10,8 +10,8 @@ use crate::db::address::ReplicationState;
 use crate::db::{Conn, DbError, ErrorKind, checkup, migrate, probe, writable};
 use crate::grants::GrantSet;
 
-/// A clock that is further off than this is told: times that callers bring would be refused as those of
-/// the future.
+/// A clock that is further off than this is told: times that callers bring would be refused as
+/// those of the future.
 const SKEW_MAX: SignedDuration = SignedDuration::from_secs(1);
 /// The oldest MySQL with all that the statements ask for.
 const MYSQL_MIN: (u32, u32) = (8, 0);
@@ -154,8 +154,8 @@ pub(super) async fn schema(conn: &mut Conn, allowed: &BTreeSet<String>) -> Findi
     }
 }
 
-/// One finding for each statement that the account may not make, or one that it may make all. All are
-/// made at once, rolled back; only where that fails one after the other.
+/// One finding for each statement that the account may not make, or one that it may make all. All
+/// are made at once, rolled back; only where that fails one after the other.
 pub(super) async fn grants(conn: &mut Conn, set: GrantSet) -> Result<Vec<Finding>, DbError> {
     let columns = checkup::first_columns(conn).await?;
     let mut statements = Vec::new();

@@ -31,9 +31,10 @@ struct Queues {
 
 /// The time that the lane takes over a full batch, by those that it has had: a moving average.
 ///
-/// By it the queue is bounded in time and not only in number. A caller who would wait for longer than that is told
-/// at once to come back, instead of last and perhaps too late; those who are before it are served as fast as ever.
-/// A lane that never had a full batch has nothing to tell: it was never at its limit.
+/// By it the queue is bounded in time and not only in number. A caller who would wait for longer
+/// than that is told at once to come back, instead of last and perhaps too late; those who are
+/// before it are served as fast as ever. A lane that never had a full batch has nothing to tell: it
+/// was never at its limit.
 #[derive(Debug, Default)]
 struct Pace {
     full_batch_us: AtomicU64,
@@ -43,8 +44,8 @@ impl Pace {
     /// Batches that may wait however long one takes, so that the next one is full too.
     const BATCHES_LEAST: usize = 2;
 
-    /// A full batch took so long. One that stood still says no more than one that took all of the time that a
-    /// command may wait.
+    /// A full batch took so long. One that stood still says no more than one that took all of the
+    /// time that a command may wait.
     fn took(&self, time: Duration, wait_max: Duration) {
         let time = u64::try_from(time.min(wait_max).as_micros()).unwrap_or(u64::MAX);
         let average = match self.full_batch_us.load(Ordering::Relaxed) {
@@ -197,7 +198,8 @@ impl Batches {
         Some(batch.jobs)
     }
 
-    /// Whether this batch, the last that was taken, left something behind or could not have taken more.
+    /// Whether this batch, the last that was taken, left something behind or could not have taken
+    /// more.
     fn is_full(&self, batch: &[Job]) -> bool {
         batch.len() >= self.bounds.batch_commands || self.held_back.is_some()
     }

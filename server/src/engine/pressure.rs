@@ -1,8 +1,9 @@
 //! The time at which callers that were shed may come back.
 //!
-//! Each of them costs a call, and who comes back too soon is shed again: ten times as many callers as can be
-//! served would keep the service busy with turning them away. So the wait follows from how many were shed and
-//! how many taken: in that time no more of them come back than a share of what is served meanwhile.
+//! Each of them costs a call, and who comes back too soon is shed again: ten times as many callers
+//! as can be served would keep the service busy with turning them away. So the wait follows from
+//! how many were shed and how many taken: in that time no more of them come back than a share of
+//! what is served meanwhile.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,8 @@ pub const OVERLOADED_RETRY_MAX: Duration = Duration::from_secs(4);
 const LOOK: Duration = Duration::from_millis(500);
 /// Of so many that are taken one comes back too soon.
 const TAKEN_PER_RETURN: u32 = 4;
-/// So many times as long, or as short, a wait may become at one look: what a look saw may have been a moment.
+/// So many times as long, or as short, a wait may become at one look: what a look saw may have been
+/// a moment.
 const CHANGE_MAX: u32 = 4;
 
 /// The recent counts of what was shed and taken.
@@ -48,8 +50,8 @@ impl Pressure {
         counted.taken = counted.taken.saturating_add(commands);
     }
 
-    /// How long the one that is shed now is told to wait: up to a quarter more or less, so that those who are shed
-    /// together do not come back together.
+    /// How long the one that is shed now is told to wait: up to a quarter more or less, so that
+    /// those who are shed together do not come back together.
     pub(super) fn shed(&self, now: Instant) -> Duration {
         let mut counted = self.counted();
         counted.shed = counted.shed.saturating_add(1);

@@ -1,5 +1,6 @@
-//! The acceptor: it takes connections as they come and waits for none of them. Where the process has
-//! no descriptor left it rests between two tries, says so once, and lives on those it held back.
+//! The acceptor: it takes connections as they come and waits for none of them. Where the process
+//! has no descriptor left it rests between two tries, says so once, and lives on those it held
+//! back.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,8 @@ use super::descriptors::{Line, SPARE, Spare};
 use super::places::Places;
 use crate::telemetry::port::{ConnectionRefusal, PortMetrics};
 
-/// Where the next connection is to wait: the last could not be accepted, or others are still to close.
+/// Where the next connection is to wait: the last could not be accepted, or others are still to
+/// close.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Between two tries to hold descriptors back again.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(1);
@@ -69,7 +71,8 @@ impl Acceptor {
                     self.recover();
                     continue;
                 }
-                // Whoever connects and connects would take the descriptors of those that are to close.
+                // Whoever connects and connects would take the descriptors of those that are to
+                // close.
                 () = tokio::time::sleep(PAUSE), if self.places.ending() > SPARE => continue,
                 accepted = self.listener.accept(), if self.places.ending() <= SPARE => accepted,
             };

@@ -27,13 +27,13 @@ pub struct PortArguments {
     #[arg(long, env = "BELAY_GRPC_CONNECTIONS", default_value_t = at_most(CONNECTIONS_DEFAULT),
         value_name = "CONNECTIONS", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONNECTIONS_MAX)))]
     grpc_connections: u32,
-    /// Connections of callers at once from one address, or from one /64 of IPv6. A balancer in front
-    /// is one address: give it all of them where nobody else reaches the port.
+    /// Connections of callers at once from one address, or from one /64 of IPv6. A balancer in
+    /// front is one address: give it all of them where nobody else reaches the port.
     #[arg(long, env = "BELAY_GRPC_CONNECTIONS_PER_ADDRESS", default_value_t = at_most(ADDRESS_CONNECTIONS_DEFAULT),
         value_name = "CONNECTIONS", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONNECTIONS_MAX)))]
     grpc_connections_per_address: u32,
-    /// MiB of requests that are on their way or not answered yet, over all connections, of which one
-    /// may hold a quarter. What comes beyond is shed.
+    /// MiB of requests that are on their way or not answered yet, over all connections, of which
+    /// one may hold a quarter. What comes beyond is shed.
     #[arg(long, env = "BELAY_GRPC_REQUEST_MIB", default_value_t = mib(REQUEST_BYTES_DEFAULT),
         value_name = "MIB", value_parser = clap::value_parser!(u32).range(MIB_RANGE))]
     grpc_request_mib: u32,

@@ -34,13 +34,14 @@ use crate::tls::front::Front;
 
 /// Streams that one connection may have open at once; hyper's own default is 200.
 const STREAMS_MAX: u32 = 1024;
-/// Bytes of one body that wait to be read, and of all bodies of a connection: what is not read holds
-/// up its caller, not memory.
+/// Bytes of one body that wait to be read, and of all bodies of a connection: what is not read
+/// holds up its caller, not memory.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 /// Of one answer, that wait to be sent.
 const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
-/// Metadata of one request as HTTP/2 takes it: more than the edge does, which can say why it refuses.
+/// Metadata of one request as HTTP/2 takes it: more than the edge does, which can say why it
+/// refuses.
 const HEADERS_BYTES_MAX: u16 = 32 * 1024;
 #[expect(
     clippy::as_conversions,
@@ -49,13 +50,13 @@ const HEADERS_BYTES_MAX: u16 = 32 * 1024;
 const _: () = assert!(HEADERS_BYTES_MAX as usize > METADATA_BYTES_MAX);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// In HTTP/1.1, between the end of an answer and the head of the next request: longer than balancers
-/// keep a connection that nobody uses, so that they close it and do not find it closed.
+/// In HTTP/1.1, between the end of an answer and the head of the next request: longer than
+/// balancers keep a connection that nobody uses, so that they close it and do not find it closed.
 const IDLE_MAX: Duration = Duration::from_secs(75);
 /// Resets that a client may have pending before its connection is cut.
 const PENDING_RESETS_MAX: usize = 256;
-/// What a client must send first: `PRI * HTTP/2.0…`, and at least the head of its SETTINGS. A request
-/// in HTTP/1.1 that is shorter counts for as much.
+/// What a client must send first: `PRI * HTTP/2.0…`, and at least the head of its SETTINGS. A
+/// request in HTTP/1.1 that is shorter counts for as much.
 const PREFACE_BYTES: usize = 24 + 9;
 /// A connection in the reserve, from its first byte to its end.
 const RESERVE_MAX: Duration = Duration::from_secs(10);
@@ -80,11 +81,11 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// From what was accepted to the end. It runs in a task of its own: whatever a connection begins
-    /// with, it holds up no other.
+    /// From what was accepted to the end. It runs in a task of its own: whatever a connection
+    /// begins with, it holds up no other.
     pub(super) async fn connection(self, stream: TcpStream, address: SocketAddr, slot: Slot) {
-        // Nagle's algorithm would hold back small replies. A connection that is gone already says so
-        // below.
+        // Nagle's algorithm would hold back small replies. A connection that is gone already says
+        // so below.
         let _ = stream.set_nodelay(true);
         let Some(tls) = self.tls.clone() else {
             let peer = Peer::without_certificate(address);
@@ -264,8 +265,8 @@ impl hyper::service::Service<http::Request<Incoming>> for ConnectionCalls {
     }
 }
 
-/// A stream that counts the bytes that were read of it, and fails once it takes none for too long: in
-/// HTTP/1.1 an answer is no task that could be given up.
+/// A stream that counts the bytes that were read of it, and fails once it takes none for too long:
+/// in HTTP/1.1 an answer is no task that could be given up.
 struct Heard<S> {
     stream: S,
     bytes: Arc<AtomicUsize>,

@@ -1,5 +1,5 @@
-//! The descriptors of the process: how many it may have, and a few that are held back for the moment
-//! when there are no others.
+//! The descriptors of the process: how many it may have, and a few that are held back for the
+//! moment when there are no others.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::places::RESERVE;
 
-/// Held back: so many connections can still ask for health when the process has no other descriptor.
+/// Held back: so many connections can still ask for health when the process has no other
+/// descriptor.
 pub(super) const SPARE: usize = 4;
 /// For what else opens files and connections while a server runs: the admin port, whose connections
 /// are 16 at most, key files, name servers, a collector of traces.
@@ -20,8 +21,8 @@ const OPEN: &str = "/dev/fd";
 /// Between two lines that say the same.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Sees to it that the process may have as many descriptors as `connections` need, beside those that
-/// are open and those that are kept, and returns for how many connections there are.
+/// Sees to it that the process may have as many descriptors as `connections` need, beside those
+/// that are open and those that are kept, and returns for how many connections there are.
 pub(super) fn fit(connections: usize, beside: usize) -> anyhow::Result<usize> {
     let open = std::fs::read_dir(OPEN).map_or(0, Iterator::count);
     let kept = open + beside + BESIDE + SPARE + RESERVE;

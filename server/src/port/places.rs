@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::port::{ConnectionRefusal, PortMetrics};
 
-/// Connections beyond the limits that may ask for health, and nothing else. One more takes the place
-/// of the oldest, so that whoever fills the reserve has to fill it again and again.
+/// Connections beyond the limits that may ask for health, and nothing else. One more takes the
+/// place of the oldest, so that whoever fills the reserve has to fill it again and again.
 pub const RESERVE: usize = 8;
 /// The part of an IPv6 address that one customer of a network has all of.
 const IPV6_PREFIX_BITS: u32 = 64;
@@ -74,8 +74,8 @@ impl Places {
         }))
     }
 
-    /// A place for a connection from `address`: one in the reserve where the limits are met, and the
-    /// limit that it is.
+    /// A place for a connection from `address`: one in the reserve where the limits are met, and
+    /// the limit that it is.
     pub(super) fn take(&self, address: IpAddr) -> (Slot, Option<ConnectionRefusal>) {
         let origin = origin(address);
         let mut taken = self.taken();

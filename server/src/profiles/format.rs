@@ -1,5 +1,5 @@
-//! The format of pprof, by the message `perftools.profiles.Profile`. pprof's own crate would bring a
-//! second prost for it.
+//! The format of pprof, by the message `perftools.profiles.Profile`. pprof's own crate would bring
+//! a second prost for it.
 
 use std::collections::HashMap;
 use std::time::UNIX_EPOCH;

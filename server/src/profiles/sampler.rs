@@ -1,6 +1,6 @@
-//! The stacks of the threads that are busy, by a timer of the process. They are followed by their frame
-//! pointers: the tables of unwinding, which a signal may not read at any time, have crashed servers of
-//! others.
+//! The stacks of the threads that are busy, by a timer of the process. They are followed by their
+//! frame pointers: the tables of unwinding, which a signal may not read at any time, have crashed
+//! servers of others.
 
 use std::time::Duration;
 

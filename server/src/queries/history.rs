@@ -10,8 +10,8 @@ use crate::App;
 use crate::db::events;
 use crate::db::snapshot::Snapshot;
 
-/// So many events of an order behind a position, or all that there are: those that the caller sees, as
-/// it sees them. None where there is no such order, for every order begins with an event.
+/// So many events of an order behind a position, or all that there are: those that the caller sees,
+/// as it sees them. None where there is no such order, for every order begins with an event.
 pub(crate) async fn events(
     app: &App,
     caller: &Caller,

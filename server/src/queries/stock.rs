@@ -66,7 +66,8 @@ pub(crate) async fn entries(
     conn.end(read).await
 }
 
-/// Whether holders are seen. Holdings do not say who carries them: who sees some carriers only sees none.
+/// Whether holders are seen. Holdings do not say who carries them: who sees some carriers only sees
+/// none.
 pub(crate) fn sees_holders(scope: &Scope) -> bool {
     scope.carriers == IdFilter::All
 }

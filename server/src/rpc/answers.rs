@@ -1,5 +1,5 @@
-//! Answers on their way out: what of them waits for its caller is counted until it has left, and how
-//! long it waits can be seen from outside.
+//! Answers on their way out: what of them waits for its caller is counted until it has left, and
+//! how long it waits can be seen from outside.
 //!
 //! An answer is handed on in pieces. hyper asks for the next piece once the caller has room for the
 //! present one, so a piece that is in its hands for long is one that nobody takes.

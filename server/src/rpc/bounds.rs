@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 pub const REQUEST_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
 /// Bytes of answers that wait for their callers, over all connections.
 pub const ANSWER_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
-/// What a call counts for beside its bytes, until it is answered: its stream, its task and the room that
-/// reads of it, roughly. A caller who sends headers alone has all of these.
+/// What a call counts for beside its bytes, until it is answered: its stream, its task and the room
+/// that reads of it, roughly. A caller who sends headers alone has all of these.
 pub const CALL_BYTES: usize = 8 * 1024;
 /// One connection may hold this part of what all may.
 const CONNECTION_PART: usize = 4;
-/// Calls of health and reflection at once on a connection: their streams have no end of their own, and
-/// whoever reaches the port may open them. A number over all connections would let a stranger use it
-/// up, and keep a balancer from asking.
+/// Calls of health and reflection at once on a connection: their streams have no end of their own,
+/// and whoever reaches the port may open them. A number over all connections would let a stranger
+/// use it up, and keep a balancer from asking.
 pub const CONNECTION_STANDARD_CALLS_MAX: usize = 16;
 /// From the first byte of a call to the last of its message.
 pub const BODY_MAX: Duration = Duration::from_secs(10);
@@ -199,8 +199,8 @@ impl PortBounds {
         ConnectionBounds(connection)
     }
 
-    /// Cuts the connections that hold most for longest, until the others hold no more than there may
-    /// be. A busy one holds much and takes it all the time.
+    /// Cuts the connections that hold most for longest, until the others hold no more than there
+    /// may be. A busy one holds much and takes it all the time.
     fn cut_until_it_fits(&self) {
         let now = Instant::now();
         let connections = self.connections();

@@ -1,5 +1,5 @@
-//! The call around a method's message, and the one way in which all methods read a request, hand it on and
-//! answer it.
+//! The call around a method's message, and the one way in which all methods read a request, hand it
+//! on and answer it.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The number of fields of a message, at all its depths, before it is decoded.
 //!
-//! A field may have two bytes on the wire and well over a hundred decoded: half a million empty lines
-//! are an order of 1 MiB for who sends it, and 100 MiB for who reads it to say that they are too many.
-//! Each list has its own bound behind this one, and says which list it is.
+//! A field may have two bytes on the wire and well over a hundred decoded: half a million empty
+//! lines are an order of 1 MiB for who sends it, and 100 MiB for who reads it to say that they are
+//! too many. Each list has its own bound behind this one, and says which list it is.
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -55,7 +55,8 @@ impl FieldBound {
         Some(Self { input, is_gzip })
     }
 
-    /// Checks a message. What cannot be read is left to who decodes it, which says what is wrong with it.
+    /// Checks a message. What cannot be read is left to who decodes it, which says what is wrong
+    /// with it.
     ///
     /// # Errors
     /// Where it has too many fields.

@@ -78,8 +78,8 @@ impl CallAdmission {
     }
 }
 
-/// The guard in front of `service`: it lets a call through once its caller is known, its role may call the method, and as
-/// long as its deadline has not passed; and tells how it went.
+/// The guard in front of `service`: it lets a call through once its caller is known, its role may
+/// call the method, and as long as its deadline has not passed; and tells how it went.
 #[derive(Debug, Clone)]
 pub(super) struct Guard<S> {
     service: S,

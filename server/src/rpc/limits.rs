@@ -62,9 +62,10 @@ pub(super) fn measured(body: Body, intake: Intake) -> Body {
     })
 }
 
-/// A body that fails with a status once a message in it announces more than we take. It hands on whole
-/// messages alone: tonic makes room for all of a message once its length has come, which a caller who
-/// then sends nothing would have for as long as its call lasts, without a byte of it being counted.
+/// A body that fails with a status once a message in it announces more than we take. It hands on
+/// whole messages alone: tonic makes room for all of a message once its length has come, which a
+/// caller who then sends nothing would have for as long as its call lasts, without a byte of it
+/// being counted.
 struct Measured {
     body: Body,
     /// What has come of a message that is not whole.
@@ -82,9 +83,9 @@ struct Measured {
     has_ended: bool,
 }
 
-/// The beginning of a message, in blocks that stay where they are: one that grew by moving would leave
-/// as much behind it. The pieces themselves are not kept, for a small one holds on to all of the buffer
-/// that it was read into.
+/// The beginning of a message, in blocks that stay where they are: one that grew by moving would
+/// leave as much behind it. The pieces themselves are not kept, for a small one holds on to all of
+/// the buffer that it was read into.
 #[derive(Debug, Default)]
 struct Begun {
     blocks: Vec<BytesMut>,
@@ -122,8 +123,8 @@ impl Begun {
 }
 
 impl Measured {
-    /// Follows the messages through the next bytes, and says how many of these there are up to the end of
-    /// the last message that is whole.
+    /// Follows the messages through the next bytes, and says how many of these there are up to the
+    /// end of the last message that is whole.
     fn measure(&mut self, next: &[u8]) -> Result<usize, Status> {
         let (mut data, mut whole) = (next, 0);
         while !data.is_empty() {

@@ -1,11 +1,11 @@
-//! The reads that give out personal data, or look for a buyer: the audit log has a record of each. Writes have one whatever
-//! they give out.
+//! The reads that give out personal data, or look for a buyer: the audit log has a record of each.
+//! Writes have one whatever they give out.
 
 use crate::telemetry::audit::Personal;
 use crate::telemetry::audit::Personal::{BuyerId, BuyerLookup, Evidence, Metadata, Note};
 
-/// The personal data of a read, by the path of the call; none of what has no row. A test holds the rows against the
-/// protos.
+/// The personal data of a read, by the path of the call; none of what has no row. A test holds the
+/// rows against the protos.
 pub fn personal(path: &str) -> &'static [Personal] {
     let row = PERSONAL.iter().find(|(method, _)| *method == path);
     row.map_or(&[], |(_, personal)| *personal)

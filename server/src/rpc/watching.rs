@@ -1,8 +1,8 @@
-//! WatchEvents as it is served: what it sends is made once for all who watch, so its messages are put
-//! together of bytes and not of events.
+//! WatchEvents as it is served: what it sends is made once for all who watch, so its messages are
+//! put together of bytes and not of events.
 //!
-//! The generated server of the service encodes each message anew for each caller; this stands before
-//! it and takes the one method.
+//! The generated server of the service encodes each message anew for each caller; this stands
+//! before it and takes the one method.
 
 use std::convert::Infallible;
 use std::future::Future;

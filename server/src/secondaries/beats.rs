@@ -1,4 +1,5 @@
-//! The beats of this server: which it has written to the primary, and since when. It knows no database.
+//! The beats of this server: which it has written to the primary, and since when. It knows no
+//! database.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,7 +21,8 @@ impl Beats {
         self.last
     }
 
-    /// A beat that was sent then is there. What is older than `keep` by then is forgotten, but for one.
+    /// A beat that was sent then is there. What is older than `keep` by then is forgotten, but for
+    /// one.
     pub(super) fn written(&mut self, beat: u64, sent_at: Instant, keep: Duration) {
         self.written.push_back((beat, sent_at));
         while self.written.len() > 1 && self.written[1].1 + keep < sent_at {
@@ -28,8 +30,8 @@ impl Beats {
         }
     }
 
-    /// What shows this beat shows all that was committed before then. None where that is longer ago than
-    /// anything that is remembered.
+    /// What shows this beat shows all that was committed before then. None where that is longer ago
+    /// than anything that is remembered.
     pub(super) fn as_of(&self, beat: u64) -> Option<Instant> {
         let behind = self
             .written

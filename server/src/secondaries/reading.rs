@@ -1,5 +1,5 @@
-//! One read of a call, wherever it is made: it begins at a secondary where the call allows it, and is made
-//! once more at the primary where that fails.
+//! One read of a call, wherever it is made: it begins at a secondary where the call allows it, and
+//! is made once more at the primary where that fails.
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::db::clock::Clock;
 use crate::db::snapshot::Snapshot;
 use crate::telemetry::secondary_reads::SecondaryRead;
 
-/// The read of a call. It may take several snapshots. Each is begun, driven and ended by a loop of its
-/// caller: one that were given the work as a closure would be no future that another thread may take up,
-/// for the compiler cannot say so of a work that borrows.
+/// The read of a call. It may take several snapshots. Each is begun, driven and ended by a loop of
+/// its caller: one that were given the work as a closure would be no future that another thread may
+/// take up, for the compiler cannot say so of a work that borrows.
 #[derive(Debug)]
 pub(crate) struct Reading<'a> {
     app: &'a App,
@@ -118,7 +118,8 @@ impl<'a> Reading<'a> {
                 Ok(Some(read))
             }
             Err(error) => {
-                // A caller in a hurry says nothing of the secondary; one that is silent is looked at.
+                // A caller in a hurry says nothing of the secondary; one that is silent is looked
+                // at.
                 if !matches!(error, DbError::TimedOut { .. }) {
                     self.app.secondaries.0.secondaries[index].failed(&error);
                 }

@@ -1,11 +1,12 @@
-//! The standing of one secondary: until when it is known to follow, and whether it answers. It knows no
-//! database and asks no clock.
+//! The standing of one secondary: until when it is known to follow, and whether it answers. It
+//! knows no database and asks no clock.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long one that has failed is left alone, and how long at most after it has failed again and again.
+/// How long one that has failed is left alone, and how long at most after it has failed again and
+/// again.
 const AWAY_LEAST: Duration = Duration::from_secs(1);
 const AWAY_MOST: Duration = Duration::from_secs(30);
 

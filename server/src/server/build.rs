@@ -154,8 +154,9 @@ async fn open_database(
     })
 }
 
-/// Refuses a database of which several members take writes: what two of them decide at the same time
-/// of one order is found out at the commit alone, and what one was told the other may not have read.
+/// Refuses a database of which several members take writes: what two of them decide at the same
+/// time of one order is found out at the commit alone, and what one was told the other may not have
+/// read.
 async fn check_writers(connection: &mut Conn, may_be_several: bool) -> anyhow::Result<()> {
     let Some(why) = ReplicationState::read(connection).await?.several_writers else {
         return Ok(());

@@ -1,8 +1,10 @@
-//! The audit log: one record for each write, for each call that was refused and for each read of personal
-//! data, as a JSON object a line. It is never sampled and holds no secrets and no texts: ids, and what came of it.
+//! The audit log: one record for each write, for each call that was refused and for each read of
+//! personal data, as a JSON object a line. It is never sampled and holds no secrets and no texts:
+//! ids, and what came of it.
 //!
-//! A thread of its own writes it. Where the file cannot be written to, what waits is tried again until it can; what does
-//! not fit into the queue meanwhile is dropped and counted, and the first record after it says how many. No call waits.
+//! A thread of its own writes it. Where the file cannot be written to, what waits is tried again
+//! until it can; what does not fit into the queue meanwhile is dropped and counted, and the first
+//! record after it says how many. No call waits.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

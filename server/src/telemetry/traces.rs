@@ -303,7 +303,8 @@ impl Traces {
     }
 }
 
-/// An exporter that says once that the collector takes nothing, and once that it takes traces again.
+/// An exporter that says once that the collector takes nothing, and once that it takes traces
+/// again.
 #[derive(Debug)]
 struct ReportingExporter<E> {
     exporter: E,

@@ -119,8 +119,8 @@ impl Front {
         Ok((stream, names.into()))
     }
 
-    /// Looks at the files, and takes over what has changed. Says whether a change was taken; nothing
-    /// where there is none. Reads files.
+    /// Looks at the files, and takes over what has changed. Says whether a change was taken;
+    /// nothing where there is none. Reads files.
     pub fn look(&self) -> Option<bool> {
         let contents = Contents::read(&self.settings);
         let found = trusted_file::found(contents.as_ref().map(Contents::hash));

@@ -21,8 +21,8 @@ pub fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     parse_key(&read(path)?.bytes).map_err(|error| told(path, &error))
 }
 
-/// What is in a file of at most [`FILE_BYTES_MAX`] that only those write who may: who writes it says
-/// whom to trust.
+/// What is in a file of at most [`FILE_BYTES_MAX`] that only those write who may: who writes it
+/// says whom to trust.
 pub(crate) fn read(path: &Path) -> Result<trusted_file::Read, String> {
     trusted_file::read(path, FILE_BYTES_MAX).map_err(|error| told(path, &error))
 }

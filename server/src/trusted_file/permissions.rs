@@ -11,7 +11,8 @@ const ROOT: u32 = 0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readers {
     Few,
-    /// Everybody on the machine. Secrets that a cluster mounts are so, so that is no reason to refuse it.
+    /// Everybody on the machine. Secrets that a cluster mounts are so, so that is no reason to
+    /// refuse it.
     Everybody,
 }
 

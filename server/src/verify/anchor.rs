@@ -1,5 +1,5 @@
-//! The anchor: the heads of all partitions as they were found, in a file away from the database. Who writes
-//! a chain anew, or puts back an older copy of the whole database, does not reach it.
+//! The anchor: the heads of all partitions as they were found, in a file away from the database.
+//! Who writes a chain anew, or puts back an older copy of the whole database, does not reach it.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! Reads the figures of the whole database now and then, so that whoever scrapes metrics asks it for
-//! nothing.
+//! Reads the figures of the whole database now and then, so that whoever scrapes metrics asks it
+//! for nothing.
 
 use std::sync::Arc;
 use std::time::Duration;

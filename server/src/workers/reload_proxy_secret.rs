@@ -1,5 +1,5 @@
-//! Takes over changes of the file with the proxy's secrets, so that one is given or withdrawn without
-//! a restart.
+//! Takes over changes of the file with the proxy's secrets, so that one is given or withdrawn
+//! without a restart.
 
 use std::sync::Arc;
 

@@ -107,9 +107,9 @@ impl WatchHealth {
     }
 }
 
-/// A connection that was there before may be to a server that has gone, has fallen silent or has given
-/// way to another; then a new one decides. Where that finds another primary, whoever waits for the one
-/// before is let go.
+/// A connection that was there before may be to a server that has gone, has fallen silent or has
+/// given way to another; then a new one decides. Where that finds another primary, whoever waits
+/// for the one before is let go.
 async fn probe(app: &App, connection: &mut Option<OwnConnection>) -> Result<(), DbError> {
     if let Some(mut known) = connection.take()
         && known.begun_at.elapsed() < CONNECTION_AGE_MAX

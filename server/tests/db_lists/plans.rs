@@ -259,8 +259,8 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("refunds", "t", "refunds_by_state"),
 ];
 
-/// The orders of a bulk cancellation: k (SKU) w(arehouse) s(eller) d(estination country) c(ity) f(rom)
-/// u(ntil).
+/// The orders of a bulk cancellation: k (SKU) w(arehouse) s(eller) d(estination country) c(ity)
+/// f(rom) u(ntil).
 fn bulk(given: &str) -> BulkFilter {
     let has = |letter: char| given.contains(letter);
     BulkFilter {

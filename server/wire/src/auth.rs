@@ -1,5 +1,5 @@
-//! The caller of a request: who it is, how far it sees, and what its role may call. This module knows headers, and nothing of
-//! what is called; secrets and who has them are the server's.
+//! The caller of a request: who it is, how far it sees, and what its role may call. This module
+//! knows headers, and nothing of what is called; secrets and who has them are the server's.
 
 mod headers;
 mod roles;
@@ -59,8 +59,8 @@ pub fn authorize(access: Access, caller: Caller) -> Result<Caller, AuthError> {
     Ok(caller)
 }
 
-/// Whether the settings of the store let this role do it. Asked before anything is looked up, so that
-/// the answer tells nothing of the order.
+/// Whether the settings of the store let this role do it. Asked before anything is looked up, so
+/// that the answer tells nothing of the order.
 pub fn check_settings(store: &StoreConfig, role: Role, work: &Work) -> Result<(), AuthError> {
     let is_payment = matches!(work, Work::Decide(Command::RecordPayment(_)));
     if is_payment && role == Role::Storefront && !store.storefront_records_payments {

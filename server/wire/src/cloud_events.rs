@@ -1,8 +1,8 @@
 //! Events as CloudEvents 1.0, in JSON: for those who read the feed without gRPC.
 //!
-//! What an event says is the message `belay.v1.Event` in the JSON that protobuf lays down, made from
-//! its descriptor: a field that the protos gain is there by itself. An event holds nothing that one
-//! role may read and another may not, so it looks the same to whoever gets it.
+//! What an event says is the message `belay.v1.Event` in the JSON that protobuf lays down, made
+//! from its descriptor: a field that the protos gain is there by itself. An event holds nothing
+//! that one role may read and another may not, so it looks the same to whoever gets it.
 
 use belay_proto::v1 as pb;
 use prost::Message;

@@ -1,6 +1,6 @@
 //! Closed enums of the domain and their open twins on the wire. Both sides are matched in full: a
-//! value that one side gains does not compile until the other knows it, or it stands in brackets: that
-//! is of the wire alone.
+//! value that one side gains does not compile until the other knows it, or it stands in brackets:
+//! that is of the wire alone.
 
 use belay_domain::actor::Role;
 use belay_domain::annotations::NoteVisibility;

@@ -1,6 +1,7 @@
-//! The freshness that a read must have, as the headers of its call say: how old it may be at most, and which writes it
-//! must show. A write is known by its order and the version that it left, sealed, so that only what a server
-//! has told of can be asked for: whoever could make one up would learn which orders there are.
+//! The freshness that a read must have, as the headers of its call say: how old it may be at most,
+//! and which writes it must show. A write is known by its order and the version that it left,
+//! sealed, so that only what a server has told of can be asked for: whoever could make one up would
+//! learn which orders there are.
 //!
 //! Where the read is made is for others to know.
 
@@ -27,8 +28,8 @@ pub const READ_FROM: &str = "belay-read-from";
 /// Beside it: how old what was read may be at most, in milliseconds, such as `740ms`.
 pub const STALENESS: &str = "belay-staleness";
 
-/// The methods that a secondary may answer: lists and counts of orders and of what they hold. A read of one
-/// order is always the primary's, and so is whatever decides.
+/// The methods that a secondary may answer: lists and counts of orders and of what they hold. A
+/// read of one order is always the primary's, and so is whatever decides.
 pub const READ_ANYWHERE: &[&str] = &[
     "/belay.v1.OrderService/ListOrders",
     "/belay.v1.OrderService/FindOrders",
@@ -113,8 +114,8 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    /// As the headers of a call say, of any call: one that is always answered by the primary keeps every
-    /// promise.
+    /// As the headers of a call say, of any call: one that is always answered by the primary keeps
+    /// every promise.
     ///
     /// # Errors
     /// All that is wrong with them, by their names.

@@ -1,5 +1,5 @@
-//! Messages as JSON, by their descriptors: what callers send who have no protobuf, and what they are
-//! answered. It knows no message by name, so a field that the protos gain is there by itself.
+//! Messages as JSON, by their descriptors: what callers send who have no protobuf, and what they
+//! are answered. It knows no message by name, so a field that the protos gain is there by itself.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,8 +16,8 @@ use serde_path_to_error::{Path, Segment, Track};
 
 use crate::status::CallError;
 
-/// Values of a text, those in lists and objects each for itself: as many as a message may have fields. A
-/// value may have three bytes here, and well over a hundred once it is read.
+/// Values of a text, those in lists and objects each for itself: as many as a message may have
+/// fields. A value may have three bytes here, and well over a hundred once it is read.
 pub const VALUES_MAX: usize = 65_536;
 
 /// Reads a message from its JSON, as the protos' language defines it: names of fields as
@@ -45,8 +45,8 @@ pub fn read(of: &MessageDescriptor, text: &[u8]) -> Result<DynamicMessage, CallE
     Ok(message)
 }
 
-/// How many values a text has at most, if it is JSON: one begins with it, behind each comma, and within each
-/// list and object, of which one that is empty counts as if it had one.
+/// How many values a text has at most, if it is JSON: one begins with it, behind each comma, and
+/// within each list and object, of which one that is empty counts as if it had one.
 fn values(text: &[u8]) -> usize {
     let (mut values, mut is_in_string, mut is_escaped) = (1, false, false);
     for byte in text {
@@ -68,7 +68,8 @@ fn unreadable(field: String, error: &serde_json::Error) -> CallError {
     }])
 }
 
-/// The reader takes the last of several values of a field, where the sender may have meant the first.
+/// The reader takes the last of several values of a field, where the sender may have meant the
+/// first.
 fn check_repeats(of: &MessageDescriptor, text: &[u8]) -> Result<(), CallError> {
     let mut track = Track::new();
     let mut json = serde_json::Deserializer::from_slice(text);
@@ -97,7 +98,8 @@ pub fn value_of(pool: &DescriptorPool, type_name: &str, bytes: &[u8]) -> Option<
     serde_json::from_str(&write(&message).ok()?).ok()
 }
 
-/// A path as the paths of all violations are, as far as it is known; empty for the message as a whole.
+/// A path as the paths of all violations are, as far as it is known; empty for the message as a
+/// whole.
 fn spelled(path: &Path) -> String {
     let mut spelled = String::new();
     for segment in path.iter() {
@@ -145,7 +147,8 @@ impl Location {
     }
 }
 
-/// A value in which no object has a field, or a key, twice. Of one that is no message any key counts.
+/// A value in which no object has a field, or a key, twice. Of one that is no message any key
+/// counts.
 struct Once {
     location: Option<Location>,
 }

@@ -1,5 +1,5 @@
-//! The methods as an OpenAPI document, for those who know HTTP and no protos: made of the descriptors
-//! and their comments, so that it says what the protos say.
+//! The methods as an OpenAPI document, for those who know HTTP and no protos: made of the
+//! descriptors and their comments, so that it says what the protos say.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,6 +1,6 @@
 //! Pages of lists: how long they are, and the tokens that say where a list goes on. A token works
-//! only for the list, the store and the filters that it was given out for. Nobody else can make one,
-//! and nobody else reads where it stands: it is made from the last entry that was shown.
+//! only for the list, the store and the filters that it was given out for. Nobody else can make
+//! one, and nobody else reads where it stands: it is made from the last entry that was shown.
 
 use std::collections::{HashMap, HashSet};
 
@@ -39,9 +39,9 @@ pub struct PageTokens {
 #[derive(Debug, Clone)]
 pub(crate) struct Seal([u8; 32]);
 
-/// The cipher of what is handed out and comes back, which keeps it from being read and changed: AES-256-GCM-SIV. Its nonce may
-/// be the same for all, for it gives away no more than that two texts are equal: so the same place has
-/// the same token on every server.
+/// The cipher of what is handed out and comes back, which keeps it from being read and changed:
+/// AES-256-GCM-SIV. Its nonce may be the same for all, for it gives away no more than that two
+/// texts are equal: so the same place has the same token on every server.
 #[derive(Clone)]
 pub(crate) struct TokenCipher(Aes256GcmSiv);
 
@@ -257,8 +257,9 @@ impl PageRequest {
     }
 
     /// Renders the page from so many records as [`Self::limit`] says, without what `render` leaves
-    /// out, and makes the token for what follows the last one that is shown. A page ends early where
-    /// its messages grow larger than callers take. `key` is what the list is sorted by and begins again after.
+    /// out, and makes the token for what follows the last one that is shown. A page ends early
+    /// where its messages grow larger than callers take. `key` is what the list is sorted by and
+    /// begins again after.
     pub fn cut<Record, Key: Serialize, Entry: Message>(
         &self,
         records: &[Record],

@@ -1,6 +1,6 @@
-//! A quote as a word that callers keep for a while and give back: a version, and the bargain itself,
-//! sealed. What is asked with it is decided afresh and compared; the seal keeps its validity from
-//! being moved, and the money in it from those who are shown none.
+//! A quote as a word that callers keep for a while and give back: a version, and the bargain
+//! itself, sealed. What is asked with it is decided afresh and compared; the seal keeps its
+//! validity from being moved, and the money in it from those who are shown none.
 
 use belay_domain::commands::BoundQuote;
 

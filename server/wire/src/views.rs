@@ -1,10 +1,11 @@
-//! The fields of answers that each role sees: one table of groups and fields, from which the messages
-//! are cut and the manual is written. It knows messages, and nothing of who asks for which.
+//! The fields of answers that each role sees: one table of groups and fields, from which the
+//! messages are cut and the manual is written. It knows messages, and nothing of who asks for
+//! which.
 //!
 //! A role sees an order whole, or what its parcels need. Who sees parcels gets of an order its own
-//! shipments, with their lines, cancellations and incidents, and of all these the fields in the groups
-//! that its role sees. A message takes itself apart field by field, so one that gains a field does not
-//! compile before the field has a row.
+//! shipments, with their lines, cancellations and incidents, and of all these the fields in the
+//! groups that its role sees. A message takes itself apart field by field, so one that gains a
+//! field does not compile before the field has a row.
 
 mod orders;
 mod others;
@@ -33,8 +34,8 @@ pub enum Group {
     Money,
     /// Who bought.
     Buyer,
-    /// The sale as a whole: what its buyer may do, what the seller is rated by, units wherever they are,
-    /// what is kept with it and written about it.
+    /// The sale as a whole: what its buyer may do, what the seller is rated by, units wherever they
+    /// are, what is kept with it and written about it.
     Sale,
 }
 
@@ -69,8 +70,8 @@ impl Group {
     }
 }
 
-/// The fields of a message, each with its group; the kinds of a `oneof` are in it by their own names
-/// where they differ.
+/// The fields of a message, each with its group; the kinds of a `oneof` are in it by their own
+/// names where they differ.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     pub message: &'static str,
@@ -210,8 +211,8 @@ impl<M: Viewed> Viewed for Vec<M> {
     }
 }
 
-/// The messages with their fields. `> deep` goes on into the messages of a field; `own` says which of
-/// them are there for whom, `words` whose the words in it are.
+/// The messages with their fields. `> deep` goes on into the messages of a field; `own` says which
+/// of them are there for whom, `words` whose the words in it are.
 macro_rules! views {
     ($($Message:ident $(own($own:path))? $(words($words:path))? {
         $($field:ident: $group:ident $(> $deep:ident)?,)*
@@ -320,7 +321,8 @@ mod words {
     use super::{ParcelView, own, party_of, pb};
     use crate::Wire as _;
 
-    /// Of who asked for it: this caller, or somebody of its role where nobody else's parcels are in it.
+    /// Of who asked for it: this caller, or somebody of its role where nobody else's parcels are in
+    /// it.
     pub(super) fn asked(cancellation: &pb::Cancellation, parcels: &ParcelView<'_>) -> bool {
         let by = cancellation.submitted_by.as_ref();
         let is_caller = by.is_some_and(|by| by.id == parcels.actor.id);

@@ -1,4 +1,5 @@
-//! Messages as JSON, whatever somebody sends: what can be read is what is written, and nothing panics.
+//! Messages as JSON, whatever somebody sends: what can be read is what is written, and nothing
+//! panics.
 
 use belay_wire::json;
 use belay_wire::status::CallError;

@@ -22,7 +22,8 @@ const TARGETS: &[(&str, Target)] = &[
 /// Those of others: `server/src/auth/key_file/tests.rs`.
 const ELSEWHERE: &[&str] = &["key_files"];
 
-/// Bytes of all seeds together. They are kept for good, and each run of the tests goes through them.
+/// Bytes of all seeds together. They are kept for good, and each run of the tests goes through
+/// them.
 const CORPUS_BYTES_MAX: u64 = 100 * 1024;
 
 fn folder(name: &str) -> PathBuf {

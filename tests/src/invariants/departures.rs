@@ -1,4 +1,5 @@
-//! The invariant of departures: what has left is not cancelled, and what is cancelled does not leave.
+//! The invariant of departures: what has left is not cancelled, and what is cancelled does not
+//! leave.
 
 use std::collections::{BTreeMap, BTreeSet};
 

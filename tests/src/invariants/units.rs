@@ -1,4 +1,5 @@
-//! Every unit of an order has one place and one end, and a cancellation gives back what its units carry.
+//! Every unit of an order has one place and one end, and a cancellation gives back what its units
+//! carry.
 
 use std::collections::{BTreeMap, BTreeSet};
 

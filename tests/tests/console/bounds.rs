@@ -147,8 +147,8 @@ fn one_page_of_the_tail_shows_so_many_events() {
     });
 }
 
-/// Begins to send a form and never ends, and begins anew when its time is over or there is no place:
-/// on a slow machine the first one's time is over before the last has begun.
+/// Begins to send a form and never ends, and begins anew when its time is over or there is no
+/// place: on a slow machine the first one's time is over before the last has begun.
 async fn keep_a_place(admin: SocketAddr) {
     let head = format!(
         "POST /console/sign-in HTTP/1.1\r\nhost: {admin}\r\norigin: http://{admin}\r\ncontent-type: \

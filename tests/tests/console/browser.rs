@@ -1,5 +1,5 @@
-//! The console in a real browser: how it looks, that nobody is kept out by it, and that what means harm
-//! does none. The pictures are kept beside what the tests build, in `console/`.
+//! The console in a real browser: how it looks, that nobody is kept out by it, and that what means
+//! harm does none. The pictures are kept beside what the tests build, in `console/`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

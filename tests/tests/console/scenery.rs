@@ -13,9 +13,9 @@ pub(super) const MONDAY: &str = "2026-03-02T10:00:00Z";
 /// What a browser must never take for anything but text.
 pub(super) const HOSTILE: &str = "<img src=x onerror=alert(1)>";
 
-/// In the store `shop`: A-1 is paid, A-2 is cancelled and its refund is due, A-3 waits for its carrier,
-/// A-4 was refused to support, A-5 has an incident, and B-1 is somebody else's. In the store `hostile`
-/// H-1 has texts that mean harm, and waits for its seller.
+/// In the store `shop`: A-1 is paid, A-2 is cancelled and its refund is due, A-3 waits for its
+/// carrier, A-4 was refused to support, A-5 has an incident, and B-1 is somebody else's. In the
+/// store `hostile` H-1 has texts that mean harm, and waits for its seller.
 pub(super) async fn build(t: &TestServer) {
     for order_id in ["A-1", "A-2"] {
         t.place_paid(order_id).await;

@@ -1,5 +1,5 @@
-//! Orders and what happens to them: plausible more often than not, for sequences of rejections reach
-//! nothing.
+//! Orders and what happens to them: plausible more often than not, for sequences of rejections
+//! reach nothing.
 
 use std::collections::BTreeMap;
 

@@ -262,8 +262,8 @@ impl Run<'_> {
         order
     }
 
-    /// A paid order that its buyer has asked to cancel: as it was placed, as it is prepared, or on its
-    /// way.
+    /// A paid order that its buyer has asked to cancel: as it was placed, as it is prepared, or on
+    /// its way.
     async fn asked(&mut self, store: &str, is_prepared: bool, is_sent: bool) -> pb::Order {
         let order = self.placed(store).await;
         let (store_id, order_id) = (order.store_id.clone(), order.order_id.clone());

@@ -134,7 +134,8 @@ pub(crate) struct Pair<'t> {
 }
 
 impl<'t> Pair<'t> {
-    /// The server of the harness, and one in memory that begins with the same store at the same time.
+    /// The server of the harness, and one in memory that begins with the same store at the same
+    /// time.
     pub(crate) async fn start(t: &'t TestServer) -> Self {
         let now = t.now().await;
         let builder = Memory::builder().stopped_at(now);

@@ -363,7 +363,8 @@ impl Run<'_> {
                 version: 0,
             };
             _ = self.pair.ask(&ops, policy).await;
-            // By the ids that requests brought: those of deadlines are made by each server for itself.
+            // By the ids that requests brought: those of deadlines are made by each server for
+            // itself.
             let of_store = self.before.iter().rev();
             let of_store = of_store.filter(|before| before.order.0 == store_id);
             let request_ids = of_store.take(DECISIONS_LOOKED_AT);

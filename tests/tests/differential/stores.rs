@@ -285,8 +285,8 @@ impl Run<'_> {
         }
     }
 
-    /// A simulation's cases in their order, and its last message: how they are parted is the server's
-    /// business.
+    /// A simulation's cases in their order, and its last message: how they are parted is the
+    /// server's business.
     async fn simulate(&mut self) {
         let store = self.store();
         self.simulate_in(store).await;
@@ -341,7 +341,8 @@ impl Run<'_> {
         i32::try_from(role.unwrap_or_default()).expect("a small number")
     }
 
-    /// Several looks at stock and at sellers, for they wait until the projections have heard of all.
+    /// Several looks at stock and at sellers, for they wait until the projections have heard of
+    /// all.
     pub(crate) async fn stock_step(&mut self) {
         self.pair.projected().await;
         for _ in 0..5 {

@@ -1,5 +1,5 @@
-//! A primary gives way to its replica, again and again, while connections to both are open. Whoever was
-//! told of a write reads it at any server, and nobody is told of a bug.
+//! A primary gives way to its replica, again and again, while connections to both are open. Whoever
+//! was told of a write reads it at any server, and nobody is told of a bug.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ const SWITCHES: usize = 6;
 /// Orders between two switches, at least.
 const ORDERS: usize = 5;
 
-/// One address for two databases: it leads new connections to one of them, and leaves those that are
-/// open where they are.
+/// One address for two databases: it leads new connections to one of them, and leaves those that
+/// are open where they are.
 struct Forwarder {
     port: u16,
     leads_to: Arc<AtomicU16>,
@@ -155,7 +155,8 @@ async fn read_until(read: &Store, order_id: &str, state: OrderState) {
     .await;
 }
 
-/// Places an order at one server and reads it at the other, pays it and reads that, until told to stop.
+/// Places an order at one server and reads it at the other, pays it and reads that, until told to
+/// stop.
 pub(super) async fn write_and_read(
     write: &Store,
     read: &Store,

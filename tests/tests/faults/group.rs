@@ -1,5 +1,6 @@
-//! A group of real members, all of which the servers know by their addresses: primaries are switched,
-//! killed and cut off under load. Whoever was told of a write reads it, and nobody is told of a defect.
+//! A group of real members, all of which the servers know by their addresses: primaries are
+//! switched, killed and cut off under load. Whoever was told of a write reads it, and nobody is
+//! told of a defect.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -20,7 +20,8 @@ const CALLERS: usize = 8;
 /// When a silent connection is given up. A machine that is slow beyond measure gives up others too,
 /// and repeats.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
-/// More packets than a cancellation's transaction has on any connection; a bound for the test alone.
+/// More packets than a cancellation's transaction has on any connection; a bound for the test
+/// alone.
 const STEPS_MAX: usize = 64;
 /// A connection that has prepared its statements needs fewer packets than one that was just opened,
 /// so the end of a transaction is believed when so many steps in a row were not reached.

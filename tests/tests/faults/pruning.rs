@@ -62,7 +62,8 @@ fn killed_servers_that_prune_lose_nothing() {
         let belay = literal(address);
         let other = operator(&insistent(t.address()));
         let mut watcher = Watcher::new(other.watch_events());
-        // It is there before the first event: who begins later is owed nothing that was pruned by then.
+        // It is there before the first event: who begins later is owed nothing that was pruned by
+        // then.
         let begun = watcher.next().await;
         begun.expect("it begins with a bookmark");
         let watch = async {

@@ -1,4 +1,5 @@
-//! The port over HTTP, as somebody meets it who means harm or makes mistakes: the bounds are those of gRPC.
+//! The port over HTTP, as somebody meets it who means harm or makes mistakes: the bounds are those
+//! of gRPC.
 
 use std::io::Write as _;
 use std::time::Duration;

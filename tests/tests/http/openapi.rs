@@ -12,8 +12,8 @@ use tokio::process::Command;
 
 use crate::languages::tool;
 
-/// Holds a document to the schema of OpenAPI 3.1, each schema in it to JSON Schema, and each reference to
-/// what is there; a schema is tried on a message, so that it is known to refuse.
+/// Holds a document to the schema of OpenAPI 3.1, each schema in it to JSON Schema, and each
+/// reference to what is there; a schema is tried on a message, so that it is known to refuse.
 const CHECK: &str = "
 import importlib.resources, json, sys
 from jsonschema import Draft202012Validator, validators

@@ -61,8 +61,8 @@ fn s003_09_out_of_stock_makes_that_product_zero_in_that_warehouse_once() {
             matches!(&effects[..], [Some(EventDetail::CancellationChanged { effects, .. })] if *effects == [CancellationEffect::ZeroStock]),
             "{effects:?}"
         );
-        // The quantity in that warehouse is zero, once, and the one before it is on record; the other
-        // warehouse is untouched.
+        // The quantity in that warehouse is zero, once, and the one before it is on record; the
+        // other warehouse is untouched.
         assert_eq!(on_hand(t, &market, "east").await, 0);
         assert_eq!(on_hand(t, &market, "main").await, 10);
         let entries = market.seller().list_stock_entries("east", "MUG");

@@ -1,5 +1,5 @@
-//! What an order costs the database through its life: rows, entries of indexes, bytes of tables and of the binary log.
-//! `docs/scale.md` reckons with these figures, so it is held to them.
+//! What an order costs the database through its life: rows, entries of indexes, bytes of tables and
+//! of the binary log. `docs/scale.md` reckons with these figures, so it is held to them.
 
 use std::collections::BTreeMap;
 
@@ -99,7 +99,8 @@ async fn crowd(ids: &[String], live: impl AsyncFn(&String)) {
         .await;
 }
 
-/// Holds a row of the page's table to what was measured: rows and entries as they are, bytes nearly.
+/// Holds a row of the page's table to what was measured: rows and entries as they are, bytes
+/// nearly.
 fn hold(name: &str, cost: &Cost) {
     let rows: u64 = cost.rows.values().sum();
     let measured = format!(
@@ -159,7 +160,8 @@ fn an_order_that_is_cancelled_and_refunded_costs_what_the_page_says() {
         };
         let cost = measure(t, async |ids| {
             crowd(ids, live).await;
-            // By one worker: several that ask at once find each other's, and their requests are kept.
+            // By one worker: several that ask at once find each other's, and their requests are
+            // kept.
             for _ in ids {
                 let refund = t.claim("worker").await.expect("each has a refund");
                 let told = t

@@ -1,5 +1,5 @@
-//! What asks several shards, and why: the tables that the statements of a server are held to, and `docs/scale.md` with
-//! them.
+//! What asks several shards, and why: the tables that the statements of a server are held to, and
+//! `docs/scale.md` with them.
 
 use belay_proto::v1 as pb;
 
@@ -8,7 +8,8 @@ use crate::tidy::{read_to_string, rust_files};
 /// A statement that does not say where its rows are, and so asks every shard.
 pub(super) struct Spread {
     pub(super) table: &'static str,
-    /// The index that is forced, or the columns of its conditions in their order; `*` stands for any end of a name.
+    /// The index that is forced, or the columns of its conditions in their order; `*` stands for
+    /// any end of a name.
     pub(super) by: &'static [&'static str],
     /// RPCs, and modules of the server.
     who: &'static [&'static str],

@@ -1,5 +1,5 @@
-//! What a statement is about: which tables of sharded keyspaces, and which rows of them by the column that
-//! shards them. It knows SQL and the VSchema, and nothing of what a statement is for.
+//! What a statement is about: which tables of sharded keyspaces, and which rows of them by the
+//! column that shards them. It knows SQL and the VSchema, and nothing of what a statement is for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -223,8 +223,8 @@ impl Taker<'_> {
         scope
     }
 
-    /// A sharded table of which nothing was known yet. Where conditions tell of none any more, one is
-    /// anywhere, first of all the one that is led by an index; others may follow from it.
+    /// A sharded table of which nothing was known yet. Where conditions tell of none any more, one
+    /// is anywhere, first of all the one that is led by an index; others may follow from it.
     fn next_found(
         &self,
         scope: &Scope,
@@ -481,7 +481,8 @@ fn cell(expr: &Expr) -> Option<Cell> {
 mod tests {
     use super::*;
 
-    /// Where a statement finds the rows of each table, in the order of their names: shards of 256, or all.
+    /// Where a statement finds the rows of each table, in the order of their names: shards of 256,
+    /// or all.
     fn found(text: &str) -> Vec<(String, Option<Vec<u64>>)> {
         let vschema = VSchema::read();
         let statements = parse(text).unwrap_or_else(|error| panic!("{error}: {text}"));

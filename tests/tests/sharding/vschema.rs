@@ -1,4 +1,5 @@
-//! `deploy/vitess/vschema.json`, read as strictly as Vitess reads it, and where its vindexes put a row.
+//! `deploy/vitess/vschema.json`, read as strictly as Vitess reads it, and where its vindexes put a
+//! row.
 
 use std::collections::BTreeMap;
 
@@ -89,7 +90,8 @@ impl Vindex {
                 Some(u64::from_be_bytes(*bytes.first_chunk()?))
             }
             (Self::NumericStaticMap { params }, Cell::Number(number)) => {
-                // A number that is not there would be its own keyspace id, and so in the first shard.
+                // A number that is not there would be its own keyspace id, and so in the first
+                // shard.
                 params.places().get(number).copied()
             }
             _ => None,

@@ -179,7 +179,8 @@ struct Route {
     contents: Vec<(u32, u32)>,
 }
 
-/// The shipments as asked, or one of all units; by the store's default route as far as they name none.
+/// The shipments as asked, or one of all units; by the store's default route as far as they name
+/// none.
 fn routes(command: &CreateOrder, store: &StoreConfig) -> Result<Vec<Route>, Rejection> {
     let default = store.default_route.clone();
     if command.shipments.is_empty() {

@@ -4,7 +4,8 @@
 //! `SCREAMING_SNAKE`. Nothing is guessed: an unknown key, an empty list or a key without a value is
 //! an error, because a condition that quietly falls away makes a rule match more than its author
 //! meant. `fields` reads single values, `sections`, `reasons`, `returns`, `rules` and `gates` the
-//! parts of a document, `reach` finds rules that can never match, `sources` what people read beside a rule.
+//! parts of a document, `reach` finds rules that can never match, `sources` what people read beside
+//! a rule.
 
 mod fields;
 mod gates;

@@ -22,8 +22,8 @@ pub struct Unmet {
 }
 
 impl Policy {
-    /// The rules before the one that answers, or all where none does; none where the question does not
-    /// come to the rules.
+    /// The rules before the one that answers, or all where none does; none where the question does
+    /// not come to the rules.
     pub fn passed_over(&self, question: &Question) -> Vec<PassedOver> {
         if self.answer(question).rule.as_deref() == Some(VERIFICATION_RULE) {
             return Vec::new();

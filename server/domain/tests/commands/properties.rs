@@ -39,8 +39,8 @@ const STEPS_MAX: usize = 40;
 /// Runs that fail, before it is enough of them.
 const FAILURES_MAX: usize = 20;
 
-/// The states that the random runs have come to: runs that never refuse a part prove nothing about refused
-/// parts.
+/// The states that the random runs have come to: runs that never refuse a part prove nothing about
+/// refused parts.
 #[derive(Debug, Default)]
 struct Reached {
     order: BTreeSet<OrderState>,

@@ -50,8 +50,8 @@ fn start(from: Start) -> Case {
     case
 }
 
-/// The end of a run, as it is compared: a cancellation that the carrier took back leaves nothing but its
-/// record.
+/// The end of a run, as it is compared: a cancellation that the carrier took back leaves nothing
+/// but its record.
 #[derive(Debug, PartialEq)]
 struct End {
     stage: Stage,

@@ -1,8 +1,8 @@
 //! Which state follows which, and by what: `states.txt`, which pages are made of as well.
 //!
 //! The table is what is seen from outside: how one version of an order differs from the next. The
-//! random runs of `properties`, with what is rare, meet all of it and nothing else; every other test
-//! adds that it meets nothing else.
+//! random runs of `properties`, with what is rare, meet all of it and nothing else; every other
+//! test adds that it meets nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

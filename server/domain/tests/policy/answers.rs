@@ -20,8 +20,8 @@ fn asked(change: impl FnOnce(&mut Question)) -> Question {
     question
 }
 
-/// Which of the questions the condition matches. Where it does not, it is told which key kept it from
-/// it, and what that wants.
+/// Which of the questions the condition matches. Where it does not, it is told which key kept it
+/// from it, and what that wants.
 fn check(condition: Value, questions: &[(bool, Question)]) {
     let rules = json!([{"id": "the-rule", "when": condition, "allow": {"refund": "FULL"}}]);
     let policy = policy_with_rules(rules);

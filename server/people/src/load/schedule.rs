@@ -69,8 +69,8 @@ impl Schedule {
         self.begun.elapsed()
     }
 
-    /// Of the calls that were due, those that no caller was free for. Whoever goes on as it is answered
-    /// has none.
+    /// Of the calls that were due, those that no caller was free for. Whoever goes on as it is
+    /// answered has none.
     pub(crate) fn not_begun(&self, begun: u64) -> u64 {
         self.rate.map_or(0, |rate| {
             due_within(self.lasted(), rate).saturating_sub(begun)

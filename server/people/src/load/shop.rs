@@ -75,7 +75,8 @@ impl Shop {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What to call where this is wanted: an order is made where there is none to pay, cancel or get.
+    /// What to call where this is wanted: an order is made where there is none to pay, cancel or
+    /// get.
     pub(crate) fn next(&self, wanted: Kind) -> Call {
         let mut orders = self.orders();
         let call = match wanted {

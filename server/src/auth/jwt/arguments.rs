@@ -14,8 +14,8 @@ use crate::durations::within;
 /// The JSON web tokens of an issuer by which callers are known.
 #[derive(Debug, Args)]
 pub struct JwtArguments {
-    /// Know callers by the JWTs of an issuer whose keys, a JWK set, are in this file or at this https
-    /// URL. Beside a key file or without one.
+    /// Know callers by the JWTs of an issuer whose keys, a JWK set, are in this file or at this
+    /// https URL. Beside a key file or without one.
     #[arg(long, env = "BELAY_JWT_JWKS", value_name = "FILE|URL", requires_all = ["jwt_issuer", "jwt_audience"])]
     jwt_jwks: Option<KeySource>,
     /// What `iss` of a JWT must be.
@@ -34,8 +34,8 @@ pub struct JwtArguments {
         requires = "jwt_jwks"
     )]
     jwt_audience: Option<String>,
-    /// By what a JWT may be signed, 1 to 3 of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384
-    /// and EdDSA, with commas in between.
+    /// By what a JWT may be signed, 1 to 3 of RS256, RS384, RS512, PS256, PS384, PS512, ES256,
+    /// ES384 and EdDSA, with commas in between.
     #[arg(
         long,
         env = "BELAY_JWT_ALGORITHM",
@@ -46,8 +46,8 @@ pub struct JwtArguments {
     /// How far the issuer's clock may differ: such as 30s, at most 5m.
     #[arg(long, env = "BELAY_JWT_LEEWAY", default_value = "30s", value_parser = jwt_leeway, value_name = "DURATION")]
     jwt_leeway: Duration,
-    /// How often the keys are fetched from their URL: such as 10m, from 1m to 24h. A key that is not
-    /// known has them fetched sooner.
+    /// How often the keys are fetched from their URL: such as 10m, from 1m to 24h. A key that is
+    /// not known has them fetched sooner.
     #[arg(long, env = "BELAY_JWT_REFRESH", default_value = "10m", value_parser = jwt_refresh, value_name = "DURATION")]
     jwt_refresh: Duration,
     /// What the names of Belay's claims begin with, such as `https://example.com/`.

@@ -51,8 +51,8 @@ fn instant(value: &Value) -> Option<Timestamp> {
     (at >= Timestamp::UNIX_EPOCH).then_some(at)
 }
 
-/// The caller that the claims describe. Their names are those of a key file behind a prefix, but for
-/// the id, which is `actor`; it is `sub` where that is not there.
+/// The caller that the claims describe. Their names are those of a key file behind a prefix, but
+/// for the id, which is `actor`; it is `sub` where that is not there.
 pub(super) fn caller(claims: &Map<String, Value>, prefix: &str) -> Result<Caller, FailedLogin> {
     let mut description = Map::new();
     for key in described::KEYS {

@@ -1,4 +1,5 @@
-//! The difference that a new key file makes to its callers. Ids and roles are told, and never a hash.
+//! The difference that a new key file makes to its callers. Ids and roles are told, and never a
+//! hash.
 
 use std::collections::BTreeMap;
 

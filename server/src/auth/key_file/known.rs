@@ -64,8 +64,8 @@ impl Credential {
 /// The callers of a file, by what they bring.
 ///
 /// A secret is looked up by its hash in a table, and how long that takes tells nothing of use: what
-/// differs with time is how much of the hash of a guess is the hash of a secret, and nobody who does
-/// not have the secret can steer that.
+/// differs with time is how much of the hash of a guess is the hash of a secret, and nobody who
+/// does not have the secret can steer that.
 #[derive(Default)]
 pub(super) struct KnownCallers {
     pub(super) entries: Vec<Entry>,

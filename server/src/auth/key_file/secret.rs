@@ -13,7 +13,8 @@ const STRETCH_CHARS: usize = 4;
 /// The line that stands in the file for this secret.
 ///
 /// # Errors
-/// What is wrong with a secret that is too short, too easily guessed, or cannot be sent in a header.
+/// What is wrong with a secret that is too short, too easily guessed, or cannot be sent in a
+/// header.
 pub fn hash_secret(secret: &str) -> Result<String, String> {
     let chars = secret.chars().count();
     if chars < SECRET_CHARS_MIN {

@@ -30,8 +30,9 @@ pub(super) struct Dev {
     /// Time stands still until somebody moves it in the table `manual_clock`.
     #[arg(long)]
     manual_clock: bool,
-    /// Serve from memory, without MySQL: the same rules and answers, with nothing kept when it ends, and without the console,
-    /// metrics and whatever reads the database. Of the other settings --grpc-address alone counts.
+    /// Serve from memory, without MySQL: the same rules and answers, with nothing kept when it
+    /// ends, and without the console, metrics and whatever reads the database. Of the other
+    /// settings --grpc-address alone counts.
     #[arg(long, conflicts_with = "manual_clock")]
     in_memory: bool,
     /// The grpcurl to print in the examples.

@@ -36,22 +36,22 @@ pub(super) struct Listen {
     /// line of the log says at the start. With two lanes at least 11.
     #[arg(long, env = "BELAY_DATABASE_CONNECTIONS", default_value_t = 16)]
     pub(super) database_connections: usize,
-    /// Pages of lists and counts that are read at once, from 1 to 256. As many as there are processors
-    /// where it is not given; half of them while 8 callers or more wait for commands. Two connections of those
-    /// for reads are left to others.
+    /// Pages of lists and counts that are read at once, from 1 to 256. As many as there are
+    /// processors where it is not given; half of them while 8 callers or more wait for commands.
+    /// Two connections of those for reads are left to others.
     #[arg(long, env = "BELAY_PAGES_AT_ONCE", value_name = "PAGES",
         value_parser = clap::value_parser!(u16).range(1..=i64::from(PAGES_AT_ONCE_MAX)))]
     pub(super) pages_at_once: Option<u16>,
     #[command(flatten)]
     pub(super) callers: CallerArguments,
-    /// Where to listen for those who run the server, in HTTP: GET /metrics, /livez and /readyz, and the
-    /// console where it is on. Off where it is not given; `dev` then takes any free port of this machine.
-    /// Whoever reaches it may ask; at the console one signs in.
+    /// Where to listen for those who run the server, in HTTP: GET /metrics, /livez and /readyz, and
+    /// the console where it is on. Off where it is not given; `dev` then takes any free port of
+    /// this machine. Whoever reaches it may ask; at the console one signs in.
     #[arg(long, env = "BELAY_ADMIN_LISTEN", value_name = "ADDRESS", value_parser = address)]
     pub(super) admin_listen: Option<SocketAddr>,
-    /// Give out profiles of what the processors are busy with on the admin port, at /debug/pprof/profile?seconds=10, one at a
-    /// time and of 60 s at most, to whoever reaches it. A program that was not built with the feature `profiling` does
-    /// not start with it.
+    /// Give out profiles of what the processors are busy with on the admin port, at
+    /// /debug/pprof/profile?seconds=10, one at a time and of 60 s at most, to whoever reaches it. A
+    /// program that was not built with the feature `profiling` does not start with it.
     #[arg(long, env = "BELAY_PROFILING")]
     profiling: bool,
     /// One of so many successful reads has a line in the log: 1 logs all, 0 none. Writes and
@@ -59,8 +59,8 @@ pub(super) struct Listen {
     #[arg(long, env = "BELAY_LOG_READS", default_value_t = LOG_READS_DEFAULT, value_name = "ONE_OF",
         value_parser = clap::value_parser!(u32).range(0..=i64::from(LOG_READS_MAX)))]
     log_reads: u32,
-    /// Where each write, each refusal and each read of personal data has its record, as a JSON object a line: a file, stdout
-    /// or off. A file is appended to, and opened anew on SIGHUP.
+    /// Where each write, each refusal and each read of personal data has its record, as a JSON
+    /// object a line: a file, stdout or off. A file is appended to, and opened anew on SIGHUP.
     #[arg(
         long,
         env = "BELAY_AUDIT_LOG",

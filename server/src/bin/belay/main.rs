@@ -60,8 +60,8 @@ struct Cli {
         global = true
     )]
     log_format: LogFormat,
-    /// A file, in TOML, with the names of flags as keys, for what is given neither as a flag nor in the environment:
-    /// docs/configuration.md has all of them.
+    /// A file, in TOML, with the names of flags as keys, for what is given neither as a flag nor in
+    /// the environment: docs/configuration.md has all of them.
     #[arg(long, env = config_file::VARIABLE, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -70,8 +70,9 @@ struct Cli {
 enum Subcommands {
     /// Serve on a database that `migrate` has prepared.
     Serve(Box<Serve>),
-    /// Show the configuration that `serve` would have with these arguments, and where each value comes from, without
-    /// secrets; and check what a start checks before it looks at the database. Exit code 1 where it would not start.
+    /// Show the configuration that `serve` would have with these arguments, and where each value
+    /// comes from, without secrets; and check what a start checks before it looks at the database.
+    /// Exit code 1 where it would not start.
     CheckConfig(Box<Serve>),
     /// Bring the database's schema to this version.
     Migrate(Migrate),
@@ -88,17 +89,18 @@ enum Subcommands {
     Deliver(Box<Deliver>),
     /// List, send again or drop events that a receiver has not taken.
     DeadLetters(DeadLetters),
-    /// Follow the chains of the feed, and say what is not as it was written: exit code 1, or 2 where it cannot be
-    /// looked at.
+    /// Follow the chains of the feed, and say what is not as it was written: exit code 1, or 2
+    /// where it cannot be looked at.
     Verify(Verify),
-    /// Erase the personal data of a buyer: its orders keep their books, and forget whom they were for.
+    /// Erase the personal data of a buyer: its orders keep their books, and forget whom they were
+    /// for.
     Erase(Erase),
     /// Print the grants that a command's account needs, as SQL.
     Grants(Grants),
     /// Show the identity key that is in the database, move it out, or go over to another one.
     IdentityKey(IdentityKeyArguments),
-    /// Say whether the database and the account are fit for `serve`, and what fixes it where they are not: exit
-    /// code 1 where one cannot serve.
+    /// Say whether the database and the account are fit for `serve`, and what fixes it where they
+    /// are not: exit code 1 where one cannot serve.
     Doctor(Doctor),
     /// Print the version.
     Version,

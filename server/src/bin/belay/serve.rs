@@ -47,8 +47,8 @@ pub(super) struct Serve {
     /// those that a caller sends; beyond this machine it proves that a call comes from it.
     #[arg(long, env = "BELAY_TRUST_ROLE_HEADER")]
     trust_role_header: bool,
-    /// Know callers by the secrets and certificates in this file. A change of it is taken over while
-    /// the server runs.
+    /// Know callers by the secrets and certificates in this file. A change of it is taken over
+    /// while the server runs.
     #[arg(long, env = "BELAY_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
     #[command(flatten)]
@@ -71,8 +71,8 @@ pub(super) struct Serve {
         value_parser = address
     )]
     administration_grpc_address: Option<SocketAddr>,
-    /// Whether anybody may ask which methods and messages there are: by reflection, and over HTTP as an OpenAPI
-    /// document at /openapi.json. `dev` always answers.
+    /// Whether anybody may ask which methods and messages there are: by reflection, and over HTTP
+    /// as an OpenAPI document at /openapi.json. `dev` always answers.
     #[arg(
         long,
         env = "BELAY_REFLECTION",
@@ -84,12 +84,13 @@ pub(super) struct Serve {
     /// A policy version is activated by another person than its author.
     #[arg(long, env = "BELAY_TWO_PERSON_ACTIVATION")]
     two_person_activation: bool,
-    /// Show the console on the admin port, at /console/: pages to read orders by, for the callers that
-    /// gRPC has, with their roles and scopes. `dev` shows it wherever its admin port is on this machine.
+    /// Show the console on the admin port, at /console/: pages to read orders by, for the callers
+    /// that gRPC has, with their roles and scopes. `dev` shows it wherever its admin port is on
+    /// this machine.
     #[arg(long, env = "BELAY_CONSOLE")]
     console: bool,
-    /// Serve although several members of the database take writes: a group with several primaries, or
-    /// Galera. Whoever writes to a store must reach the same member then.
+    /// Serve although several members of the database take writes: a group with several primaries,
+    /// or Galera. Whoever writes to a store must reach the same member then.
     #[arg(long, env = "BELAY_SEVERAL_PRIMARIES")]
     several_primaries: bool,
     #[command(flatten)]
@@ -153,8 +154,8 @@ impl Serve {
         }
     }
 
-    /// The way in which callers are known, and may be on this address: by what they bring, or by the
-    /// headers of a proxy.
+    /// The way in which callers are known, and may be on this address: by what they bring, or by
+    /// the headers of a proxy.
     async fn authentication(&self, tls: PortTls) -> anyhow::Result<Authentication> {
         // Callers come at all addresses: one that is reached from further off decides.
         let others = [self.administration_grpc_address, self.listen.http.address()];
@@ -226,7 +227,8 @@ struct Retention {
         value_name = "DURATION"
     )]
     keep_decisions: Keep,
-    /// How long a bulk cancellation that has ended is kept with its results, within the same bounds.
+    /// How long a bulk cancellation that has ended is kept with its results, within the same
+    /// bounds.
     #[arg(
         long,
         env = "BELAY_KEEP_BULK_RESULTS",

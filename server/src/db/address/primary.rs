@@ -1,13 +1,13 @@
 //! Finds the one place of several that takes writes, and remembers it.
 //!
-//! Each place is asked what it is, and a member of a group proves it: see `session`. So nobody needs
-//! to look at the group's own list of members, for which an account needs a grant, and a primary and
-//! its replicas without a group are followed as well. A member that is not among the places is not
-//! looked for: its name is what it calls itself, and whoever may write that could have the password
-//! sent anywhere.
+//! Each place is asked what it is, and a member of a group proves it: see `session`. So nobody
+//! needs to look at the group's own list of members, for which an account needs a grant, and a
+//! primary and its replicas without a group are followed as well. A member that is not among the
+//! places is not looked for: its name is what it calls itself, and whoever may write that could
+//! have the password sent anywhere.
 //!
-//! While nothing changes a connection goes straight to where the primary was last. When that fails one
-//! connection searches and the others wait for what it finds.
+//! While nothing changes a connection goes straight to where the primary was last. When that fails
+//! one connection searches and the others wait for what it finds.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -123,8 +123,8 @@ impl Primary {
         }
     }
 
-    /// What the last look at the database came to: none who wait for a connection are a crowd while those
-    /// that there are wait for a database that is silent.
+    /// What the last look at the database came to: none who wait for a connection are a crowd while
+    /// those that there are wait for a database that is silent.
     pub(in crate::db) fn set_silent(&self, is_silent: bool) {
         self.is_silent.store(is_silent, Ordering::Relaxed);
     }
@@ -155,8 +155,8 @@ impl Primary {
     }
 }
 
-/// Asks all places at once. While one may come to take writes, those that have answered are asked again and
-/// again, whatever others keep silent.
+/// Asks all places at once. While one may come to take writes, those that have answered are asked
+/// again and again, whatever others keep silent.
 async fn search_all(
     endpoints: &[Endpoint],
     lock_wait_max: Duration,

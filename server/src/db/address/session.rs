@@ -25,9 +25,9 @@ const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
 /// old one had committed. `read_only` tells neither.
 const OF_GROUP: &str = "SET SESSION group_replication_consistency = 'BEFORE'";
 
-/// The same on a node of Galera, of which each takes writes: what begins waits until the node has applied what
-/// the cluster had agreed on by then. 1 is of reads and BEGIN, 2 of UPDATE and DELETE, 4 of INSERT. Within a
-/// transaction nothing is waited for.
+/// The same on a node of Galera, of which each takes writes: what begins waits until the node has
+/// applied what the cluster had agreed on by then. 1 is of reads and BEGIN, 2 of UPDATE and DELETE,
+/// 4 of INSERT. Within a transaction nothing is waited for.
 const OF_GALERA: &str = "SET SESSION wsrep_sync_wait = 7";
 
 /// On a secondary nothing is waited for: how far it is shows in what is read.
@@ -108,9 +108,10 @@ pub(super) async fn begin_at_primary(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PerMessage {
     Many,
-    /// On a node of Galera. Where a transaction has to give way to another one between two statements of a message,
-    /// MariaDB rolls it back and goes on with the next statement, which commits by itself; the message is answered OK,
-    /// and so is COMMIT. Of one statement alone the answer is the error.
+    /// On a node of Galera. Where a transaction has to give way to another one between two
+    /// statements of a message, MariaDB rolls it back and goes on with the next statement, which
+    /// commits by itself; the message is answered OK, and so is COMMIT. Of one statement alone the
+    /// answer is the error.
     One,
 }
 

@@ -1,10 +1,10 @@
-//! The document of an order: all rows of its child tables once more, as one value in the order's own
-//! row. It is written with the order and read under the same lock, or in the same statement, so an
-//! order is loaded by one row instead of ten tables.
+//! The document of an order: all rows of its child tables once more, as one value in the order's
+//! own row. It is written with the order and read under the same lock, or in the same statement, so
+//! an order is loaded by one row instead of ten tables.
 //!
-//! The tables hold everything: a document that is not there, of another format or of another version
-//! of the order is passed by, and they are read. So a release that does not know documents may serve
-//! beside one that does: what it writes has a version that the document has not.
+//! The tables hold everything: a document that is not there, of another format or of another
+//! version of the order is passed by, and they are read. So a release that does not know documents
+//! may serve beside one that does: what it writes has a version that the document has not.
 
 use belay_domain::order::Order;
 

@@ -1,10 +1,10 @@
-//! Fills: migrations that write a value into the rows that lack it, which may be all of a large table. They run
-//! in batches, so that a command waits for the rows of one batch at most.
+//! Fills: migrations that write a value into the rows that lack it, which may be all of a large
+//! table. They run in batches, so that a command waits for the rows of one batch at most.
 //!
-//! The file of a fill is one statement that any client could run, `UPDATE table [AS name] … WHERE rows that
-//! lack the value`. Here it runs once for each range of the table's primary key, and each run commits by
-//! itself. How far it is, is written nowhere: a run that was cut off begins at the first key again, and its
-//! condition passes over what is filled.
+//! The file of a fill is one statement that any client could run, `UPDATE table [AS name] … WHERE
+//! rows that lack the value`. Here it runs once for each range of the table's primary key, and each
+//! run commits by itself. How far it is, is written nowhere: a run that was cut off begins at the
+//! first key again, and its condition passes over what is filled.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::db::{Conn, DbError, ErrorKind};
 pub const BATCH_ROWS_DEFAULT: u32 = 1_000;
 pub const BATCH_ROWS_MAX: u32 = 100_000;
 
-/// How long a batch waits for a locked row before it lets go of its own, in seconds: commands may wait for
-/// those.
+/// How long a batch waits for a locked row before it lets go of its own, in seconds: commands may
+/// wait for those.
 const BATCH_LOCK_WAIT_S: u32 = 2;
 /// How often a batch is tried that meets locked rows, or a deadlock.
 const BATCH_ATTEMPTS_MAX: u32 = 150;
@@ -59,7 +59,8 @@ const FILLS: &[(&str, &str)] = &[
 pub struct Batches {
     /// Rows that a batch goes through, and may hold the locks of: 1 to [`BATCH_ROWS_MAX`].
     pub rows: u32,
-    /// How often a batch is tried that meets locked rows, at least once. Each try waits 2 s for them.
+    /// How often a batch is tried that meets locked rows, at least once. Each try waits 2 s for
+    /// them.
     pub attempts_max: u32,
     /// Least time between two tellings of how far it is.
     pub tell_every: Duration,
@@ -95,8 +96,8 @@ pub(super) fn of(name: &str) -> Option<&'static str> {
     fill.map(|(_, up)| *up)
 }
 
-/// Fills what lacks its value, batch by batch. `lock` keeps other runs away: it is asked now and then, lest
-/// its connection idles for too long, and a run without it goes no further.
+/// Fills what lacks its value, batch by batch. `lock` keeps other runs away: it is asked now and
+/// then, lest its connection idles for too long, and a run without it goes no further.
 pub(super) async fn run(
     conn: &mut Conn,
     lock: &mut Conn,
@@ -107,7 +108,8 @@ pub(super) async fn run(
     let fill = Fill::parse(up)
         .ok_or_else(|| MigrateError::Failed(format!("{migration} is no fill of known form")))?;
     let failed = |error: DbError| MigrateError::Failed(format!("{migration}: {error}"));
-    // Without the second, MySQL tells how many rows there were up to a day ago; MariaDB passes over it.
+    // Without the second, MySQL tells how many rows there were up to a day ago; MariaDB passes over
+    // it.
     let session = format!(
         "SET SESSION innodb_lock_wait_timeout = {BATCH_LOCK_WAIT_S} \
          /*!80000 , information_schema_stats_expiry = 0 */"
@@ -297,8 +299,8 @@ impl Fill {
     }
 }
 
-/// The condition that a key stands before or behind another in the order of its columns. Row values,
-/// `(a, b) > (1, 2)`, would say the same, and MySQL reads the whole table for them.
+/// The condition that a key stands before or behind another in the order of its columns. Row
+/// values, `(a, b) > (1, 2)`, would say the same, and MySQL reads the whole table for them.
 fn compare(columns: &[String], key: &[String], differs: &str, last: &str) -> String {
     let mut condition = String::new();
     for (column, value) in columns.iter().zip(key).rev() {

@@ -1,6 +1,6 @@
-//! Annotations of an order and its cancellations, and its notes, as one value in the order's own row.
-//! Most orders have none, and then there is no value. It is read with the row, and written only
-//! when it changes; nothing is searched in it.
+//! Annotations of an order and its cancellations, and its notes, as one value in the order's own
+//! row. Most orders have none, and then there is no value. It is read with the row, and written
+//! only when it changes; nothing is searched in it.
 
 use std::collections::BTreeMap;
 

@@ -95,8 +95,8 @@ pub(crate) async fn read_timed(
     Ok(read)
 }
 
-/// `SELECT` by primary key, or `SELECT … FOR UPDATE`. The index is forced: on a small table the optimizer would
-/// rather scan it all and so meet the locks of orders that it was not asked for.
+/// `SELECT` by primary key, or `SELECT … FOR UPDATE`. The index is forced: on a small table the
+/// optimizer would rather scan it all and so meet the locks of orders that it was not asked for.
 #[derive(Debug, Clone, Copy)]
 struct SelectOrders<'a> {
     keys: &'a [OrderKey],

@@ -113,7 +113,8 @@ impl OrderRow {
         self.order_key.into()
     }
 
-    /// The order without what its child tables hold, and without annotations, some of which are of those.
+    /// The order without what its child tables hold, and without annotations, some of which are of
+    /// those.
     pub(crate) fn into_order(self) -> Result<Order, DbError> {
         let order = Order {
             store: self.store_id.0,

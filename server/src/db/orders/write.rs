@@ -7,8 +7,8 @@ use crate::db::writes::{Changed, Writes, change_rows};
 
 macro_rules! changing {
     ($($column:ident),* $(,)?) => {
-        /// Writes new rows, and what may change of the others, each only if it is still at the version it
-        /// was loaded with.
+        /// Writes new rows, and what may change of the others, each only if it is still at the
+        /// version it was loaded with.
         pub(crate) fn write(writes: &mut Writes, rows: &Changed<OrderRow>) -> Result<(), DbError> {
             let changed = rows.before.iter().zip(&rows.after);
             for (before, after) in changed {

@@ -239,8 +239,8 @@ fn what_is_held_has_its_bound() {
     assert!(partition.read_from().is_none() && partition.is_full());
 }
 
-/// Whatever fails and whenever it is stored: of each order the events are taken in their order, each
-/// once, but for those that become dead letters.
+/// Whatever fails and whenever it is stored: of each order the events are taken in their order,
+/// each once, but for those that become dead letters.
 #[test]
 fn every_order_keeps_its_order() {
     let mut random = fastrand::Rng::with_seed(7);

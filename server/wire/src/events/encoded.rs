@@ -68,8 +68,8 @@ pub fn encode_one(event: &pb::Event) -> Bytes {
     bytes.freeze()
 }
 
-/// Appends the events of a row that stand behind a position, each as a field of a message of a stream
-/// and with its place in the feed. Its events are counted and not looked into.
+/// Appends the events of a row that stand behind a position, each as a field of a message of a
+/// stream and with its place in the feed. Its events are counted and not looked into.
 pub fn encode_behind(
     position: u64,
     payload: &[u8],

@@ -1,4 +1,5 @@
-//! Stored events without whom they were about: a buyer appears in them as the actor, or as whom somebody acted for.
+//! Stored events without whom they were about: a buyer appears in them as the actor, or as whom
+//! somebody acted for.
 
 use belay_domain::erasure::ERASED;
 use belay_proto::v1 as pb;

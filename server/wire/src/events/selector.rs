@@ -1,5 +1,5 @@
-//! The events that a caller gets: those that match a filter and lie in its scope. A caller that sees
-//! parcels gets of them what is about one, and of that what its role sees.
+//! The events that a caller gets: those that match a filter and lie in its scope. A caller that
+//! sees parcels gets of them what is about one, and of that what its role sees.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

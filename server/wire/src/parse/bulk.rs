@@ -41,8 +41,8 @@ pub enum AskedOrders {
 }
 
 impl StartRequest {
-    /// The job that is asked for, with the orders that it names. Its time of creation is set where it
-    /// is written.
+    /// The job that is asked for, with the orders that it names. Its time of creation is set where
+    /// it is written.
     pub fn job(self, caller: &Caller, new_id: impl FnOnce() -> Uuid) -> (Job, Vec<OrderId>) {
         let (selection, orders, state) = match self.orders {
             AskedOrders::Named(orders) => {

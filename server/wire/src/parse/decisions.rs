@@ -13,7 +13,8 @@ use super::{Parsed, optional_id, request_id, time, unspecified_or};
 use crate::pages::PageRequest;
 use crate::status::CallError;
 
-/// A place, as a token keeps it: the instant in microseconds, the order, the request and its caller.
+/// A place, as a token keeps it: the instant in microseconds, the order, the request and its
+/// caller.
 type KeptDecisionPlace = (i64, [u8; 16], Uuid, String);
 
 pub fn list_decisions(
@@ -80,8 +81,8 @@ pub fn after_in_history(page: &PageRequest) -> Result<HistoryPlace, CallError> {
     })
 }
 
-/// Cuts a page of a history with rejected requests: both lists lie behind `after`, in their order, and
-/// each has as many as the page may read, or all that there are.
+/// Cuts a page of a history with rejected requests: both lists lie behind `after`, in their order,
+/// and each has as many as the page may read, or all that there are.
 pub fn cut_history(
     page: &PageRequest,
     after: HistoryPlace,
@@ -121,7 +122,8 @@ pub fn cut_history(
     )
 }
 
-/// Cuts the page. `left_off` is where the search ended that may go on, and has found no more than these.
+/// Cuts the page. `left_off` is where the search ended that may go on, and has found no more than
+/// these.
 pub fn cut<Record>(
     page: &PageRequest,
     found: &[Record],

@@ -24,7 +24,8 @@ pub(crate) fn external_references(annotations: &Annotations) -> Vec<pb::External
         .collect()
 }
 
-/// The ids of the cancellation and of the shipment that a note is about; empty where it is about none.
+/// The ids of the cancellation and of the shipment that a note is about; empty where it is about
+/// none.
 pub(crate) fn subject(order: &OrderId, subject: Option<NoteSubject>) -> (String, String) {
     match subject {
         None => (String::new(), String::new()),

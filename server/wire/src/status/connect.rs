@@ -32,7 +32,8 @@ impl ConnectError {
     pub fn of_status(status: &Status) -> Option<Self> {
         let (code, http_status) = named(status.code())?;
         let retry = status.get_details_retry_info();
-        // What cannot be read was made by none of us; the code and the message are told all the same.
+        // What cannot be read was made by none of us; the code and the message are told all the
+        // same.
         let details = tonic_types::Status::decode(status.details()).unwrap_or_default();
         Some(Self {
             code,

@@ -1,5 +1,5 @@
-//! The table, held against the descriptors: every field of every message that somebody is answered with
-//! who sees parcels has a row, and is seen or not as the row says.
+//! The table, held against the descriptors: every field of every message that somebody is answered
+//! with who sees parcels has a row, and is seen or not as the row says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,8 +52,8 @@ fn submessage(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     is_ours.then(|| message.clone())
 }
 
-/// A message with every field set. Where something is told apart by who or what it is about, it is the
-/// viewer's own, or not.
+/// A message with every field set. Where something is told apart by who or what it is about, it is
+/// the viewer's own, or not.
 fn filled(message: &MessageDescriptor, is_own: bool, role: Role) -> DynamicMessage {
     let mut made = DynamicMessage::new(message.clone());
     for field in message.fields() {
@@ -224,8 +224,8 @@ fn every_field_that_somebody_is_answered_with_is_seen_as_its_row_says() {
             }
         }
     }
-    // A `oneof` holds one kind, and what is hidden is not gone into: the rest of the rows is looked at
-    // by themselves.
+    // A `oneof` holds one kind, and what is hidden is not gone into: the rest of the rows is looked
+    // at by themselves.
     let rows: BTreeSet<String> = table()
         .flat_map(|row| {
             let fields = row.fields.iter();

@@ -1,5 +1,5 @@
-//! The reference of the API: every service, method, message, field and enum with its comment, a page
-//! a file of the protos.
+//! The reference of the API: every service, method, message, field and enum with its comment, a
+//! page a file of the protos.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

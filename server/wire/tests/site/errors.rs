@@ -90,8 +90,8 @@ fn again(code: Code, comment: &str) -> &'static str {
     }
 }
 
-/// What a comment names as reasons. Where an order or a parcel stands may have the name of a reason:
-/// that is one where it says what the call fails with.
+/// What a comment names as reasons. Where an order or a parcel stands may have the name of a
+/// reason: that is one where it says what the call fails with.
 fn named_in(text: &str) -> BTreeSet<ErrorReason> {
     let (before, fails) = text.split_at(text.find("Fails").unwrap_or(text.len()));
     let is_state = |reason: &ErrorReason| {
@@ -156,7 +156,8 @@ fn given_by(reason: ErrorReason, any: &BTreeSet<ErrorReason>, all: &[Rpc]) -> St
     parts.join(", ")
 }
 
-/// The delay of a reason. How long who is shed waits follows from the load, and this is where it begins.
+/// The delay of a reason. How long who is shed waits follows from the load, and this is where it
+/// begins.
 fn delay(reason: ErrorReason, delay: Option<Duration>) -> String {
     let at_first = if reason == ErrorReason::Overloaded {
         " at first"

@@ -1,5 +1,6 @@
-//! The pages of the site that say what tables, documents and protos say. They are committed, so that
-//! the site is built by mdBook alone and a review sees what changes; `make pages` writes them anew.
+//! The pages of the site that say what tables, documents and protos say. They are committed, so
+//! that the site is built by mdBook alone and a review sees what changes; `make pages` writes them
+//! anew.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -112,8 +112,8 @@ const ASKED: &[Asked] = &[
     ),
 ];
 
-/// The question as it is mostly put: paid an hour ago, delivered an hour ago, with a carrier that can
-/// do all that carriers can.
+/// The question as it is mostly put: paid an hour ago, delivered an hour ago, with a carrier that
+/// can do all that carriers can.
 fn question(asked: &Asked, reason: Option<&str>) -> Question {
     let hour = SignedDuration::from_hours(1);
     Question {

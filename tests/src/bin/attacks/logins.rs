@@ -21,7 +21,8 @@ pub(crate) async fn guesses(victim: &Victim) -> String {
         while Instant::now() < until {
             let refused = store.get_order("A-1").await.expect_err("a wrong token");
             let is_refused = refused.kind() == Kind::Unauthenticated;
-            // Its connection may be ended, for it has had so many calls refused before they were sent.
+            // Its connection may be ended, for it has had so many calls refused before they were
+            // sent.
             assert!(
                 is_refused || refused.kind() == Kind::Unavailable,
                 "{refused}"

@@ -2,9 +2,9 @@
 //! figures: what the attack was answered, and how much memory the server had more than before, at
 //! most and 30 seconds after.
 //!
-//! The attacks have the numbers that docs/attacks.md gives them. What a test can hold without a figure
-//! is a test, and not here. It needs `BELAY_TEST_DATABASE_URL`, and tries the program that is built
-//! beside it or the one that `BELAY_TEST_PROGRAM` names.
+//! The attacks have the numbers that docs/attacks.md gives them. What a test can hold without a
+//! figure is a test, and not here. It needs `BELAY_TEST_DATABASE_URL`, and tries the program that
+//! is built beside it or the one that `BELAY_TEST_PROGRAM` names.
 
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]
 

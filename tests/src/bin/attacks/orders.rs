@@ -134,7 +134,8 @@ async fn ask_and_refuse(raw: &Raw) -> Result<(), Status> {
     Ok(())
 }
 
-/// The warehouse `main` asks for orders of the warehouse `east`, and for one that is not there, in turns.
+/// The warehouse `main` asks for orders of the warehouse `east`, and for one that is not there, in
+/// turns.
 pub(crate) async fn foreign(victim: &Victim) -> String {
     let raw = Raw::to(victim.belay.address);
     let ask = async |order_id: &str| {

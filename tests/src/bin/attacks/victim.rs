@@ -128,7 +128,8 @@ impl Victim {
     pub(crate) fn cpu_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.belay.running.id()));
         let stat = stat.expect("it runs");
-        // The second field is a name in brackets; user and system time are the 14th and the 15th, in ticks.
+        // The second field is a name in brackets; user and system time are the 14th and the 15th,
+        // in ticks.
         let (_, rest) = stat.rsplit_once(") ").expect("a name");
         let fields: Vec<f64> = rest
             .split(' ')

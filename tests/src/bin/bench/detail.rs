@@ -1,5 +1,6 @@
-//! Where the database's CPU goes, by its own account: kinds of statements, and rows read and written by
-//! table. What its own threads do, such as purge and the writing of logs, belongs to no statement.
+//! Where the database's CPU goes, by its own account: kinds of statements, and rows read and
+//! written by table. What its own threads do, such as purge and the writing of logs, belongs to no
+//! statement.
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -135,8 +136,8 @@ impl Detail {
     }
 }
 
-/// What a statement is listed as. Changes of one table are one kind: their texts have as many choices as there are
-/// rows.
+/// What a statement is listed as. Changes of one table are one kind: their texts have as many
+/// choices as there are rows.
 fn kind(text: &str) -> String {
     let words: Vec<&str> = text.splitn(4, ' ').collect();
     match words.as_slice() {

@@ -287,8 +287,9 @@ async fn open(
     Ok(opened)
 }
 
-/// The 99th percentile of the time between the answer to a cancellation and the arrival of its event
-/// at a watcher of the server at `url`, in ms; an event that comes before the answer counts as 0.
+/// The 99th percentile of the time between the answer to a cancellation and the arrival of its
+/// event at a watcher of the server at `url`, in ms; an event that comes before the answer counts
+/// as 0.
 async fn lag(bench: &mut Bench, url: &str, per_second: f64) -> anyhow::Result<f64> {
     bench
         .stock_up(2.0 * per_second * bench.timing().measured.as_secs_f64() + count(1_000))

@@ -99,15 +99,15 @@ struct Args {
     /// Show the database's account of the last round as well: statements, and rows by table.
     #[arg(long)]
     detail: bool,
-    /// Show in which functions server and database spend their CPU as well, in the last round at the most
-    /// callers. Needs `perf`.
+    /// Show in which functions server and database spend their CPU as well, in the last round at
+    /// the most callers. Needs `perf`.
     #[arg(long)]
     profile: bool,
     /// Set two servers on the database beside one as well, with commits that are slow.
     #[arg(long)]
     replicas: bool,
-    /// Measure lists as well that a secondary answers: the URL of another mysqld of this machine, without a
-    /// database. `make bench` gives it one for `--secondary-reads`.
+    /// Measure lists as well that a secondary answers: the URL of another mysqld of this machine,
+    /// without a database. `make bench` gives it one for `--secondary-reads`.
     #[arg(long)]
     secondary: Option<String>,
     /// Measure the feed as well: reading it from its beginning, watching it, and the stock that
@@ -117,11 +117,12 @@ struct Args {
     /// With `--feed`: how long the full load is under which the stock must keep up.
     #[arg(long, default_value_t = 60.0)]
     lag_seconds: f64,
-    /// Measure writes as well beside so many readers that ask for the largest pages without a pause,
-    /// say 24.
+    /// Measure writes as well beside so many readers that ask for the largest pages without a
+    /// pause, say 24.
     #[arg(long)]
     readers: Option<usize>,
-    /// Measure creations as well with so many times the most callers, say 10, who come back when they are told to.
+    /// Measure creations as well with so many times the most callers, say 10, who come back when
+    /// they are told to.
     #[arg(long)]
     overload: Option<usize>,
     /// Measure cancellations as well with so many orders in the database, say 100000,1000000. Takes

@@ -1,5 +1,5 @@
-//! The cost of a window: CPU of the three processes and of the rest of the machine, transactions and
-//! statements of the database.
+//! The cost of a window: CPU of the three processes and of the rest of the machine, transactions
+//! and statements of the database.
 
 use std::fs;
 use std::time::Duration;

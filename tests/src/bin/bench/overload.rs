@@ -1,8 +1,8 @@
 //! More callers than the service can serve.
 //!
-//! As many callers as do most place orders, and so many times as many, in turns. Who is turned away comes back
-//! when it was told to, as every client does; what it waited until then counts for nothing, and what it waits
-//! for an order does.
+//! As many callers as do most place orders, and so many times as many, in turns. Who is turned away
+//! comes back when it was told to, as every client does; what it waited until then counts for
+//! nothing, and what it waits for an order does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,7 +59,8 @@ pub(crate) async fn measure(
 ) -> anyhow::Result<Overload> {
     let most = bench.args.callers.iter().copied().max();
     let most = most.context("no number of callers")?;
-    // A connection has so many streams and no more: whoever waits for one is not turned away by the service.
+    // A connection has so many streams and no more: whoever waits for one is not turned away by the
+    // service.
     let connections = Connections::open(url, bench.args.connections * times).await?;
     let mut measured = Overload {
         times,

@@ -1,5 +1,5 @@
-//! Where the processor's time goes, function by function: `--profile`, with `perf` of Linux. Samples are taken
-//! by the clock, so it works in virtual machines that have no counters.
+//! Where the processor's time goes, function by function: `--profile`, with `perf` of Linux.
+//! Samples are taken by the clock, so it works in virtual machines that have no counters.
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -7,7 +7,8 @@ use std::process::{Output, Stdio};
 use anyhow::Context as _;
 use tokio::process::{Child, Command};
 
-/// Samples of a second: not a divisor of what timers count in, so that nothing is met always or never.
+/// Samples of a second: not a divisor of what timers count in, so that nothing is met always or
+/// never.
 const FREQUENCY: &str = "997";
 /// Functions of a process that are listed.
 const FUNCTIONS_MAX: usize = 32;

@@ -1,8 +1,8 @@
 //! Writes beside those who read the largest pages without a pause.
 //!
 //! The same callers place orders alone and beside the readers, in turns. A reader asks for a page
-//! of large orders, and for the next one as soon as it has it; where it is turned away it comes back
-//! when it was told to, as every client does.
+//! of large orders, and for the next one as soon as it has it; where it is turned away it comes
+//! back when it was told to, as every client does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

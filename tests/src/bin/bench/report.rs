@@ -277,8 +277,8 @@ fn cpu_ratio(series: &[Series], service: Kind, raw: Kind) -> Option<f64> {
     Some(all(raw)? / all(service)?)
 }
 
-/// CPU that a call through the client crate takes beyond that of the generated client, which decodes
-/// the same answer, in µs.
+/// CPU that a call through the client crate takes beyond that of the generated client, which
+/// decodes the same answer, in µs.
 fn client_overhead_us(series: &[Series]) -> Option<f64> {
     let client = series.iter().find(|one| one.kind == Kind::ClientGet)?;
     let generated = series

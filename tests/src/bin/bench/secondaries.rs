@@ -1,7 +1,7 @@
 //! Lists that a secondary answers, beside the same lists at the primary.
 //!
-//! Both databases, the server and the load generator share this machine, so the lists a second say little: what
-//! counts is how much CPU a list costs the primary.
+//! Both databases, the server and the load generator share this machine, so the lists a second say
+//! little: what counts is how much CPU a list costs the primary.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -51,8 +51,8 @@ pub(crate) async fn cut(group: &Group, kind: Kind, primary: usize, seen: &Seen) 
     }
 }
 
-/// A minority whose primary is still reached, and by one server alone: that must not tell of what it no longer
-/// knows.
+/// A minority whose primary is still reached, and by one server alone: that must not tell of what
+/// it no longer knows.
 async fn partition(group: &Group, primary: usize, seen: &Seen) {
     let lone = Service::start(group.member(primary).serve_url(), |_| {}).await;
     let before = seen.orders();

@@ -1,4 +1,5 @@
-//! Galera, against advice: two servers write to one store through two nodes, and fight for the same orders.
+//! Galera, against advice: two servers write to one store through two nodes, and fight for the same
+//! orders.
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -111,8 +112,8 @@ async fn one(cluster: &Galera, kind: Kind, node: usize, seen: &Seen, calm: f64) 
     }
 }
 
-/// Everything is asked of both servers at once, as by two callers who know nothing of each other. One order
-/// comes of it, one payment and one cancellation.
+/// Everything is asked of both servers at once, as by two callers who know nothing of each other.
+/// One order comes of it, one payment and one cancellation.
 async fn fight(seen: &Seen, left: &Store, right: &Store) {
     let tills = [left, right].map(|store| store.with_role(Role::Payments, "psp").expect("a role"));
     while !seen.stop.load(Ordering::Relaxed) {

@@ -1,4 +1,5 @@
-//! Callers at two servers: what is written at one is read at the other as soon as it is acknowledged.
+//! Callers at two servers: what is written at one is read at the other as soon as it is
+//! acknowledged.
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -173,9 +174,9 @@ impl Seen {
         is_acknowledged
     }
 
-    /// Reads an order whose write has been acknowledged.
-    /// False where it is not there: what else is asked for it would be told the same without an end. Whether it is
-    /// lost shows when all is over.
+    /// Reads an order whose write has been acknowledged. False where it is not there: what else is
+    /// asked for it would be told the same without an end. Whether it is lost shows when all is
+    /// over.
     async fn read(&self, store: &Store, order_id: &str, stage: Stage) -> bool {
         loop {
             self.reads.fetch_add(1, Ordering::Relaxed);

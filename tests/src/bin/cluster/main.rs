@@ -1,6 +1,7 @@
-//! `make cluster`: three MySQL servers with Group Replication, two Belay servers and their callers on this
-//! machine. Primaries are killed, switched, stopped, frozen and cut off from the network in turn under load;
-//! then every acknowledged write is looked for. `--galera` has three nodes of Galera that all take writes.
+//! `make cluster`: three MySQL servers with Group Replication, two Belay servers and their callers
+//! on this machine. Primaries are killed, switched, stopped, frozen and cut off from the network in
+//! turn under load; then every acknowledged write is looked for. `--galera` has three nodes of
+//! Galera that all take writes.
 
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]
 
@@ -41,12 +42,13 @@ struct Args {
     /// Times that the primary is shut down in order; it comes back each time.
     #[arg(long, default_value_t = 0)]
     stop: usize,
-    /// Times that the primary falls silent with its connections open (SIGSTOP), as one whose machine is
-    /// cut off; it wakes up when another one serves.
+    /// Times that the primary falls silent with its connections open (SIGSTOP), as one whose
+    /// machine is cut off; it wakes up when another one serves.
     #[arg(long, default_value_t = 0)]
     freeze: usize,
-    /// Times that the network is cut between the primary and the other members, while servers still reach it;
-    /// it is healed when another one serves. Whatever cuts a network needs root or user namespaces.
+    /// Times that the network is cut between the primary and the other members, while servers still
+    /// reach it; it is healed when another one serves. Whatever cuts a network needs root or user
+    /// namespaces.
     #[arg(long, default_value_t = 0)]
     partition: usize,
     /// The same, cut between the primary and servers too.
@@ -55,11 +57,12 @@ struct Args {
     /// Times that the network is cut between the primary and servers alone, for 20 seconds.
     #[arg(long, default_value_t = 0)]
     unreachable: usize,
-    /// Times that the primary is cut off from all for 3 seconds, which is less than a group takes to notice.
+    /// Times that the primary is cut off from all for 3 seconds, which is less than a group takes
+    /// to notice.
     #[arg(long, default_value_t = 0)]
     blip: usize,
-    /// Take Galera instead, in which all nodes take writes, and have both servers write the same orders through
-    /// two of them. `--kill` kills a node, `--freeze` silences all but one.
+    /// Take Galera instead, in which all nodes take writes, and have both servers write the same
+    /// orders through two of them. `--kill` kills a node, `--freeze` silences all but one.
     #[arg(long, conflicts_with_all = ["switch", "stop", "partition", "isolate", "unreachable", "blip", "defaults", "members"])]
     galera: bool,
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]

@@ -1,5 +1,5 @@
-//! The report of a run: the gap of each event, what callers were told, and what the database has of what was
-//! acknowledged.
+//! The report of a run: the gap of each event, what callers were told, and what the database has of
+//! what was acknowledged.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;

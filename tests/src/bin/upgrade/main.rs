@@ -11,8 +11,8 @@ use belay_tests::upgrade::{Release, roll};
 use clap::Parser;
 use mysql_async::prelude::Queryable as _;
 
-/// Replaces servers of one release by those of another under load, and back where the older one can be told of the
-/// newer schema.
+/// Replaces servers of one release by those of another under load, and back where the older one can
+/// be told of the newer schema.
 #[derive(Debug, Parser)]
 struct Args {
     /// The program of the older release.
