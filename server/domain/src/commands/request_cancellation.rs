@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::actor::{Actor, Role};
 use crate::annotations::Annotations;
 use crate::cancellation::Cancellation;
-use crate::decision::{Answer, LoggedEvaluation, Occasion, Proof, RequestTerms};
+use crate::decision::{Answer, Occasion, Proof, RequestTerms};
 use crate::error_reason::ErrorReason;
 use crate::ids::{Sku, WarehouseId};
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{Evaluation, Portion};
+use crate::lifecycle::eligibility::{CancellationRequest, Evaluation, Portion};
 use crate::lifecycle::reach::Reach;
 use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{Buyer, CANCELLATIONS_MAX, IdentityHash, Order, PARTS_MAX};
@@ -137,23 +137,23 @@ pub(super) fn decide(
     let proof = command.proof();
     check_proof(reason, &proof)?;
 
+    // An order that is wholly cancelled is answered with the cancellation that took its last unit: to
+    // ask again is harmless.
     if let Some(closing) = draft.order.closing_cancellation() {
         return Ok(Answer::Cancellation(closing.number));
     }
     let reason_code = reason.map(|reason| &*reason.code);
-    let request = trial::asked(draft, &requester, command, reason_code);
-    let select::Allocation { portions, claimed } =
-        select::allocate(draft, policy, &request, command)?;
-    let evaluations: Vec<Evaluation> = portions
-        .into_iter()
-        .map(|portion| eligibility::evaluate(draft, policy, &request, portion))
-        .collect();
+    let request = CancellationRequest::now(draft, requester.role, &command.paths, reason_code);
+    let Evaluated {
+        evaluations,
+        claimed,
+    } = evaluate(draft, policy, &request, command)?;
     if let Some(bound) = &command.quote {
         let role = requester.role;
         let present_terms = Quote::of(&draft.order, role, policy_version, reason, &evaluations);
         bound.check(draft.now, &present_terms)?;
     }
-    let logged_count = log(draft, policy_version, command, proof, &evaluations);
+    log(draft, policy_version, command, proof, &evaluations);
     if !is_acceptable(&evaluations, command.on_ineligible_units) {
         return Err(ineligible(&evaluations));
     }
@@ -175,31 +175,52 @@ pub(super) fn decide(
     }
     draft.decided_by(policy_version, first_rule);
     let number = open::open(draft, cancellation);
-    draft.log_opened(logged_count, number);
+    draft.log_opened(number);
     parts::advance(draft, number);
     Ok(Answer::Cancellation(number))
 }
 
-/// Puts on record what was asked and what the policy said of each portion. Returns how many of those
-/// there are.
+/// A request as the policy answers it.
+#[derive(Debug, Default)]
+struct Evaluated {
+    /// One for each portion, in the order of shipments.
+    evaluations: Vec<Evaluation>,
+    /// Units that were asked for and left out, because another cancellation waits for them.
+    claimed: Vec<Portion>,
+}
+
+/// Allocates a request to the shipments, and puts each portion to the policy.
+fn evaluate(
+    draft: &Draft<'_>,
+    policy: &Policy,
+    request: &CancellationRequest<'_>,
+    command: &RequestCancellation,
+) -> Result<Evaluated, Rejection> {
+    let select::Allocation { portions, claimed } =
+        select::allocate(draft, policy, request, command)?;
+    let evaluate = |portion| eligibility::evaluate(draft, policy, request, portion);
+    Ok(Evaluated {
+        evaluations: portions.into_iter().map(evaluate).collect(),
+        claimed,
+    })
+}
+
+/// Puts on record what was asked and what the policy said of each portion.
 fn log(
     draft: &mut Draft<'_>,
     policy_version: u32,
     command: &RequestCancellation,
     proof: Proof,
     evaluations: &[Evaluation],
-) -> usize {
+) {
     let terms = RequestTerms {
         on_ineligible_units: command.on_ineligible_units,
         proof,
     };
-    let logged: Vec<LoggedEvaluation> = evaluations
+    let logged = evaluations
         .iter()
-        .filter_map(|evaluation| evaluation.logged(Occasion::Request, policy_version))
-        .collect();
-    let count = logged.len();
+        .filter_map(|evaluation| evaluation.logged(Occasion::Request, policy_version));
     draft.log_request(terms, logged);
-    count
 }
 
 /// The cancellation that a request opens, with what is claimed already as refused.

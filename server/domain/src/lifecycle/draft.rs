@@ -1,5 +1,5 @@
-//! The draft: the order while a command is decided, with what all decisions share: events, refunds,
-//! release.
+//! The draft: the order while a command is decided, with what all decisions share: who decides and
+//! why, events, the decision log, and how shipments, parts and refund rows change.
 
 use jiff::Timestamp;
 
@@ -33,6 +33,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) caller: Actor,
     pub(crate) store: &'a StoreConfig,
     pub(crate) log: Option<DecisionLog>,
+    /// Where in the log the evaluations begin that the next cancellation opens by.
+    log_start: usize,
     events: Vec<Event>,
     actor: Actor,
     on_behalf_of: Option<Actor>,
@@ -54,6 +56,7 @@ impl<'a> Draft<'a> {
             caller: context.caller.clone(),
             store: context.store,
             log: None,
+            log_start: 0,
             events: Vec::new(),
             actor: context.caller.clone(),
             on_behalf_of: None,
@@ -144,15 +147,28 @@ impl<'a> Draft<'a> {
     }
 
     /// Logs what a request put to the policy; a command is one request at most.
-    pub(crate) fn log_request(&mut self, terms: RequestTerms, evaluations: Vec<LoggedEvaluation>) {
-        self.log(evaluations);
+    pub(crate) fn log_request(
+        &mut self,
+        terms: RequestTerms,
+        evaluations: impl IntoIterator<Item = LoggedEvaluation>,
+    ) {
+        self.log_for_opening(evaluations);
         self.log.get_or_insert_default().request = Some(terms);
     }
 
-    /// Says of the evaluations that were logged last, so many, which cancellation came of them.
-    pub(crate) fn log_opened(&mut self, evaluations: usize, cancellation: u32) {
+    /// Logs what was put to the policy before a cancellation opens by it, if one does.
+    pub(crate) fn log_for_opening(
+        &mut self,
+        evaluations: impl IntoIterator<Item = LoggedEvaluation>,
+    ) {
+        self.log_start = self.log.as_ref().map_or(0, |log| log.evaluations.len());
+        self.log(evaluations);
+    }
+
+    /// Says in the log which cancellation opened by the evaluations that were logged for it.
+    pub(crate) fn log_opened(&mut self, cancellation: u32) {
         let log = self.log.get_or_insert_default();
-        for logged in log.evaluations.iter_mut().rev().take(evaluations) {
+        for logged in &mut log.evaluations[self.log_start..] {
             logged.cancellation = Some(cancellation);
         }
     }

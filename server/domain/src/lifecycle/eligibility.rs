@@ -29,6 +29,24 @@ pub(crate) struct CancellationRequest<'a> {
     pub(crate) has_label: Option<bool>,
 }
 
+impl<'a> CancellationRequest<'a> {
+    /// A request that is made now, with nothing promised.
+    pub(crate) fn now(
+        draft: &Draft<'_>,
+        requester: Role,
+        paths: &'a [Path],
+        reason: Option<&'a str>,
+    ) -> Self {
+        Self {
+            requester,
+            reason,
+            paths,
+            asked_at: draft.now,
+            has_label: None,
+        }
+    }
+}
+
 /// The units of a request that are in one shipment and came home by one receipt, or are not home.
 #[derive(Debug, Clone)]
 pub(crate) struct Portion {

@@ -8,7 +8,7 @@ use crate::decision::Occasion;
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{CancellationRequest, Portion, evaluate};
+use crate::lifecycle::eligibility::{CancellationRequest, Evaluation, Portion};
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{eligibility, open, parts};
 use crate::order::{CANCELLATIONS_OF_BELAY_MAX, Home};
@@ -41,7 +41,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
         receipt,
         label: None,
     });
-    let evaluation = evaluate(
+    let evaluation = eligibility::evaluate(
         draft,
         policy,
         &request,
@@ -50,7 +50,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
             ..Portion::out(number, units)
         },
     );
-    draft.log(evaluation.logged(Occasion::Return, policy_version));
+    draft.log_for_opening(evaluation.logged(Occasion::Return, policy_version));
     // A policy that has no rule for it leaves the decision to people: the record shows that there
     // was one to make.
     let part = eligibility::part(evaluation);
@@ -76,18 +76,14 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
         )
     };
     let cancellation = open::open(draft, cancellation);
-    draft.log_opened(1, cancellation);
+    draft.log_opened(cancellation);
     parts::advance(draft, cancellation);
 }
 
 fn request<'a>(draft: &Draft<'_>, policy: &'a Policy) -> CancellationRequest<'a> {
-    CancellationRequest {
-        requester: Role::Carrier,
-        reason: policy.reason(PARCEL_RETURNED).map(|reason| &*reason.code),
-        paths: &[Path::RefuseDelivery],
-        asked_at: draft.now,
-        has_label: None,
-    }
+    let reason = policy.reason(PARCEL_RETURNED);
+    let reason_code = reason.map(|reason| &*reason.code);
+    CancellationRequest::now(draft, Role::Carrier, &[Path::RefuseDelivery], reason_code)
 }
 
 /// Cancels units that are home because support says so: for as much as the policy gives for a
@@ -95,13 +91,17 @@ fn request<'a>(draft: &Draft<'_>, policy: &'a Policy) -> CancellationRequest<'a>
 pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: Actor) {
     let (policy_version, policy) = draft.policy();
     let request = request(draft, policy);
-    let mut parts = Vec::new();
-    for portion in eligibility::by_receipt(&draft.order, units)
-        .into_iter()
+    let portions = eligibility::by_receipt(&draft.order, units).into_iter();
+    let evaluations: Vec<Evaluation> = portions
         .filter(|portion| portion.shipment == number)
-    {
-        let evaluation = eligibility::evaluate(draft, policy, &request, portion);
-        draft.log(evaluation.logged(Occasion::Resolution, policy_version));
+        .map(|portion| eligibility::evaluate(draft, policy, &request, portion))
+        .collect();
+    let logged = evaluations
+        .iter()
+        .filter_map(|evaluation| evaluation.logged(Occasion::Resolution, policy_version));
+    draft.log_for_opening(logged);
+    let mut parts = Vec::new();
+    for evaluation in evaluations {
         let was_allowed = evaluation.allowed.is_some();
         let part = eligibility::part(evaluation);
         let plan = if was_allowed {
@@ -129,7 +129,6 @@ pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: 
         Some(PARCEL_RETURNED),
         Fault::Carrier,
     );
-    let logged = parts.len();
     let cancellation = open::open(
         draft,
         Cancellation {
@@ -137,7 +136,7 @@ pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: 
             ..without_parts
         },
     );
-    draft.log_opened(logged, cancellation);
+    draft.log_opened(cancellation);
     parts::advance(draft, cancellation);
 }
 

@@ -94,17 +94,16 @@ pub fn preview(
         };
     let reason_code = reason.map(|reason| &*reason.code);
     let Trial {
-        portions,
         evaluations,
         rejections,
     } = Trial::of(&draft, &requester, command, reason_code);
     let rejections: Vec<Rejection> = unreasoned.into_iter().chain(rejections).collect();
 
-    let request = trial::asked(&draft, &requester, command, reason_code);
+    let request = CancellationRequest::now(&draft, requester.role, &command.paths, reason_code);
     let mut paths = Vec::new();
-    for portion in &portions {
+    for evaluation in &evaluations {
         if paths.len() < PARTS_MAX * Path::ALL.len() {
-            paths.extend(all_paths(&draft, policy, &request, portion));
+            paths.extend(all_paths(&draft, policy, &request, &evaluation.portion));
         }
     }
     let is_offered = rejections.is_empty() && !evaluations.is_empty();
@@ -241,13 +240,7 @@ pub fn direct_cancellation(order: &Order, context: &Context<'_>) -> DirectCancel
         .filter(|reason| reason.actors.contains(&Role::Buyer));
     let no_reason = (!policy.reason_required.contains(&Role::Buyer)).then_some(None);
     for reason in reasons.map(|reason| Some(&*reason.code)).chain(no_reason) {
-        let request = CancellationRequest {
-            requester: Role::Buyer,
-            reason,
-            paths: &[Path::Cancel],
-            asked_at: draft.now,
-            has_label: None,
-        };
+        let request = CancellationRequest::now(&draft, Role::Buyer, &[Path::Cancel], reason);
         let evaluate =
             |portion: &Portion| eligibility::evaluate(&draft, policy, &request, portion.clone());
         let mut evaluations: Vec<Evaluation> = portions.iter().map(evaluate).collect();

@@ -1,12 +1,12 @@
 //! A request that is tried and not made: what previews and lists of reasons are made from.
 
-use super::{RequestCancellation, select};
+use super::{Evaluated, RequestCancellation, select};
 use crate::actor::Actor;
 use crate::context::Context;
 use crate::ledger::Promise;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{CancellationRequest, Evaluation, Portion};
-use crate::lifecycle::{deadlines, eligibility, open, reach};
+use crate::lifecycle::eligibility::{CancellationRequest, Evaluation};
+use crate::lifecycle::{deadlines, open, reach};
 use crate::order::Order;
 use crate::rejection::Rejection;
 use crate::scope::View;
@@ -30,14 +30,15 @@ pub(super) fn begin<'a>(
 /// The trial of a request with a reason that its requester may give.
 #[derive(Debug)]
 pub(super) struct Trial {
-    pub(super) portions: Vec<Portion>,
-    /// Of each portion, in the same order.
+    /// One for each portion, in the order of shipments.
     pub(super) evaluations: Vec<Evaluation>,
     /// In order of precedence.
     pub(super) rejections: Vec<Rejection>,
 }
 
 impl Trial {
+    /// In the order of `decide`, which ends at the first rejection; the test
+    /// `a_preview_says_what_the_command_would` compares the two.
     pub(super) fn of(
         draft: &Draft<'_>,
         requester: &Actor,
@@ -45,23 +46,21 @@ impl Trial {
         reason_code: Option<&str>,
     ) -> Self {
         let (policy_version, policy) = draft.policy();
-        let request = asked(draft, requester, command, reason_code);
+        let request = CancellationRequest::now(draft, requester.role, &command.paths, reason_code);
         let mut rejections = Vec::new();
-        let allocation = match select::allocate(draft, policy, &request, command) {
-            Ok(allocation) => allocation,
+        let Evaluated {
+            evaluations,
+            claimed,
+        } = match super::evaluate(draft, policy, &request, command) {
+            Ok(evaluated) => evaluated,
             // What is wholly cancelled may be asked for again: the answer is the cancellation that
             // took the last unit.
-            Err(_) if draft.order.is_wholly_cancelled() => select::Allocation::default(),
+            Err(_) if draft.order.is_wholly_cancelled() => Evaluated::default(),
             Err(rejection) => {
                 rejections.push(rejection);
-                select::Allocation::default()
+                Evaluated::default()
             }
         };
-        let portions = allocation.portions;
-        let evaluations: Vec<Evaluation> = portions
-            .iter()
-            .map(|portion| eligibility::evaluate(draft, policy, &request, portion.clone()))
-            .collect();
         if !evaluations.is_empty()
             && !super::is_acceptable(&evaluations, command.on_ineligible_units)
         {
@@ -75,31 +74,14 @@ impl Trial {
                 reason_code,
                 Fault::None,
             );
-            let claimed = allocation.claimed;
             let evaluations = evaluations.clone();
             let new = super::new_cancellation(command, without_parts, evaluations, claimed);
             rejections.extend(super::check_room(&draft.order, &new).err());
         }
         Self {
-            portions,
             evaluations,
             rejections,
         }
-    }
-}
-
-pub(super) fn asked<'a>(
-    draft: &Draft<'_>,
-    requester: &Actor,
-    command: &'a RequestCancellation,
-    reason: Option<&'a str>,
-) -> CancellationRequest<'a> {
-    CancellationRequest {
-        requester: requester.role,
-        reason,
-        paths: &command.paths,
-        asked_at: draft.now,
-        has_label: None,
     }
 }
 
