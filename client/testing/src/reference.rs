@@ -8,12 +8,11 @@ use belay_domain::context::StoreConfig;
 use belay_domain::ids::{CarrierId, StoreId, WarehouseId};
 use belay_domain::policy::{self, Policy};
 use belay_domain::presets;
-use belay_domain::rejection::FieldViolation;
 use belay_domain::scope::{IdFilter, Scope};
 use belay_domain::store::{
-    Activation, Carrier, NewStore, PolicyHead, PolicySource, Put, PutOutcome, Record, Store,
-    StoreChanges, StoredPolicy, Warehouse, activation_time, active, author, earliest_activation,
-    is_activated,
+    Activation, Carrier, NamedDefault, NewStore, PolicyHead, PolicySource, Put, PutOutcome, Record,
+    Store, StoreChanges, StoredPolicy, Warehouse, activation_time, active, author,
+    earliest_activation, is_activated,
 };
 use belay_proto::v1 as pb;
 use belay_wire::parse::simulation::DraftPolicy;
@@ -253,49 +252,15 @@ pub(crate) fn update_store(
 }
 
 fn change(records: &mut StoreRecords, changes: StoreChanges, now: Timestamp) -> Answer<()> {
-    let present = &records.store;
-    let expected_version = changes.expected_version;
-    let wanted = present.with(changes);
-    if wanted == *present {
-        return Ok(());
-    }
-    let mut unknown = Vec::new();
-    let mut missing = |field: &str, description: String| {
-        unknown.push(FieldViolation {
-            field: field.to_owned(),
-            description,
-        });
+    let is_known = |default: &NamedDefault| match default {
+        NamedDefault::Warehouse(id) => records.warehouses.contains_key(id),
+        NamedDefault::Carrier(id) => records.carriers.contains_key(id),
     };
-    if wanted.default_warehouse != present.default_warehouse
-        && let Some(id) = &wanted.default_warehouse
-        && !records.warehouses.contains_key(id)
-    {
-        let description = format!("the store has no warehouse {id}");
-        missing("default_warehouse_id", description);
+    if let Some(changed) = records.store.change(changes, is_known, now)? {
+        records.store = changed;
+        records.refresh()?;
     }
-    if wanted.default_carrier != present.default_carrier
-        && let Some(id) = &wanted.default_carrier
-        && !records.carriers.contains_key(id)
-    {
-        missing(
-            "default_carrier_id",
-            format!("the store has no carrier {id}"),
-        );
-    }
-    if !unknown.is_empty() {
-        return Err(CallError::invalid_fields(unknown));
-    }
-    if expected_version.is_some_and(|expected| expected != present.version) {
-        return Err(CallError::EtagMismatch {
-            present: etag(present.version),
-        });
-    }
-    records.store = Store {
-        version: present.version + 1,
-        update_time: now.max(present.update_time),
-        ..wanted
-    };
-    records.refresh()
+    Ok(())
 }
 
 pub(crate) fn put_carrier(

@@ -16,6 +16,10 @@ use crate::ids::{CarrierId, StoreId, WarehouseId};
 use crate::policy::{Policies, Policy};
 use crate::rejection::FieldViolation;
 
+mod changes;
+
+pub use changes::{NamedDefault, StoreChangeError, StoreChanges};
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     pub id: StoreId,
@@ -91,17 +95,6 @@ pub enum PolicySource {
     Document(String),
 }
 
-/// Settings as they shall be; what is `None` stays.
-#[derive(Debug, Clone)]
-pub struct StoreChanges {
-    pub display_name: Option<String>,
-    pub time_zone: Option<String>,
-    pub warehouse: Option<WarehouseId>,
-    pub carrier: Option<CarrierId>,
-    pub storefront_records_payments: Option<bool>,
-    pub expected_version: Option<u64>,
-}
-
 /// A record of a store that was taken once and cannot be read any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -147,22 +140,6 @@ impl Store {
                 .zip(self.default_carrier.clone()),
             storefront_records_payments: self.storefront_records_payments,
         })
-    }
-
-    /// With these changes, and else as it is.
-    #[must_use]
-    pub fn with(&self, changes: StoreChanges) -> Self {
-        let present = self.clone();
-        Self {
-            display_name: changes.display_name.unwrap_or(present.display_name),
-            time_zone: changes.time_zone.unwrap_or(present.time_zone),
-            default_warehouse: changes.warehouse.or(present.default_warehouse),
-            default_carrier: changes.carrier.or(present.default_carrier),
-            storefront_records_payments: changes
-                .storefront_records_payments
-                .unwrap_or(present.storefront_records_payments),
-            ..present
-        }
     }
 }
 

@@ -5,14 +5,13 @@ use std::collections::HashMap;
 
 use belay_domain::actor::Actor;
 use belay_domain::ids::StoreId;
-use belay_domain::rejection::FieldViolation;
 use belay_domain::scope::IdFilter;
 use belay_domain::store::{
-    Activation, Carrier, NewPolicy, NewStore, PolicySource, Store, StoreChanges, Warehouse, author,
+    Activation, Carrier, NamedDefault, NewPolicy, NewStore, PolicySource, Store, StoreChanges,
+    Warehouse, author,
 };
 use belay_domain::{policy, presets};
 use belay_wire::status::CallError;
-use belay_wire::values::etag;
 use jiff::Timestamp;
 
 use super::{refresh, write_failure};
@@ -156,25 +155,13 @@ pub(crate) async fn update(
         activations,
         now,
     } = present;
-    let expected_version = changes.expected_version;
-    let wanted = store.with(changes);
-    if wanted == store {
+    let known = known_defaults(app, id, store.new_defaults(&changes)).await?;
+    let Some(stored) = store.change(changes, |default| known.contains(default), now)? else {
         return Ok(StoreView {
             store,
             activations,
             now,
         });
-    }
-    check_defaults(app, &store, &wanted).await?;
-    if expected_version.is_some_and(|expected| expected != store.version) {
-        return Err(CallError::EtagMismatch {
-            present: etag(store.version),
-        });
-    }
-    let stored = Store {
-        version: store.version + 1,
-        update_time: now.max(store.update_time),
-        ..wanted
     };
     let mut conn = Transaction::begin(&app.pools.reads).await?;
     let write = async { stores::update(&mut conn, &stored, store.version).await }.await;
@@ -187,43 +174,31 @@ pub(crate) async fn update(
     })
 }
 
-/// Orders that name no shipments go by these, so the store must have them. Nothing ever takes them
-/// away again.
-async fn check_defaults(app: &App, present: &Store, wanted: &Store) -> Result<(), CallError> {
+/// Those of these defaults that the store has.
+async fn known_defaults(
+    app: &App,
+    id: &StoreId,
+    mut named: Vec<NamedDefault>,
+) -> Result<Vec<NamedDefault>, CallError> {
+    if named.is_empty() {
+        return Ok(named);
+    }
     let mut conn = app.pools.reads.checkout().await?;
     let read = async {
-        let mut unknown: Vec<FieldViolation> = Vec::new();
-        let mut missing = |field: &str, description: String| {
-            unknown.push(FieldViolation {
-                field: field.to_owned(),
-                description,
-            });
-        };
-        if wanted.default_warehouse != present.default_warehouse
-            && let Some(id) = &wanted.default_warehouse
-            && Warehouse::get(&mut conn, &wanted.id, id).await?.is_none()
-        {
-            missing(
-                "default_warehouse_id",
-                format!("the store has no warehouse {id}"),
-            );
+        let mut known = Vec::new();
+        for default in named.drain(..) {
+            let is_there = match &default {
+                NamedDefault::Warehouse(warehouse) => {
+                    Warehouse::get(&mut conn, id, warehouse).await?.is_some()
+                }
+                NamedDefault::Carrier(carrier) => {
+                    Carrier::get(&mut conn, id, carrier).await?.is_some()
+                }
+            };
+            known.extend(is_there.then_some(default));
         }
-        if wanted.default_carrier != present.default_carrier
-            && let Some(id) = &wanted.default_carrier
-            && Carrier::get(&mut conn, &wanted.id, id).await?.is_none()
-        {
-            missing(
-                "default_carrier_id",
-                format!("the store has no carrier {id}"),
-            );
-        }
-        Ok(unknown)
+        Ok(known)
     }
     .await;
-    let unknown = conn.finish_with(read)?;
-    if unknown.is_empty() {
-        Ok(())
-    } else {
-        Err(CallError::invalid_fields(unknown))
-    }
+    Ok(conn.finish_with(read)?)
 }

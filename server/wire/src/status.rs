@@ -12,11 +12,13 @@ use belay_domain::feed::PositionError;
 use belay_domain::ids::{ConsumerId, WarehouseId};
 use belay_domain::money::Currency;
 use belay_domain::rejection::{FieldViolation, Rejection};
+use belay_domain::store::StoreChangeError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use uuid::Uuid;
 
 use crate::rejections::{ProtoRejection, RequestIds, proto_rejections};
+use crate::values::etag;
 
 use self::codes::{With, code};
 use self::fit::{StatusDraft, StatusViolations};
@@ -194,6 +196,17 @@ fn no_such_role(role: &str) -> String {
     match role {
         "" => format!("no role is named; roles are {roles}"),
         role => format!("there is no role {role:?}; roles are {roles}"),
+    }
+}
+
+impl From<StoreChangeError> for CallError {
+    fn from(error: StoreChangeError) -> Self {
+        match error {
+            StoreChangeError::UnknownDefaults(violations) => CallError::invalid_fields(violations),
+            StoreChangeError::EtagMismatch { present } => CallError::EtagMismatch {
+                present: etag(present),
+            },
+        }
     }
 }
 
