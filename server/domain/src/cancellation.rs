@@ -234,6 +234,18 @@ impl Part {
         self.gates.iter().find(|gate| gate.state == GateState::Open)
     }
 
+    /// What is to be done about it now.
+    pub fn next_step(&self) -> NextStep {
+        if self.state != PartState::Waiting || self.open_gate().is_some() {
+            return NextStep::Nothing;
+        }
+        let is_queued = |gate: &Gate| gate.state == GateState::Queued;
+        match self.gates.iter().position(is_queued) {
+            Some(gate) => NextStep::Open(gate),
+            None => NextStep::Cancel,
+        }
+    }
+
     pub fn waits_for(&self, kind: GateKind) -> bool {
         self.state == PartState::Waiting
             && self.open_gate().is_some_and(|gate| gate.spec.kind == kind)
@@ -272,6 +284,17 @@ impl Part {
             .iter()
             .any(|gate| gate.spec.kind == kind && gate.state == GateState::Passed)
     }
+}
+
+/// The next step of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextStep {
+    /// It has ended, or waits for the answer to its open gate.
+    Nothing,
+    /// The gate at this place opens.
+    Open(usize),
+    /// No gate is left.
+    Cancel,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

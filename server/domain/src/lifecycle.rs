@@ -15,12 +15,14 @@
 //! - [`gates`]: gates open and close
 //! - [`late`]: goods that come home too late
 //! - [`refunds`]: refund rows follow the money
+//! - [`conclude`]: a cancellation is over, and money and shipments follow
 //! - [`parts`]: parts wait, are cancelled or end otherwise
 //! - [`refund_results`]: what a provider says of a refund
 //! - [`open`]: a cancellation begins
 //! - [`undeliverable`]: a parcel returns by itself
 //! - [`deadlines`]: what is due applies itself
 
+pub(crate) mod conclude;
 pub(crate) mod consents;
 pub(crate) mod customs;
 pub(crate) mod deadlines;

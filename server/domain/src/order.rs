@@ -20,6 +20,7 @@ use crate::terms::{GoodsCondition, Path};
 use crate::units::{UnitRange, UnitSet};
 
 pub use self::line::{Line, percentage_of};
+pub(crate) use self::parts::Cancelling;
 
 pub const LINES_MAX: usize = 200;
 pub const LINE_QUANTITY_MAX: u32 = 1_000_000;

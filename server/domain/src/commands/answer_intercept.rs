@@ -7,6 +7,7 @@ use crate::cancellation::{GateAnswer, GateState, PartId};
 use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
 use crate::incident::IncidentKind;
+use crate::lifecycle::conclude::conclude;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility::{CancellationRequest, Portion};
 use crate::lifecycle::incidents::IncidentSubject;
@@ -104,7 +105,7 @@ fn refuse(draft: &mut Draft<'_>, id: PartId) {
         }
     };
     parts::refuse(draft, id, reason);
-    parts::conclude(draft, id.cancellation);
+    conclude(draft, id.cancellation);
 }
 
 /// Nobody waits any more. The parcel comes all the same; whose request was refused by then,

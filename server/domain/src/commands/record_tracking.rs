@@ -29,6 +29,7 @@ use crate::decision::Answer;
 use crate::event::EventDetail;
 use crate::ids::ExternalId;
 use crate::incident::IncidentKind;
+use crate::lifecycle::conclude::conclude;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{departure, intercepts, parts, undeliverable};
@@ -412,7 +413,7 @@ fn take_back(draft: &mut Draft<'_>, number: u32) {
         let of = draft.cancellation(id.cancellation);
         if of.requester.role == Role::Carrier && of.parts[id.index].receipt.is_none() {
             parts::withdraw(draft, id);
-            parts::conclude(draft, id.cancellation);
+            conclude(draft, id.cancellation);
         }
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::cancellation::{GateAnswer, GateState};
 use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
+use crate::lifecycle::conclude::conclude;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::{consents, gates, parts};
 use crate::rejection::Rejection;
@@ -34,6 +35,6 @@ pub(super) fn decide(
         gates::close(draft, id, GateState::Refused, answer.clone());
         parts::refuse(draft, id, ErrorReason::ConsentRefused);
     }
-    parts::conclude(draft, number);
+    conclude(draft, number);
     Ok(Answer::Cancellation(number))
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::actor::{Actor, Role};
 use crate::cancellation::{Cancellation, CancellationState, GateState, Part, PartId, PartState};
 use crate::decision::Answer;
+use crate::lifecycle::conclude::conclude;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::{parts, undeliverable};
 use crate::rejection::Rejection;
@@ -49,7 +50,7 @@ pub(super) fn decide(
     for id in free.iter().copied() {
         parts::withdraw(draft, id);
     }
-    parts::conclude(draft, number);
+    conclude(draft, number);
     // Whoever keeps what came home meanwhile no longer has it: nobody asks for it now, so it came
     // home by itself.
     for id in free {

@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 
 use crate::ids::Sku;
 use crate::lifecycle::draft::Draft;
+use crate::policy::Customs;
 use crate::shipment::{CustomsFlag, Shipment};
 use crate::terms::NextAction;
 
 /// Flags a shipment anew, after its units have changed.
 pub(crate) fn flag_again(draft: &mut Draft<'_>, number: u32) {
+    let customs = draft.pinned(draft.order.policy_version).customs.as_ref();
+    // By a policy that says nothing of customs no shipment was flagged before either.
+    let Some(customs) = customs else { return };
     let flag = draft
         .order
         .shipment(number)
-        .and_then(|shipment| flag(draft, shipment));
+        .and_then(|shipment| flag(draft, customs, shipment));
     let now = draft.now;
     let shipment = draft.shipment_mut(number);
     if shipment.customs_flag != flag {
@@ -36,9 +40,8 @@ pub(crate) fn remedies<'a>(draft: &Draft<'a>, shipment: &Shipment) -> Option<&'a
 
 /// The SKU of which a shipment that crosses a border holds more than the policy lets pass, over all
 /// its lines; the one with the most units.
-fn flag(draft: &Draft<'_>, shipment: &Shipment) -> Option<CustomsFlag> {
+fn flag(draft: &Draft<'_>, customs: &Customs, shipment: &Shipment) -> Option<CustomsFlag> {
     let order = &draft.order;
-    let customs = draft.pinned(order.policy_version).customs.as_ref()?;
     let from = draft
         .store
         .warehouses

@@ -10,6 +10,7 @@ use crate::cancellation::{
 use crate::error_reason::ErrorReason;
 use crate::event::EventDetail;
 use crate::incident::IncidentKind;
+use crate::lifecycle::conclude::conclude;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{gates, open, parts, refunds, undeliverable};
@@ -120,7 +121,7 @@ fn refuse_what_waits(draft: &mut Draft<'_>) {
     {
         for id in draft.order.parts_waiting_on(shipment) {
             parts::refuse(draft, id, ErrorReason::OrderClosed);
-            parts::conclude(draft, id.cancellation);
+            conclude(draft, id.cancellation);
         }
     }
 }

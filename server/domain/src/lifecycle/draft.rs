@@ -4,7 +4,9 @@
 use jiff::Timestamp;
 
 use crate::actor::Actor;
-use crate::cancellation::{Cancellation, Part, PartId};
+use crate::cancellation::{
+    Cancellation, Deductions, GateState, Part, PartId, PartRefund, PartState,
+};
 use crate::context::{Context, StoreConfig};
 use crate::decision::{Answer, Decision, DecisionLog, LoggedEvaluation, RequestTerms};
 use crate::event::{Cause, Event, EventDetail};
@@ -14,6 +16,7 @@ use crate::policy::Policy;
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::rejection::Rejection;
 use crate::shipment::{Shipment, Stage};
+use crate::terms::{Effect, GateKind};
 
 /// A refund as it begins.
 #[derive(Debug, Clone, Copy)]
@@ -300,6 +303,75 @@ impl<'a> Draft<'a> {
         let of = self.cancellation(id.cancellation);
         let (policy_version, rule) = (of.policy_version, of.parts[id.index].rule.clone());
         self.decided_by(policy_version, rule);
+    }
+
+    /// Cancels the units of a part, and tells of its end.
+    pub(crate) fn cancel_part(&mut self, id: PartId, refund: PartRefund, effects: Vec<Effect>) {
+        self.decided_as(id);
+        let part = self.part_mut(id);
+        part.state = PartState::Cancelled;
+        part.refund = refund.amounts;
+        part.deductions = refund.deductions;
+        part.effects = effects;
+        self.end_part(id);
+    }
+
+    /// Takes a part out of waiting without its units, and closes what is left of its gates. Returns the
+    /// kinds of those that were open; [`Self::end_part`] comes once they have been followed.
+    pub(crate) fn stop_waiting(&mut self, id: PartId, state: PartState) -> Vec<GateKind> {
+        self.decided_as(id);
+        let now = self.now;
+        let part = self.part_mut(id);
+        part.state = state;
+        part.refund = Amounts::ZERO;
+        part.deductions = Deductions::default();
+        let shipment = part.shipment;
+        let mut closed = Vec::new();
+        for gate in part.gates.iter_mut().filter(|gate| gate.is_pending()) {
+            if gate.state == GateState::Open {
+                closed.push(gate.spec.kind);
+            }
+            gate.state = GateState::Closed;
+            gate.close_time = Some(now);
+            gate.remind_at = None;
+        }
+        for gate in closed.iter().copied() {
+            self.emit(EventDetail::GateClosed {
+                cancellation: id.cancellation,
+                shipment,
+                gate,
+                state: GateState::Closed,
+            });
+        }
+        closed
+    }
+
+    /// Tells of the end of a part, also whoever works on its shipment.
+    pub(crate) fn end_part(&mut self, id: PartId) {
+        self.raise_fence(self.part(id).shipment);
+        self.emit_part_ended(id);
+    }
+
+    pub(crate) fn emit_part_ended(&mut self, id: PartId) {
+        let part = self.part(id);
+        let detail = EventDetail::PartEnded {
+            cancellation: id.cancellation,
+            shipment: part.shipment,
+            path: part.path,
+            state: part.state,
+            refused_reason: part.refused_reason,
+            units: part.units.clone(),
+            effects: part.effects.clone(),
+        };
+        self.emit(detail);
+    }
+
+    /// Nothing of a shipment is left: nothing holds it any more, and it does not leave.
+    pub(crate) fn cancel_shipment(&mut self, number: u32) {
+        self.end_hold(number);
+        if self.shipment_mut(number).stage.is_before_dispatch() {
+            self.move_shipment(number, Stage::Cancelled);
+        }
     }
 
     pub(crate) fn shipment_mut(&mut self, number: u32) -> &mut Shipment {

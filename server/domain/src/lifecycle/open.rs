@@ -5,7 +5,6 @@ use crate::annotations::Annotations;
 use crate::cancellation::{Cancellation, PartState};
 use crate::event::EventDetail;
 use crate::lifecycle::draft::{Draft, next_number};
-use crate::lifecycle::parts;
 use crate::terms::Fault;
 
 /// A cancellation that the caller hands in, with all that this version of the policy attaches to
@@ -64,7 +63,7 @@ pub(crate) fn open(draft: &mut Draft<'_>, cancellation: Cancellation) -> u32 {
     draft.order.cancellations.push(opened);
     // What is left out has ended before it began.
     for id in refused {
-        parts::emit_part_ended(draft, id);
+        draft.emit_part_ended(id);
     }
     for shipment in shipments {
         draft.raise_fence(shipment);

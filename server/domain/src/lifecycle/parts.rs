@@ -1,18 +1,17 @@
 //! The life of a part: gate after gate, until its units are cancelled or it ends otherwise.
 
 use crate::cancellation::{
-    Cancellation, CancellationState, Deductions, Gate, GateAnswer, GateState, LabelState, Part,
-    PartId, PartRefund, PartState, Receipt,
+    Cancellation, Gate, GateAnswer, GateState, LabelState, NextStep, Part, PartId, PartRefund,
+    PartState, Receipt,
 };
 use crate::decision::{LoggedEvaluation, Occasion};
 use crate::error_reason::ErrorReason;
-use crate::event::EventDetail;
+use crate::lifecycle::conclude::conclude;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility::{CancellationRequest, Portion};
 use crate::lifecycle::refund_of::{RefundBasis, RefundTerms, refund_of};
-use crate::lifecycle::{customs, eligibility, gates, intercepts, late, refunds};
-use crate::money::Amounts;
-use crate::order::Home;
+use crate::lifecycle::{customs, eligibility, gates, intercepts, late};
+use crate::order::{Cancelling, Home};
 use crate::shipment::{Shipment, Stage};
 use crate::terms::{Effect, GateKind, OnDispatch, Path};
 use crate::units::UnitSet;
@@ -26,25 +25,32 @@ pub(crate) fn advance(draft: &mut Draft<'_>, cancellation: u32) {
     conclude(draft, cancellation);
 }
 
-/// Takes a part one step on and says whether there was one to take.
+/// Takes a part one step on and says whether there may be another.
 fn step(draft: &mut Draft<'_>, id: PartId) -> bool {
     let part = draft.part(id);
-    if part.state != PartState::Waiting || part.open_gate().is_some() {
-        return false;
-    }
+    let mut next = part.next_step();
     // The last gate has passed. What the shipment's stage allowed when the request came, it may not
     // allow now.
-    if !part.gates.is_empty() && next_gate(part).is_none() {
+    if next == NextStep::Cancel && !part.gates.is_empty() {
         reevaluate(draft, id);
+        next = draft.part(id).next_step();
     }
+    match next {
+        NextStep::Nothing => false,
+        NextStep::Cancel => {
+            cancel(draft, id);
+            false
+        }
+        NextStep::Open(gate) => {
+            open_gate(draft, id, gate);
+            true
+        }
+    }
+}
+
+/// Opens a gate, unless it waits for a parcel that is lost.
+fn open_gate(draft: &mut Draft<'_>, id: PartId, gate: usize) {
     let part = draft.part(id);
-    if part.state != PartState::Waiting {
-        return true;
-    }
-    let Some(gate) = next_gate(part) else {
-        cancel(draft, id);
-        return true;
-    };
     // A support review opens although the parcel is lost, also one in place of a fact. So the gate's own
     // kind counts here, and not the kind that it stands for.
     let awaits_a_fact = !part.gates[gate].spec.kind.is_consent();
@@ -54,13 +60,6 @@ fn step(draft: &mut Draft<'_>, id: PartId) -> bool {
     } else {
         gates::open(draft, id, gate);
     }
-    true
-}
-
-fn next_gate(part: &Part) -> Option<usize> {
-    part.gates
-        .iter()
-        .position(|gate| gate.state == GateState::Queued)
 }
 
 fn is_lost(draft: &Draft<'_>, shipment: u32) -> bool {
@@ -181,36 +180,20 @@ pub(crate) fn resolve_as_lost_on(draft: &mut Draft<'_>, shipment: u32) {
 
 /// All gates have passed: the units are cancelled.
 fn cancel(draft: &mut Draft<'_>, id: PartId) {
-    draft.decided_as(id);
-    let of = draft.cancellation(id.cancellation).clone();
-    let part = &of.parts[id.index];
-    let Some(shipment) = draft.order.shipment(part.shipment) else {
-        panic!("{id:?} names a shipment that is not there")
-    };
-    let refund = refund_of_part(draft, &of, part, shipment);
-    let empties_shipment = draft
-        .order
-        .live_units(shipment)
-        .minus(&part.units)
-        .is_empty();
-    let leaves_from = shipment.stage;
-    let effects = effects(&of, part, leaves_from);
-
-    let number = part.shipment;
-    let part = draft.part_mut(id);
-    part.state = PartState::Cancelled;
-    part.refund = refund.amounts;
-    part.deductions = refund.deductions;
-    part.effects = effects;
-    draft.raise_fence(number);
-    emit_part_ended(draft, id);
+    let Cancelling {
+        of,
+        part,
+        shipment,
+        empties_shipment,
+    } = draft.order.cancelling(id);
+    let refund = refund_of_part(draft, of, part, shipment);
+    let effects = effects(of, part, shipment.stage);
+    let number = shipment.number;
+    draft.cancel_part(id, refund, effects);
     late::resolve_paid_late(draft, number);
     customs::flag_again(draft, number);
     if empties_shipment {
-        draft.end_hold(number);
-    }
-    if empties_shipment && leaves_from.is_before_dispatch() {
-        draft.move_shipment(number, Stage::Cancelled);
+        draft.cancel_shipment(number);
     }
 }
 
@@ -261,54 +244,17 @@ pub(crate) fn withdraw(draft: &mut Draft<'_>, id: PartId) {
 }
 
 fn end(draft: &mut Draft<'_>, id: PartId, state: PartState) {
-    draft.decided_as(id);
-    let now = draft.now;
-    let part = draft.part_mut(id);
-    part.state = state;
-    part.refund = Amounts::ZERO;
-    part.deductions = Deductions::default();
+    let part = draft.part(id);
     let shipment = part.shipment;
     let was_stopped = part.has_passed(GateKind::WarehouseStop);
-    let mut closed = Vec::new();
-    for gate in &mut part.gates {
-        if gate.state == GateState::Open {
-            closed.push(gate.spec.kind);
-        }
-        if matches!(gate.state, GateState::Queued | GateState::Open) {
-            gate.state = GateState::Closed;
-            gate.close_time = Some(now);
-            gate.remind_at = None;
-        }
-    }
+    let closed = draft.stop_waiting(id, state);
     for gate in closed {
-        draft.emit(EventDetail::GateClosed {
-            cancellation: id.cancellation,
-            shipment,
-            gate,
-            state: GateState::Closed,
-        });
         intercepts::gate_closed(draft, shipment, gate, GateState::Closed);
     }
-    draft.raise_fence(shipment);
-    emit_part_ended(draft, id);
+    draft.end_part(id);
     if was_stopped {
         put_back(draft, shipment);
     }
-}
-
-pub(crate) fn emit_part_ended(draft: &mut Draft<'_>, id: PartId) {
-    let of = draft.cancellation(id.cancellation);
-    let part = &of.parts[id.index];
-    let detail = EventDetail::PartEnded {
-        cancellation: id.cancellation,
-        shipment: part.shipment,
-        path: part.path,
-        state: part.state,
-        refused_reason: part.refused_reason,
-        units: part.units.clone(),
-        effects: part.effects.clone(),
-    };
-    draft.emit(detail);
 }
 
 /// Plans a shipment again that was stopped and is not cancelled.
@@ -356,66 +302,15 @@ pub(crate) fn split(draft: &mut Draft<'_>, id: PartId, units: &UnitSet) -> Optio
 
 /// Recomputes what a waiting part is expected to give back.
 pub(crate) fn expect_again(draft: &mut Draft<'_>, id: PartId) {
-    let of = draft.cancellation(id.cancellation).clone();
+    let of = draft.cancellation(id.cancellation);
     let part = &of.parts[id.index];
     let Some(shipment) = draft.order.shipment(part.shipment) else {
         return;
     };
-    let refund = refund_of_part(draft, &of, part, shipment);
+    let refund = refund_of_part(draft, of, part, shipment);
     let part = draft.part_mut(id);
     part.refund = refund.amounts;
     part.deductions = refund.deductions;
-}
-
-/// Closes the cancellation if none of its parts waits any more, and lets money and shipments follow.
-pub(crate) fn conclude(draft: &mut Draft<'_>, number: u32) {
-    close_if_over(draft, number);
-    follow_up(draft, number);
-}
-
-fn close_if_over(draft: &mut Draft<'_>, number: u32) {
-    let cancellation = draft.cancellation(number);
-    if cancellation.close_time.is_none() && cancellation.is_over() {
-        close(draft, number);
-    }
-}
-
-/// The order may be paid now, what was cancelled is refunded, and shipments that waited for it are
-/// released. The release comes last, once it is known whether the order is paid.
-fn follow_up(draft: &mut Draft<'_>, number: u32) {
-    draft.follow_payments();
-    refunds::reconcile(draft, Some(number));
-    draft.release_if_ready();
-}
-
-fn close(draft: &mut Draft<'_>, number: u32) {
-    let now = draft.now;
-    let cancellation = draft.cancellation_mut(number);
-    cancellation.close_time = Some(now);
-    let cancellation = cancellation.clone();
-    let promise = draft.order.promise(&cancellation);
-    match cancellation.state() {
-        CancellationState::Completed => draft.emit(EventDetail::CancellationCompleted {
-            cancellation: number,
-            refund: promise.refund,
-            release: promise.release,
-            effects: cancellation.effects.clone(),
-            counted: cancellation.counted,
-        }),
-        CancellationState::Rejected => draft.emit(EventDetail::CancellationRejected {
-            cancellation: number,
-            close_reason: cancellation.close_reason(),
-        }),
-        CancellationState::Withdrawn => draft.emit(EventDetail::CancellationWithdrawn {
-            cancellation: number,
-        }),
-        CancellationState::Pending => {}
-    }
-    if cancellation.closes_unpaid() && draft.order.is_wholly_cancelled() {
-        draft.emit(EventDetail::OrderClosedUnpaid {
-            cancellation: number,
-        });
-    }
 }
 
 /// Notes on a part that was refused that these of its units are home.

@@ -1,10 +1,41 @@
 //! The parts of cancellations that wait, and what they wait for.
 
 use super::Order;
-use crate::cancellation::{Gate, Part, PartId, PartState};
+use crate::cancellation::{Cancellation, Gate, Part, PartId, PartState};
+use crate::shipment::Shipment;
 use crate::terms::GateKind;
 
+/// A part whose units are to be cancelled, with all that this depends on.
+#[derive(Debug)]
+pub(crate) struct Cancelling<'a> {
+    pub(crate) of: &'a Cancellation,
+    pub(crate) part: &'a Part,
+    pub(crate) shipment: &'a Shipment,
+    /// No other units of the shipment are left.
+    pub(crate) empties_shipment: bool,
+}
+
 impl Order {
+    /// The part and its surroundings, before it is cancelled.
+    ///
+    /// # Panics
+    /// If the part, or the shipment that it names, is not there: a bug.
+    pub(crate) fn cancelling(&self, id: PartId) -> Cancelling<'_> {
+        let surroundings = || {
+            let of = self.cancellation(id.cancellation)?;
+            let part = of.parts.get(id.index)?;
+            let shipment = self.shipment(part.shipment)?;
+            let others = self.live_units(shipment).minus(&part.units);
+            Some(Cancelling {
+                of,
+                part,
+                shipment,
+                empties_shipment: others.is_empty(),
+            })
+        };
+        surroundings().unwrap_or_else(|| panic!("{id:?} or its shipment is not there"))
+    }
+
     /// A part, by its id; `None` where there is none.
     pub fn part(&self, id: PartId) -> Option<&Part> {
         self.cancellation(id.cancellation)?.parts.get(id.index)
