@@ -311,12 +311,15 @@ impl OrderHoldings {
                     contents,
                 } => {
                     for (sku, quantity) in contents {
-                        let (kind, on_hand) = if condition.is_resaleable() {
-                            (EntryKind::PutBack, i64::from(*quantity))
+                        let movement = if condition.is_resaleable() {
+                            Movement {
+                                on_hand: i64::from(*quantity),
+                                ..Movement::of(EntryKind::PutBack, *quantity)
+                            }
                         } else {
-                            (EntryKind::SetAside, 0)
+                            Movement::of(EntryKind::SetAside, *quantity)
                         };
-                        ledger.enter(told, sku, kind, *quantity, (on_hand, 0), None);
+                        ledger.enter(told, sku, movement);
                     }
                 }
             }
@@ -354,8 +357,12 @@ impl OrderHoldings {
                 };
                 let reserved = std::mem::take(&mut holding.reserved);
                 if left > 0 || reserved > 0 {
-                    let deltas = (-i64::from(left), -i64::from(reserved));
-                    ledger.enter(told, sku, EntryKind::Shipped, left, deltas, None);
+                    let movement = Movement {
+                        on_hand: -i64::from(left),
+                        reserved: -i64::from(reserved),
+                        ..Movement::of(EntryKind::Shipped, left)
+                    };
+                    ledger.enter(told, sku, movement);
                 }
             }
             ledger.reserve(told, sku, holding, None);
@@ -392,7 +399,11 @@ impl OrderHoldings {
             });
             if !is_done {
                 self.holding(told, sku).zeroed_by.insert(cancellation);
-                ledger.enter(told, sku, EntryKind::Zeroed, 0, (0, 0), Some(cancellation));
+                let movement = Movement {
+                    cancellation: Some(cancellation),
+                    ..Movement::of(EntryKind::Zeroed, 0)
+                };
+                ledger.enter(told, sku, movement);
             }
         }
     }
@@ -413,6 +424,30 @@ fn cancelled_after(news: &OrderNews, index: usize, shipment: u32) -> Contents {
     cancelled
 }
 
+/// What an entry says of units of one SKU in a shipment.
+struct Movement {
+    kind: EntryKind,
+    quantity: u32,
+    /// By how much it changes what lies there.
+    on_hand: i64,
+    /// By how much it changes what is promised.
+    reserved: i64,
+    cancellation: Option<u32>,
+}
+
+impl Movement {
+    /// One that changes neither what lies there nor what is promised.
+    fn of(kind: EntryKind, quantity: u32) -> Self {
+        Self {
+            kind,
+            quantity,
+            on_hand: 0,
+            reserved: 0,
+            cancellation: None,
+        }
+    }
+}
+
 /// The entries of one write, as they are made.
 struct Ledger<'a> {
     news: &'a OrderNews,
@@ -431,37 +466,27 @@ impl Ledger<'_> {
         let (before, after) = (holding.reserved, holding.to_reserve());
         holding.reserved = after;
         let delta = i64::from(after) - i64::from(before);
-        let quantity = after.abs_diff(before);
-        match delta {
-            0 => {}
-            1.. => self.enter(
-                told,
-                sku,
-                EntryKind::Reserved,
-                quantity,
-                (0, delta),
-                cancellation,
-            ),
-            _ => self.enter(
-                told,
-                sku,
-                EntryKind::Released,
-                quantity,
-                (0, delta),
-                cancellation,
-            ),
-        }
+        let kind = match delta {
+            0 => return,
+            1.. => EntryKind::Reserved,
+            _ => EntryKind::Released,
+        };
+        let movement = Movement {
+            reserved: delta,
+            cancellation,
+            ..Movement::of(kind, after.abs_diff(before))
+        };
+        self.enter(told, sku, movement);
     }
 
-    fn enter(
-        &mut self,
-        told: &ShipmentFact,
-        sku: &Sku,
-        kind: EntryKind,
-        quantity: u32,
-        (on_hand, reserved): (i64, i64),
-        cancellation: Option<u32>,
-    ) {
+    fn enter(&mut self, told: &ShipmentFact, sku: &Sku, movement: Movement) {
+        let Movement {
+            kind,
+            quantity,
+            on_hand,
+            reserved,
+            cancellation,
+        } = movement;
         // An event has at most as many entries as an order has lines, twice.
         let number = u16::try_from(self.entries.len()).unwrap_or(u16::MAX);
         let place = EntryPlace::of_event(told.time, self.news.partition, told.position, number);
