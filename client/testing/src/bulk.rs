@@ -15,6 +15,7 @@ use belay_domain::ids::{OrderId, OrderKey, StoreId, WarehouseId};
 use belay_domain::order::Order;
 use belay_domain::rejection::Rejection;
 use belay_proto::v1 as pb;
+use belay_wire::answers::ResponseContext;
 use belay_wire::batch::{Answered, Reply};
 use belay_wire::parse::bulk as parse;
 use belay_wire::parse::bulk::NamedJob;
@@ -205,12 +206,18 @@ impl World {
             let decision = commands::decide(found, &command, None, &context);
             match decision.result {
                 Ok(answer) => {
-                    let (work, order) = (Work::Decide(command), &decision.order);
-                    let viewer = Viewer::WHOLE;
-                    let message =
-                        answers::render(&work, &answer, order, &config, now, request_id, &viewer);
-                    let version = order.version;
-                    Reply::Answer(Answered { message, version })
+                    let response = ResponseContext {
+                        answer: &answer,
+                        order: &decision.order,
+                        store: &config,
+                        now,
+                        request_id,
+                        viewer: &Viewer::WHOLE,
+                    };
+                    Reply::Answer(Answered {
+                        message: answers::render(&Work::Decide(command), &response),
+                        version: decision.order.version,
+                    })
                 }
                 Err(rejection) => Reply::Rejected(rejection),
             }

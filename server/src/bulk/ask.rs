@@ -10,7 +10,7 @@ use belay_domain::commands::{self, Command, Work};
 use belay_domain::context::{Context, StoreConfig};
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::rejection::Rejection;
-use belay_wire::answers;
+use belay_wire::answers::{self, ResponseContext};
 use belay_wire::batch::{Answered, Reply};
 use belay_wire::views::Viewer;
 use tokio::time::Instant;
@@ -113,12 +113,17 @@ impl<'a> Ask<'a> {
         };
         Ok(match decision.result {
             Ok(answer) => {
-                let order = &decision.order;
-                let store = &self.store;
-                let (work, viewer) = (&self.work, Viewer::WHOLE);
+                let response = ResponseContext {
+                    answer: &answer,
+                    order: &decision.order,
+                    store: &self.store,
+                    now,
+                    request_id,
+                    viewer: &Viewer::WHOLE,
+                };
                 Reply::Answer(Answered {
-                    message: answers::render(work, &answer, order, store, now, request_id, &viewer),
-                    version: order.version,
+                    message: answers::render(&self.work, &response),
+                    version: decision.order.version,
                 })
             }
             Err(rejection) => Reply::Rejected(rejection),

@@ -29,6 +29,19 @@ pub enum StoredAnswerError {
     NoView,
 }
 
+/// The context of a response: what the command answers, of which order, to which request.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseContext<'a> {
+    pub answer: &'a Answer,
+    /// As the command has left it.
+    pub order: &'a Order,
+    pub store: &'a StoreConfig,
+    pub now: Timestamp,
+    pub request_id: Uuid,
+    /// For answers that are the whole order.
+    pub viewer: &'a Viewer<'a>,
+}
+
 /// The encoded response message of the RPC that `work` came from; nothing for work that no RPC
 /// waits for. Answers other than the whole order are rendered for a caller who sees everything; what the
 /// caller may not see is removed when they are returned.
@@ -37,27 +50,14 @@ pub enum StoredAnswerError {
 /// If the answer is not one that this command gives, or names something that the order does not
 /// have: a bug.
 #[expect(clippy::too_many_lines, reason = "a table: a row for each command")]
-pub fn render(
-    work: &Work,
-    answer: &Answer,
-    order: &Order,
-    store: &StoreConfig,
-    now: Timestamp,
-    request_id: Uuid,
-    viewer: &Viewer<'_>,
-) -> Vec<u8> {
-    let request_id = request_id.to_string();
+pub fn render(work: &Work, response: &ResponseContext<'_>) -> Vec<u8> {
+    let request_id = response.request_id.to_string();
     let command = match work {
         Work::Create(_) => {
-            let order = Some(render::order(viewer, order, store, now));
+            let order = response.whole_order();
             return pb::CreateOrderResponse { order, request_id }.encode_to_vec();
         }
         Work::Decide(command) => command,
-    };
-    let response = ResponseContext {
-        order,
-        store,
-        answer,
     };
     // Each RPC names its own message in full, so that a field that one of them gains is asked for.
     macro_rules! encoded {
@@ -81,7 +81,7 @@ pub fn render(
     }
     match command {
         Command::RecordPayment(_) => {
-            let order = Some(render::order(viewer, order, store, now));
+            let order = response.whole_order();
             pb::RecordPaymentResponse { order, request_id }.encode_to_vec()
         }
         Command::RequestCancellation(_) => cancellation!(RequestCancellationResponse),
@@ -195,14 +195,11 @@ pub(crate) fn seen(
     show(viewer, answer)
 }
 
-/// The context of a response: the order, its store, and what the command answers.
-struct ResponseContext<'a> {
-    order: &'a Order,
-    store: &'a StoreConfig,
-    answer: &'a Answer,
-}
-
 impl ResponseContext<'_> {
+    fn whole_order(&self) -> Option<pb::Order> {
+        Some(render::order(self.viewer, self.order, self.store, self.now))
+    }
+
     fn order_state(&self) -> i32 {
         self.order.state.number()
     }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::answers::StoredAnswerError;
+use crate::answers::{ResponseContext, StoredAnswerError};
 use crate::views::Viewer;
 use crate::{answers, events};
 
@@ -59,10 +59,16 @@ impl Submitted<'_> {
     }
 
     fn answer(&self, answer: &Answer, order: &Order, now: Timestamp) -> Reply {
-        let (work, store, id) = (self.work, self.store, self.request_id);
-        let viewer = Viewer::of_whole(self.caller.actor.role);
+        let response = ResponseContext {
+            answer,
+            order,
+            store: self.store,
+            now,
+            request_id: self.request_id,
+            viewer: &Viewer::of_whole(self.caller.actor.role),
+        };
         Reply::Answer(Answered {
-            message: answers::render(work, answer, order, store, now, id, &viewer),
+            message: answers::render(self.work, &response),
             version: order.version,
         })
     }
