@@ -176,18 +176,19 @@ impl Runner {
                     ask = self.met_repeated(repeated.retry());
                     continue;
                 }
+                // A lock is no failure, and does not count as an attempt.
                 Err(AttemptError::Locked) => {
                     match self.find_locked(&jobs, has_retried_once).await {
-                        Ok(locked) => {
-                            self.retried(Retry::Locked);
-                            match locked {
-                                LockedOrders::Named(keys) => jobs = self.park(jobs, &keys, &tasks),
-                                LockedOrders::FreeAgain => has_retried_once = true,
-                                LockedOrders::Hidden => return self.bisect(jobs, tasks).await,
-                            }
+                        Ok(LockedOrders::Named(keys)) => {
+                            jobs = self.park(jobs, &keys, &tasks);
                             continue;
                         }
-                        Err(error) => AttemptError::Transient(error),
+                        Ok(LockedOrders::FreeAgain) => {
+                            has_retried_once = true;
+                            continue;
+                        }
+                        Ok(LockedOrders::Hidden) => return self.bisect(jobs, tasks).await,
+                        Err(failure) => failure,
                     }
                 }
                 Err(failure) => failure,
@@ -248,14 +249,16 @@ impl Runner {
         Remaining::Again(jobs)
     }
 
-    /// The locked orders among those of a batch that met one.
+    /// The locked orders among those of a batch that met one, which runs again without them.
     async fn find_locked(
         &self,
         jobs: &[Job],
         has_retried_once: bool,
-    ) -> Result<LockedOrders, DbError> {
+    ) -> Result<LockedOrders, AttemptError> {
         let keys = job::sorted_keys(jobs);
-        let locked = self.keys_locked_elsewhere(&keys).await?;
+        let locked = self.keys_locked_elsewhere(&keys).await;
+        let locked = locked.map_err(AttemptError::Transient)?;
+        self.retried(Retry::Locked);
         Ok(if !locked.is_empty() {
             LockedOrders::Named(locked)
         } else if !has_retried_once {
