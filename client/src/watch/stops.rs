@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::error::WatchError;
+use super::ledger::Delivered;
 use super::subscription::Subscription;
 use crate::argument_errors::ArgumentErrors;
 use crate::error::Error;
@@ -154,45 +155,59 @@ impl Stops {
             if let Some(stop) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(stop)));
             }
-            match &mut self.feed {
+            let taken = match &mut self.feed {
                 Feed::Open(subscription) => {
                     let next = ready!(Pin::new(&mut **subscription).poll_next(cx));
-                    match next {
-                        Some(Ok(delivered)) => {
-                            self.follow(delivered.events());
-                            delivered.ack();
-                        }
-                        // What is open is all that counts, and that can be read.
-                        Some(Err(WatchError::Expired { .. })) => {
-                            let (store, warehouse_id) =
-                                (self.store.clone(), self.warehouse_id.clone());
-                            self.feed = Feed::Beginning(Box::pin(async move {
-                                begin_again(&store, &warehouse_id).await
-                            }));
-                        }
-                        Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                        None => return Poll::Ready(None),
-                    }
+                    next.map(|next| self.take_events(next))
                 }
-                Feed::Beginning(beginning) => match ready!(beginning.as_mut().poll(cx)) {
-                    Ok((subscription, open)) => {
-                        self.feed = Feed::Open(Box::new(subscription));
-                        let open_now = |id: &(CancellationId, ShipmentId)| {
-                            open.iter().any(|stop| {
-                                stop.shipment_id == id.1 && stop.cancellation_ids.contains(&id.0)
-                            })
-                        };
-                        self.known.retain(open_now);
-                        self.add_all(open);
-                    }
-                    Err(error) => {
-                        self.feed = Feed::Ended;
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                },
-                Feed::Ended => return Poll::Ready(None),
+                Feed::Beginning(beginning) => {
+                    let begun = ready!(beginning.as_mut().poll(cx));
+                    Some(self.take_beginning(begun))
+                }
+                Feed::Ended => None,
+            };
+            match taken {
+                Some(Ok(())) => {}
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
             }
         }
+    }
+
+    /// What an open feed brings next.
+    fn take_events(&mut self, next: Result<Delivered, WatchError>) -> Result<(), WatchError> {
+        match next {
+            Ok(delivered) => {
+                self.follow(delivered.events());
+                delivered.ack();
+            }
+            // What is open is all that counts, and that can be read.
+            Err(WatchError::Expired { .. }) => {
+                let (store, warehouse_id) = (self.store.clone(), self.warehouse_id.clone());
+                self.feed =
+                    Feed::Beginning(Box::pin(
+                        async move { begin_again(&store, &warehouse_id).await },
+                    ));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// A feed that has begun, with what is open by then.
+    fn take_beginning(
+        &mut self,
+        begun: Result<(Subscription, Vec<Stop>), WatchError>,
+    ) -> Result<(), WatchError> {
+        let (subscription, open) = begun.inspect_err(|_| self.feed = Feed::Ended)?;
+        self.feed = Feed::Open(Box::new(subscription));
+        let is_open = |id: &(CancellationId, ShipmentId)| {
+            open.iter()
+                .any(|stop| stop.shipment_id == id.1 && stop.cancellation_ids.contains(&id.0))
+        };
+        self.known.retain(is_open);
+        self.add_all(open);
+        Ok(())
     }
 
     /// Takes stops that were not told yet.
