@@ -90,6 +90,7 @@ impl Which {
 /// The bounds of one port.
 #[derive(Debug, Clone, Copy)]
 pub struct PortSettings {
+    pub which: Which,
     /// Connections in all; fewer, where the process may not have as many descriptors.
     pub connections: usize,
     /// Connections from one address, or from one /64 of IPv6.
@@ -110,6 +111,7 @@ pub struct PortSettings {
 impl Default for PortSettings {
     fn default() -> Self {
         Self {
+            which: Which::Only,
             connections: CONNECTIONS_DEFAULT,
             address_connections: ADDRESS_CONNECTIONS_DEFAULT,
             descriptors_beside: 0,
@@ -126,6 +128,7 @@ impl PortSettings {
     /// Of the port for administration beside this one.
     #[must_use]
     pub fn of_administration(mut self) -> Self {
+        self.which = Which::Administration;
         self.connections = ADMINISTRATION_CONNECTIONS;
         self.address_connections = ADMINISTRATION_CONNECTIONS;
         self.bounds.request_bytes = ADMINISTRATION_BYTES;
@@ -136,6 +139,7 @@ impl PortSettings {
     /// Of the port beside which there is one for administration.
     #[must_use]
     pub fn beside_administration(mut self) -> Self {
+        self.which = Which::Callers;
         self.descriptors_beside += ADMINISTRATION_CONNECTIONS + descriptors::SPARE + RESERVE;
         self
     }
@@ -145,6 +149,8 @@ impl PortSettings {
 #[derive(Debug)]
 pub struct Doors {
     pub grpc: TcpListener,
+    /// `None`: in clear.
+    pub tls: Option<Arc<Front>>,
     /// With what makes calls of gRPC of those over HTTP.
     pub http: Option<(TcpListener, Connect)>,
 }
@@ -159,18 +165,16 @@ pub struct Port {
 }
 
 impl Port {
-    /// Serves `routes` at `doors`, by TLS or in clear. Descriptors that are open by now count as used for ever.
+    /// Serves `routes` at `doors`. Descriptors that are open by now count as used for ever.
     pub fn open(
-        which: Which,
         doors: Doors,
         settings: PortSettings,
-        tls: Option<Arc<Front>>,
         drain: &Drain,
         routes: Routes,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let address = doors.grpc.local_addr()?;
-        let metrics = PortMetrics::new(metrics, which.name());
+        let metrics = PortMetrics::new(metrics, settings.which.name());
         let of_http = doors.http.as_ref().map_or(0, |_| descriptors::SPARE);
         let beside = settings.descriptors_beside + of_http;
         let limits = Limits {
@@ -179,7 +183,7 @@ impl Port {
         };
         // What is no call, or too large, is refused before anything reads it; the drain is
         // outermost, to count what anybody else refuses too.
-        let services = edge::layer(which.methods()).layer(routes.prepare());
+        let services = edge::layer(settings.which.methods()).layer(routes.prepare());
         let calls = BoxCloneSyncService::new(drain.layer().layer(services.clone()));
         let bounds = PortBounds::new(settings.bounds);
         let observed = bounds.clone();
@@ -188,7 +192,7 @@ impl Port {
         let served = Served {
             calls,
             versions: HttpVersions::Two,
-            tls,
+            tls: doors.tls,
             drain: drain.clone(),
             metrics: metrics.clone(),
             bounds,

@@ -381,9 +381,8 @@ async fn open_ports(
     let metrics = &app.telemetry.metrics;
     let tls = || tls.cloned();
     let Some(address) = settings.administration_address else {
-        let which = Which::Only;
-        let doors = open_doors(settings, listener, which).await?;
-        let port = Port::open(which, doors, settings.port, tls(), drain, routes, metrics)?;
+        let doors = open_doors(settings, listener, tls(), settings.port.which).await?;
+        let port = Port::open(doors, settings.port, drain, routes, metrics)?;
         return Ok((port, None));
     };
     let own = TcpListener::bind(address)
@@ -391,15 +390,15 @@ async fn open_ports(
         .with_context(|| format!("administration cannot listen on {address}"))?;
     let doors = Doors {
         grpc: own,
+        tls: tls(),
         http: None,
     };
-    let (which, bounds) = (Which::Administration, settings.port.of_administration());
-    let services = routes.clone();
-    let administration = Port::open(which, doors, bounds, tls(), drain, services, metrics)?;
+    let of_port = settings.port.of_administration();
+    let administration = Port::open(doors, of_port, drain, routes.clone(), metrics)?;
     tracing::info!(address = %administration.address(), "administration has a port of its own");
-    let (which, bounds) = (Which::Callers, settings.port.beside_administration());
-    let doors = open_doors(settings, listener, which).await?;
-    let port = Port::open(which, doors, bounds, tls(), drain, routes, metrics)?;
+    let of_port = settings.port.beside_administration();
+    let doors = open_doors(settings, listener, tls(), of_port.which).await?;
+    let port = Port::open(doors, of_port, drain, routes, metrics)?;
     Ok((port, Some(administration)))
 }
 
@@ -407,10 +406,15 @@ async fn open_ports(
 async fn open_doors(
     settings: &ServerSettings,
     grpc: TcpListener,
+    tls: Option<Arc<Front>>,
     which: Which,
 ) -> anyhow::Result<Doors> {
     let Some(http) = &settings.http else {
-        return Ok(Doors { grpc, http: None });
+        return Ok(Doors {
+            grpc,
+            tls,
+            http: None,
+        });
     };
     let listener = TcpListener::bind(http.address)
         .await
@@ -428,6 +432,7 @@ async fn open_doors(
     let connect = Connect::new(&sets, http.origins.clone(), settings.reflection, is_served)?;
     Ok(Doors {
         grpc,
+        tls,
         http: Some((listener, connect)),
     })
 }
