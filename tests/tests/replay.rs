@@ -104,16 +104,13 @@ impl Replay {
     /// with the same outcome.
     async fn settle(&mut self, inside: &Inside, now: Timestamp) {
         if self.order.next_due().is_some_and(|due| due <= now) {
-            let answers = self
-                .decide(
-                    inside,
-                    now,
-                    u128::from(u64::MAX),
-                    Actor::system(),
-                    None,
-                    Command::Settle,
-                )
-                .await;
+            let settle = Sent {
+                at: u128::from(u64::MAX),
+                caller: Actor::system(),
+                version: None,
+                command: Command::Settle,
+            };
+            let answers = self.decide(inside, now, settle).await;
             assert_eq!(answers, [Ok(()), Ok(())]);
         }
     }
@@ -128,30 +125,25 @@ impl Replay {
             return;
         };
         let said = format!("seed {}, step {at}: {command:?}", self.number);
-        let [pure, real] = self
-            .decide(
-                inside,
-                now,
-                at,
-                Actor::new(by, "someone"),
-                expected_version,
-                *command,
-            )
-            .await;
+        let sent = Sent {
+            at,
+            caller: Actor::new(by, "someone"),
+            version: expected_version,
+            command: *command,
+        };
+        let [pure, real] = self.decide(inside, now, sent).await;
         assert_eq!(real, pure, "{said}");
         assert_eq!(read(inside, &self.order).await, self.order, "{said}");
     }
 
     /// Gives the core's answer and the engine's.
-    async fn decide(
-        &mut self,
-        inside: &Inside,
-        now: Timestamp,
-        at: u128,
-        caller: Actor,
-        version: Option<u64>,
-        command: Command,
-    ) -> [Answer; 2] {
+    async fn decide(&mut self, inside: &Inside, now: Timestamp, sent: Sent) -> [Answer; 2] {
+        let Sent {
+            at,
+            caller,
+            version,
+            command,
+        } = sent;
         let scope = &Scope::EVERYTHING;
         let context = Context {
             now,
@@ -178,6 +170,15 @@ impl Replay {
         .await;
         [decision.result.map(|_| ()), real]
     }
+}
+
+/// A command of one step.
+struct Sent {
+    /// The step's place, which its request's id is made of.
+    at: u128,
+    caller: Actor,
+    version: Option<u64>,
+    command: Command,
 }
 
 /// A command for the engine.
