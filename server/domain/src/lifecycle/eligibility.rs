@@ -199,10 +199,12 @@ fn refund_basis<'a>(
     shipment: &'a Shipment,
     portion: &'a Portion,
 ) -> RefundBasis<'a> {
+    let live = draft.order.live_units(shipment);
+    let others = live.minus(&portion.before).minus(&portion.units);
     RefundBasis {
         shipment,
         units: &portion.units,
-        before: &portion.before,
+        takes_the_last_unit: others.is_empty(),
         // What is home needs no label any more; the one that it came with may still have to be paid
         // for.
         label: portion.home.map_or_else(

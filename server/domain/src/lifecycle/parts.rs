@@ -12,7 +12,7 @@ use crate::lifecycle::eligibility::{CancellationRequest, Portion};
 use crate::lifecycle::refund_of::{RefundBasis, RefundTerms, refund_of};
 use crate::lifecycle::{customs, eligibility, gates, intercepts, late};
 use crate::order::{Cancelling, Home};
-use crate::shipment::{Shipment, Stage};
+use crate::shipment::Stage;
 use crate::terms::{Effect, GateKind, OnDispatch, Path};
 use crate::units::UnitSet;
 
@@ -180,15 +180,10 @@ pub(crate) fn resolve_as_lost_on(draft: &mut Draft<'_>, shipment: u32) {
 
 /// All gates have passed: the units are cancelled.
 fn cancel(draft: &mut Draft<'_>, id: PartId) {
-    let Cancelling {
-        of,
-        part,
-        shipment,
-        empties_shipment,
-    } = draft.order.cancelling(id);
-    let refund = refund_of_part(draft, of, part, shipment);
-    let effects = effects(of, part, shipment.stage);
-    let number = shipment.number;
+    let cancelling = draft.order.cancelling(id);
+    let refund = refund_of_part(draft, &cancelling);
+    let effects = effects(&cancelling);
+    let (number, empties_shipment) = (cancelling.shipment.number, cancelling.empties_shipment);
     draft.cancel_part(id, refund, effects);
     late::resolve_paid_late(draft, number);
     customs::flag_again(draft, number);
@@ -197,16 +192,12 @@ fn cancel(draft: &mut Draft<'_>, id: PartId) {
     }
 }
 
-fn refund_of_part(
-    draft: &Draft<'_>,
-    of: &Cancellation,
-    part: &Part,
-    shipment: &Shipment,
-) -> PartRefund {
+fn refund_of_part(draft: &Draft<'_>, cancelling: &Cancelling<'_>) -> PartRefund {
+    let Cancelling { of, part, .. } = cancelling;
     let basis = RefundBasis {
-        shipment,
+        shipment: cancelling.shipment,
         units: &part.units,
-        before: &UnitSet::default(),
+        takes_the_last_unit: cancelling.empties_shipment,
         label: part.label,
         receipt: part.receipt,
     };
@@ -220,10 +211,11 @@ fn refund_of_part(
 
 /// The effects of cancelling this part on stock. Goods go back on sale that never left, or came
 /// back as they were sent.
-fn effects(of: &Cancellation, part: &Part, leaves_from: Stage) -> Vec<Effect> {
+fn effects(cancelling: &Cancelling<'_>) -> Vec<Effect> {
+    let Cancelling { of, part, .. } = cancelling;
     let goes_back_on_sale = match part.receipt {
         Some(receipt) => receipt.condition.is_resaleable() && part.path != Path::ReturnOpened,
-        None => leaves_from.is_before_dispatch(),
+        None => cancelling.shipment.stage.is_before_dispatch(),
     };
     let applies = |effect: &Effect| match effect {
         Effect::ZeroStock => true,
@@ -302,12 +294,7 @@ pub(crate) fn split(draft: &mut Draft<'_>, id: PartId, units: &UnitSet) -> Optio
 
 /// Recomputes what a waiting part is expected to give back.
 pub(crate) fn expect_again(draft: &mut Draft<'_>, id: PartId) {
-    let of = draft.cancellation(id.cancellation);
-    let part = &of.parts[id.index];
-    let Some(shipment) = draft.order.shipment(part.shipment) else {
-        return;
-    };
-    let refund = refund_of_part(draft, of, part, shipment);
+    let refund = refund_of_part(draft, &draft.order.cancelling(id));
     let part = draft.part_mut(id);
     part.refund = refund.amounts;
     part.deductions = refund.deductions;

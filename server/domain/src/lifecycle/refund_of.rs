@@ -14,8 +14,8 @@ use crate::units::UnitSet;
 pub(crate) struct RefundBasis<'a> {
     pub(crate) shipment: &'a Shipment,
     pub(crate) units: &'a UnitSet,
-    /// Units of the shipment that the same request takes before these.
-    pub(crate) before: &'a UnitSet,
+    /// No unit of the shipment is left after these.
+    pub(crate) takes_the_last_unit: bool,
     /// The label that the buyer bears the price of, where the buyer sends the units back.
     pub(crate) label: Option<LabelState>,
     /// None while the goods are not back: they are expected now, and as the path promises them.
@@ -48,11 +48,6 @@ impl RefundBasis<'_> {
     pub(crate) fn facts(&self, draft: &Draft<'_>) -> RefundFacts {
         let (order, shipment) = (&draft.order, self.shipment);
         let has_left = !shipment.stage.is_before_dispatch();
-        let takes_the_last_unit = order
-            .live_units(shipment)
-            .minus(self.before)
-            .minus(self.units)
-            .is_empty();
         let back = self
             .receipt
             .map_or(draft.now, |receipt| receipt.receive_time);
@@ -60,7 +55,7 @@ impl RefundBasis<'_> {
             // What left while it was paid is on the policy's terms, also after a lapse.
             is_paid: order.paid_time.is_some() || order.lapse_time.is_some() && has_left,
             has_left,
-            shipping: if takes_the_last_unit {
+            shipping: if self.takes_the_last_unit {
                 shipment.shipping_amounts()
             } else {
                 Amounts::ZERO
