@@ -244,8 +244,9 @@ pub fn decide(
     expected_version: Option<u64>,
     context: &Context<'_>,
 ) -> Decision {
-    // Whoever may repeat an answer has asked this before. Not every order that a command is decided on
-    // comes that way: a bulk job that is only tried, and reads of the future, have no other check.
+    // Whoever may repeat an answer has asked this before. Not every order that a command is decided
+    // on comes that way: a bulk job that is only tried, and reads of the future, have no other
+    // check.
     if let Err(rejection) = check_scope(order, command, context.caller, context.scope) {
         return Decision {
             order: order.clone(),

@@ -137,8 +137,8 @@ pub(super) fn decide(
     let proof = command.proof();
     check_proof(reason, &proof)?;
 
-    // An order that is wholly cancelled is answered with the cancellation that took its last unit: to
-    // ask again is harmless.
+    // An order that is wholly cancelled is answered with the cancellation that took its last unit:
+    // to ask again is harmless.
     if let Some(closing) = draft.order.closing_cancellation() {
         return Ok(Answer::Cancellation(closing.number));
     }

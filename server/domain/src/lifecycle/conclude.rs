@@ -6,7 +6,8 @@ use crate::event::EventDetail;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::refunds;
 
-/// Closes the cancellation if none of its parts waits any more, and lets money and shipments follow.
+/// Closes the cancellation if none of its parts waits any more, and lets money and shipments
+/// follow.
 pub(crate) fn conclude(draft: &mut Draft<'_>, number: u32) {
     close_if_over(draft, number);
     follow_up(draft, number);

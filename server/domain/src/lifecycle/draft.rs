@@ -316,8 +316,8 @@ impl<'a> Draft<'a> {
         self.end_part(id);
     }
 
-    /// Takes a part out of waiting without its units, and closes what is left of its gates. Returns the
-    /// kinds of those that were open; [`Self::end_part`] comes once they have been followed.
+    /// Takes a part out of waiting without its units, and closes what is left of its gates. Returns
+    /// the kinds of those that were open; [`Self::end_part`] comes once they have been followed.
     pub(crate) fn stop_waiting(&mut self, id: PartId, state: PartState) -> Vec<GateKind> {
         self.decided_as(id);
         let now = self.now;
