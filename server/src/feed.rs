@@ -239,8 +239,8 @@ impl Feed {
         pieces.finish()
     }
 
-    /// Rows of one order behind this position, from the table. The last one stands at the end of the
-    /// partition where the order has no more.
+    /// Rows of one order behind this position, from the table. The last one stands at the end of
+    /// the partition where the order has no more.
     pub(crate) async fn read_order(
         &self,
         key: OrderKey,

@@ -2,8 +2,8 @@
 //! what it speaks, and is served within bounds that it cannot move; what is asked on it is
 //! the business of the services behind.
 //!
-//! A port has a door for gRPC, and may have one for HTTP beside it: an address and an acceptor of its own,
-//! before the same places, the same bounds and the same services.
+//! A port has a door for gRPC, and may have one for HTTP beside it: an address and an acceptor of
+//! its own, before the same places, the same bounds and the same services.
 //!
 //! Whoever reaches the port may open connections, known or not. So what it holds for one connection
 //! is bounded, so is their number, and health answers when both are met.

@@ -29,8 +29,9 @@ use crate::db::transaction::Transaction;
 use crate::db::{Conn, DbError, ErrorKind, feed, partition_tails, transaction};
 use crate::feed::{FeedError, FeedRow, Form};
 
-/// Between two looks at the ends of the feed when nothing was new, and between two rounds that leave
-/// nothing: a transaction of its own for each command would have the next command wait for its commit.
+/// Between two looks at the ends of the feed when nothing was new, and between two rounds that
+/// leave nothing: a transaction of its own for each command would have the next command wait for
+/// its commit.
 const IDLE: Duration = Duration::from_millis(100);
 /// Between two looks at all else when nothing was new: for what a command line or another server
 /// has begun.
@@ -223,8 +224,8 @@ async fn round(app: &App, turns: &mut Turns) -> Did {
     did
 }
 
-/// The generations that are read go together where they are at one position: what they read is read once and
-/// lands in one transaction. All that is left goes alone.
+/// The generations that are read go together where they are at one position: what they read is read
+/// once and lands in one transaction. All that is left goes alone.
 async fn follow(app: &App, seen: &mut Seen, turns: &mut Turns) -> Did {
     let followers = seen.followers();
     let serving = followers.iter().filter(|one| one.is_serving).copied();
@@ -305,8 +306,8 @@ async fn look(app: &App) -> Result<Seen, DbError> {
 /// Begins a generation that has not begun, and gives its positions.
 async fn begin(conn: &mut Conn, follower: Follower) -> Result<Vec<(u16, u64)>, DbError> {
     let (projection, generation) = (follower.projection, follower.generation);
-    // The lock keeps one that has ended meanwhile from beginning again, and the tails keep what it begins
-    // with from being pruned.
+    // The lock keeps one that has ended meanwhile from beginning again, and the tails keep what it
+    // begins with from being pruned.
     transaction::begin_write(conn).await?;
     let generations = projections::share(conn, projection).await?;
     if generations.iter().any(|present| present == generation) {
@@ -344,8 +345,8 @@ struct Step {
     apart: BTreeSet<u16>,
 }
 
-/// One transaction: the next rows of some partitions take effect on these followers, which are at one position
-/// in each. It leads nowhere where others are at work on all of them.
+/// One transaction: the next rows of some partitions take effect on these followers, which are at
+/// one position in each. It leads nowhere where others are at work on all of them.
 async fn step(
     app: &App,
     followers: &[Follower],
@@ -369,7 +370,8 @@ async fn step(
         let is_cut = rows.len() >= usize::from(ROWS_MAX);
         let last = rows.last().map(|row| row.partition).filter(|_| is_cut);
         let last = last.or(in_turn.last().map(|step| step.partition));
-        // What has come since is left to the next round: whoever goes alone is then where the others are.
+        // What has come since is left to the next round: whoever goes alone is then where the
+        // others are.
         rows.retain(|row| {
             let mut in_turn = in_turn.iter();
             in_turn.any(|step| step.partition == row.partition && row.last <= step.to)
@@ -391,8 +393,8 @@ async fn step(
     Ok(step)
 }
 
-/// Of these partitions those that nobody else works on and in which the followers are still at one position; and
-/// those that only some of them got.
+/// Of these partitions those that nobody else works on and in which the followers are still at one
+/// position; and those that only some of them got.
 async fn take(
     conn: &mut Conn,
     followers: &[Follower],

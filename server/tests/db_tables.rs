@@ -135,7 +135,8 @@ async fn events_go_behind_the_heads_that_are_expected_or_nowhere() {
     for (partition, head) in &second.heads {
         assert!(stored.contains(&(*partition, *head)), "{partition}");
     }
-    // The first heads are no longer there; nor are others at the same positions, behind another chain.
+    // The first heads are no longer there; nor are others at the same positions, behind another
+    // chain.
     let mut other = second.heads.clone();
     other.get_mut(&9).unwrap().chain = heads[&9].chain;
     for wrong in [heads, other] {

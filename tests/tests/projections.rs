@@ -1,5 +1,5 @@
-//! Projections: exactly once with any number of servers, rebuilt while they serve, and no trouble to
-//! commands.
+//! Projections: exactly once with any number of servers, rebuilt while they serve, and no trouble
+//! to commands.
 
 use belay_client::Units;
 use belay_server::projections::Rebuild;
@@ -110,7 +110,8 @@ fn three_servers_project_each_event_once() {
     });
 }
 
-/// How far both projections have come, in all partitions together: the stock, and the quality of sellers.
+/// How far both projections have come, in all partitions together: the stock, and the quality of
+/// sellers.
 async fn positions(t: &TestServer) -> (u64, u64) {
     let sql = "SELECT CAST(SUM(IF(projection = 'stock', position, 0)) AS UNSIGNED), \
                CAST(SUM(IF(projection = 'seller-quality', position, 0)) AS UNSIGNED) FROM projection_positions";

@@ -417,3 +417,39 @@ fn tests_do_not_sleep() {
         &["sleep("],
     );
 }
+
+/// rustfmt leaves comments as they are. A row of a table, a link and the code of an example may be
+/// longer.
+#[test]
+fn comments_are_as_wide_as_the_code() {
+    const COLUMNS_MAX: usize = 100;
+    let mut wide = Vec::new();
+    for file in ["client", "fuzz", "proto/src", "server", "tests"]
+        .into_iter()
+        .flat_map(rust_files)
+        .filter(|file| !file.contains("/generated/") && !file.contains("/target/"))
+    {
+        let mut is_example = false;
+        for (index, line) in read_to_string(&file).lines().enumerate() {
+            let Some(comment) = line.trim_start().strip_prefix("//") else {
+                continue;
+            };
+            let text = comment.trim_start_matches(['/', '!']).trim();
+            if text.starts_with("```") {
+                is_example = !is_example;
+            }
+            let is_whole = is_example
+                || text.starts_with('|')
+                || text.starts_with('[') && text.contains("]: ")
+                || !text.contains(' ');
+            if line.chars().count() > COLUMNS_MAX && !is_whole {
+                wide.push(format!("{file}:{}", index + 1));
+            }
+        }
+    }
+    assert!(
+        wide.is_empty(),
+        "comments beyond {COLUMNS_MAX} columns:\n{}",
+        wide.join("\n")
+    );
+}

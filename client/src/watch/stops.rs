@@ -48,8 +48,8 @@ pub struct Stop {
     pub fence: i64,
     /// The units to stop, by line and SKU.
     pub contents: Vec<SkuQuantity>,
-    /// The instant before which an answer counts, the earliest of its cancellations'. `None` without
-    /// a deadline.
+    /// The instant before which an answer counts, the earliest of its cancellations'. `None`
+    /// without a deadline.
     pub respond_by: Option<Timestamp>,
     /// The cancellations that ask for it, at least one.
     pub cancellation_ids: Vec<CancellationId>,
@@ -58,8 +58,8 @@ pub struct Stop {
 /// # Watching
 impl Store {
     /// The stops of a warehouse: those that are open now, the most urgent first, and those that
-    /// open from now on, as they open. Each comes once; in another `Stops`, such as after a restart,
-    /// those that are still open come again. There is nothing to acknowledge.
+    /// open from now on, as they open. Each comes once; in another `Stops`, such as after a
+    /// restart, those that are still open come again. There is nothing to acknowledge.
     ///
     /// A stop may be over when it is answered: by its deadline, or because it was withdrawn. Then
     /// the answer fails with `GateNotOpen`, or is recorded as a late fact.

@@ -1,5 +1,5 @@
-//! Bulk cancellations. They run beside the caller as on a real server, a few orders at a time, and as
-//! fast as they can: nobody shares this server with them.
+//! Bulk cancellations. They run beside the caller as on a real server, a few orders at a time, and
+//! as fast as they can: nobody shares this server with them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

@@ -100,7 +100,8 @@ impl Gate {
         self.instead_of.unwrap_or(self.spec.kind)
     }
 
-    /// Whether the answer to it says what has become of a parcel, and not whether somebody consents.
+    /// Whether the answer to it says what has become of a parcel, and not whether somebody
+    /// consents.
     pub fn waits_for_a_fact(&self) -> bool {
         !self.effective_kind().is_consent()
     }

@@ -138,8 +138,8 @@ impl Command {
         }
     }
 
-    /// Whether its answer is the whole order. Such an answer is kept as a head alone, and repeated with
-    /// the order as it stands then.
+    /// Whether its answer is the whole order. Such an answer is kept as a head alone, and repeated
+    /// with the order as it stands then.
     pub fn is_answered_by_order(&self) -> bool {
         match self {
             Command::RecordPayment(_) => true,
@@ -166,8 +166,8 @@ impl Command {
         }
     }
 
-    /// Bytes of text that it may add beyond the limit for requests. Answers and facts get that room, so that
-    /// requests and notes do not keep them out.
+    /// Bytes of text that it may add beyond the limit for requests. Answers and facts get that
+    /// room, so that requests and notes do not keep them out.
     fn text_room(&self) -> usize {
         match self {
             Command::RequestCancellation(_)

@@ -1,5 +1,6 @@
 //! The life of an order, which the commands share: the order while it is being decided, and how its
-//! cancellations, shipments and money go on. From the bottom up; none uses one that stands below it here:
+//! cancellations, shipments and money go on. From the bottom up; none uses one that stands below it
+//! here:
 //!
 //! - [`draft`]: the order while a decision is being made: its events, its children by number
 //! - [`quantities`]: units by line and quantity

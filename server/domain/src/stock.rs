@@ -203,7 +203,8 @@ pub struct ShipmentFact {
 pub enum Fact {
     /// It was planned, and is not released.
     Planned { contents: Contents },
-    /// It stands elsewhere now. `contents` is what is in it and not cancelled after the whole write.
+    /// It stands elsewhere now. `contents` is what is in it and not cancelled after the whole
+    /// write.
     Moved { to: Stage, contents: Contents },
     /// Units in it are cancelled.
     Cancelled {
@@ -251,7 +252,8 @@ impl Holding {
         self.live > 0 && self.stage.is_before_dispatch()
     }
 
-    /// What is to be reserved: a released shipment's units that are not cancelled and have not left.
+    /// What is to be reserved: a released shipment's units that are not cancelled and have not
+    /// left.
     fn to_reserve(&self) -> u32 {
         match self.stage {
             Stage::Planned | Stage::Preparing | Stage::Ready => self.live,
@@ -279,7 +281,8 @@ impl OrderHoldings {
     /// - Ship at departure: what is not cancelled; of a shipment that leaves although it was
     ///   cancelled, all.
     /// - Put back what a warehouse received as it was sent; set aside what was opened or damaged.
-    /// - Zero where a cancellation says that there are none: once a cancellation, warehouse and SKU.
+    /// - Zero where a cancellation says that there are none: once a cancellation, warehouse and
+    ///   SKU.
     pub fn hear(&mut self, news: &OrderNews) -> Vec<Entry> {
         let mut ledger = Ledger {
             news,

@@ -329,8 +329,8 @@ pub fn author(caller: &Actor) -> Option<String> {
 }
 
 /// Whether a version may be activated by this caller where that takes two persons. A second person
-/// is one with an id that is not the author's, whatever the roles of the two; of a version without a
-/// known author nobody is. What was activated before needs no second person again.
+/// is one with an id that is not the author's, whatever the roles of the two; of a version without
+/// a known author nobody is. What was activated before needs no second person again.
 pub fn has_second_person(
     author: Option<&str>,
     version: u32,

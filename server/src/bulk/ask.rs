@@ -1,5 +1,5 @@
-//! One order of a bulk cancellation, asked: an ordinary command to the engine or, for a dry run, the
-//! same decision on the order as it is read, which nobody writes.
+//! One order of a bulk cancellation, asked: an ordinary command to the engine or, for a dry run,
+//! the same decision on the order as it is read, which nobody writes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

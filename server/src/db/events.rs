@@ -66,13 +66,13 @@ pub struct Appended {
     pub heads: BTreeMap<u16, Head>,
 }
 
-/// Sends writes, and appends events behind them, each partition's in the order given. Positions are 1, 2, 3 … without gaps, and each row goes
-/// into the chain of its partition: both are taken under the lock of the partition's head, which is held until
-/// the commit.
+/// Sends writes, and appends events behind them, each partition's in the order given. Positions are
+/// 1, 2, 3 … without gaps, and each row goes into the chain of its partition: both are taken under
+/// the lock of the partition's head, which is held until the commit.
 ///
-/// `expected` are the heads of all their partitions, if they are known: then all writes go in one message, which
-/// fails with kind `VersionConflict` where a head is not so. Else the heads are locked and read behind the
-/// writes that are there.
+/// `expected` are the heads of all their partitions, if they are known: then all writes go in one
+/// message, which fails with kind `VersionConflict` where a head is not so. Else the heads are
+/// locked and read behind the writes that are there.
 pub async fn append(
     conn: &mut Conn,
     per_message: PerMessage,
@@ -237,7 +237,8 @@ pub async fn history(
     Ok(rows)
 }
 
-/// The rows of an order that the feed no longer has, and those that it has: up to the limit of each.
+/// The rows of an order that the feed no longer has, and those that it has: up to the limit of
+/// each.
 #[derive(Debug, Clone, Copy)]
 pub struct History {
     pub key: OrderKey,

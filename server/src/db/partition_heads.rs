@@ -1,6 +1,6 @@
-//! The last position taken in each partition of the feed, and the chain of the partition behind it. A
-//! row's lock makes the commits of its partition serial, across all servers: it is taken last, inside
-//! the engine's transaction.
+//! The last position taken in each partition of the feed, and the chain of the partition behind it.
+//! A row's lock makes the commits of its partition serial, across all servers: it is taken last,
+//! inside the engine's transaction.
 
 use std::collections::BTreeMap;
 
@@ -108,9 +108,9 @@ pub(super) fn advance(
     Ok(())
 }
 
-/// Writes heads that are not locked: the statement fails with kind `VersionConflict` where one of them is not as
-/// it was before. The chain says that too, for after the loss of a primary others may have come to the same
-/// position by another way; one that has not begun is never as it was.
+/// Writes heads that are not locked: the statement fails with kind `VersionConflict` where one of
+/// them is not as it was before. The chain says that too, for after the loss of a primary others
+/// may have come to the same position by another way; one that has not begun is never as it was.
 pub(super) fn advance_expected(
     writes: &mut Writes,
     before: &BTreeMap<u16, Head>,

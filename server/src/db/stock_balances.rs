@@ -1,4 +1,5 @@
-//! The balance of each SKU in the ledger of stock. `lock` and `put` run in a transaction, the reads anywhere.
+//! The balance of each SKU in the ledger of stock. `lock` and `put` run in a transaction, the reads
+//! anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 

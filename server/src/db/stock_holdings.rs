@@ -1,5 +1,5 @@
-//! The quantity of each SKU that shipments hold. `load` and `put` run in the transaction of a projection, which
-//! alone writes them; the list anywhere.
+//! The quantity of each SKU that shipments hold. `load` and `put` run in the transaction of a
+//! projection, which alone writes them; the list anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,10 +1,11 @@
-//! The writes of a transaction, as the text of its statements. They go to the server in one message, for
-//! a lone command would else wait for a round trip of each table; on a node of Galera each goes alone.
+//! The writes of a transaction, as the text of its statements. They go to the server in one
+//! message, for a lone command would else wait for a round trip of each table; on a node of Galera
+//! each goes alone.
 //!
-//! What is new is inserted, what is known is updated, and each UPDATE says how many rows it must find:
-//! the statement behind it fails where it found others. An upsert would try to insert first, which is
-//! half of its cost. One UPDATE of many rows names only the columns that change, and each value that
-//! most rows get only once.
+//! What is new is inserted, what is known is updated, and each UPDATE says how many rows it must
+//! find: the statement behind it fails where it found others. An upsert would try to insert first,
+//! which is half of its cost. One UPDATE of many rows names only the columns that change, and each
+//! value that most rows get only once.
 
 use diesel::mysql::Mysql;
 use diesel::query_builder::QueryFragment;
@@ -23,8 +24,8 @@ use super::writable::{self, FAIL};
 pub(crate) const CHANGES_MAX: usize = 128;
 /// The column by which all rows of an order are found, and first in their keys.
 const ORDER_KEY: &str = "order_key";
-/// Most bytes of statements that go in one message, unless one of them is longer; half of the smallest
-/// default of `max_allowed_packet`, which is MariaDB's 16 MiB.
+/// Most bytes of statements that go in one message, unless one of them is longer; half of the
+/// smallest default of `max_allowed_packet`, which is MariaDB's 16 MiB.
 const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Statements that have not been sent yet.
@@ -145,8 +146,8 @@ impl Writes {
         Ok(())
     }
 
-    /// Executes them in their order. It fails with `VersionConflict` where an UPDATE found other rows than
-    /// it had to; then, as after any error, the transaction must be rolled back.
+    /// Executes them in their order. It fails with `VersionConflict` where an UPDATE found other
+    /// rows than it had to; then, as after any error, the transaction must be rolled back.
     pub async fn send(self, conn: &mut Conn, per_message: PerMessage) -> Result<(), DbError> {
         let messages = match per_message {
             PerMessage::Many => messages(&self.statements),
@@ -286,8 +287,8 @@ impl<'a> Matches<'a> {
         match self.apart.as_slice() {
             [] => {}
             [(name, values)] => conditions.push(format!("`{name}` IN ({})", values.join(", "))),
-            // Who writes rows of an order has all of them to itself, by the order's lock or its partition's, so the
-            // others may be looked at.
+            // Who writes rows of an order has all of them to itself, by the order's lock or its
+            // partition's, so the others may be looked at.
             [(ORDER_KEY, keys), ..] => {
                 let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
                 keys.sort_unstable();
@@ -309,7 +310,8 @@ impl<'a> Matches<'a> {
         self.apart.first().map_or(1, |(_, values)| values.len())
     }
 
-    /// The condition that these rows meet and no other of those that are alike in the columns before this one.
+    /// The condition that these rows meet and no other of those that are alike in the columns
+    /// before this one.
     fn any_of(&self, column: usize, rows: &[usize]) -> String {
         if let [(name, values)] = &self.apart[column..] {
             let values: Vec<&str> = rows.iter().map(|row| values[*row].as_str()).collect();
@@ -343,7 +345,8 @@ impl<'a> Matches<'a> {
         })
     }
 
-    /// The expression that is, for each value of a column, what `of_rows` says of the rows that have it.
+    /// The expression that is, for each value of a column, what `of_rows` says of the rows that
+    /// have it.
     fn chosen_of(
         &self,
         column: usize,
@@ -372,15 +375,16 @@ impl<'a> Matches<'a> {
     }
 }
 
-/// Whether the text of these keys has the order of their values, so that the database sorts them alike: binary
-/// ones of one length.
+/// Whether the text of these keys has the order of their values, so that the database sorts them
+/// alike: binary ones of one length.
 fn is_in_order(choices: &[(&str, String)]) -> bool {
     let mut keys = choices.iter().map(|(key, _)| key);
     let length = choices.first().map_or(0, |(key, _)| key.len());
     keys.all(|key| key.starts_with("x'") && key.len() == length)
 }
 
-/// A choice by halves: of n keys a row is compared with log₂ n of them, where a CASE compares it with half.
+/// A choice by halves: of n keys a row is compared with log₂ n of them, where a CASE compares it
+/// with half.
 fn halved(name: &str, choices: &[(&str, String)]) -> String {
     if let [(_, value)] = choices {
         return value.clone();
@@ -461,7 +465,8 @@ mod tests {
     use super::*;
     use crate::db::schema::shipments;
 
-    /// What the UPDATE of these rows says: an order's key, a number, a fence, a stage, before and after.
+    /// What the UPDATE of these rows says: an order's key, a number, a fence, a stage, before and
+    /// after.
     fn update(rows: &[(u8, u32, [u32; 2], [&str; 2])]) -> String {
         let columns = Columns {
             key: &["order_key", "number"],

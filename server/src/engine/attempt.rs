@@ -36,8 +36,8 @@ pub(super) enum AttemptError {
     Locked,
     /// Nothing was committed and a repetition may well be.
     Transient(DbError),
-    /// A row that must be new is there: some command was decided before, or another server has created its
-    /// order in between. Nothing was committed, and who asks first finds out.
+    /// A row that must be new is there: some command was decided before, or another server has
+    /// created its order in between. Nothing was committed, and who asks first finds out.
     Repeated(DbError),
     /// COMMIT was sent and its answer lost.
     Unknown(DbError),

@@ -29,9 +29,10 @@ use crate::db::writes::Writes;
 pub(super) enum AskRequests {
     /// Before anything is decided: some of them were, or may have been.
     First,
-    /// Only for commands that write no answer of their own. All others are taken for new: their rows are
-    /// unique, so where one was decided before, the statement is refused with kind `Duplicate` and the
-    /// batch is repeated with `First`. That is rare, and asking costs each batch a round trip.
+    /// Only for commands that write no answer of their own. All others are taken for new: their
+    /// rows are unique, so where one was decided before, the statement is refused with kind
+    /// `Duplicate` and the batch is repeated with `First`. That is rare, and asking costs each
+    /// batch a round trip.
     WhereNeeded,
 }
 
@@ -161,9 +162,9 @@ fn decide(batch: &mut Batch, job: &Job, submitted: &Submitted<'_>) -> Outcome {
     }
 }
 
-/// Writes what changed, many rows a statement, and all statements in one message where the heads of the
-/// partitions are known, else in two. The heads are locked last, for they are what batches of other servers
-/// wait for.
+/// Writes what changed, many rows a statement, and all statements in one message where the heads of
+/// the partitions are known, else in two. The heads are locked last, for they are what batches of
+/// other servers wait for.
 async fn write(
     connection: &mut AsyncMysqlConnection,
     batch: &Batch,

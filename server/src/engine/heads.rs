@@ -1,9 +1,10 @@
 //! The heads of partitions as this server left them.
 //!
-//! A batch that knows the heads writes its events in the message of all its other writes, and need not ask for
-//! them first. What it knows is not believed: the heads move by an UPDATE that finds them only where nobody else
-//! has moved them, and else nothing of the batch is written and it is run again. Where several servers write to
-//! the same partitions that would happen often, so one such failure has the next batches ask.
+//! A batch that knows the heads writes its events in the message of all its other writes, and need
+//! not ask for them first. What it knows is not believed: the heads move by an UPDATE that finds
+//! them only where nobody else has moved them, and else nothing of the batch is written and it is
+//! run again. Where several servers write to the same partitions that would happen often, so one
+//! such failure has the next batches ask.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +12,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::db::partition_heads::Head;
 
-/// The number of batches that ask for their heads, after one batch met a head that somebody else had moved.
+/// The number of batches that ask for their heads, after one batch met a head that somebody else
+/// had moved.
 const ASK_FIRST: u32 = 64;
 
 #[derive(Debug, Default)]
@@ -22,9 +24,9 @@ pub(super) struct KnownHeads {
 }
 
 impl KnownHeads {
-    /// The heads of these partitions, which are not known any more until they are learned again: whatever
-    /// becomes of the batch that takes them, the next one does not build on what was not committed. None where
-    /// one of them is not known.
+    /// The heads of these partitions, which are not known any more until they are learned again:
+    /// whatever becomes of the batch that takes them, the next one does not build on what was not
+    /// committed. None where one of them is not known.
     pub(super) fn take(&self, partitions: &BTreeSet<u16>) -> Option<BTreeMap<u16, Head>> {
         let asks = self
             .ask_first

@@ -44,8 +44,9 @@ const RETRY_DELAY: Duration = Duration::from_millis(10);
 /// Between two tries to learn the outcome of a lost commit.
 const RESOLVE_DELAY_MAX: Duration = Duration::from_millis(500);
 
-/// The number of batches that look up known requests first, after one batch met a repeated request. A client
-/// that repeats one request usually repeats more, and each would cost a second write of its batch.
+/// The number of batches that look up known requests first, after one batch met a repeated request.
+/// A client that repeats one request usually repeats more, and each would cost a second write of
+/// its batch.
 const ASK_FIRST: u32 = 64;
 
 /// The occasion on which a batch is run, for what is told of one that is given up.

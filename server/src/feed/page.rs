@@ -25,8 +25,8 @@ pub struct Page {
 }
 
 impl Feed {
-    /// About so many events between these positions and these ends: of every order, or of this one in
-    /// its partition.
+    /// About so many events between these positions and these ends: of every order, or of this one
+    /// in its partition.
     pub async fn page(
         &self,
         positions: Positions,
@@ -87,7 +87,8 @@ impl Feed {
     }
 }
 
-/// Rows to read next of a page of this size that has looked at so many: no more than it may look at.
+/// Rows to read next of a page of this size that has looked at so many: no more than it may look
+/// at.
 fn chunk_rows(size: u16, looked_at: u16) -> u16 {
     size.max(CHUNK_ROWS_MIN).min(PAGE_ROWS - looked_at)
 }

@@ -1,7 +1,7 @@
 //! Rows of the table in the bytes of a message, for one who gets everything.
 //!
-//! Who reads from the beginning reads everything there is, and shares it with nobody: a row in memory
-//! of its own would cost more than its bytes do.
+//! Who reads from the beginning reads everything there is, and shares it with nobody: a row in
+//! memory of its own would cost more than its bytes do.
 
 use belay_wire::events::encode_behind;
 use bytes::{Bytes, BytesMut};

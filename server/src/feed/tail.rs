@@ -14,8 +14,8 @@ use super::{Feed, FeedError};
 use crate::db::events::StoredEvents;
 use crate::db::{DbError, in_time};
 
-/// Rows that are kept of one partition, and bytes of their events as they are stored; in memory they
-/// take four times as much.
+/// Rows that are kept of one partition, and bytes of their events as they are stored; in memory
+/// they take four times as much.
 const RING_ROWS_MAX: usize = 2_048;
 const RING_BYTES_MAX: usize = 256 * 1024;
 /// Events behind the tail that are read and not skipped: those who wait for more read the table.
@@ -26,8 +26,8 @@ const BEGIN_BEHIND_MAX: u64 = 1_000;
 const READ_ROWS: u16 = 1_000;
 /// Between two rounds in which watches are told that the tail has moved: so long for each of them…
 const ROUND_PER_WATCH: Duration = Duration::from_micros(250);
-/// … and no longer. A watch that is told more seldom gets more in one message, which costs it and the
-/// server less; what is committed after a quiet time is told at once.
+/// … and no longer. A watch that is told more seldom gets more in one message, which costs it and
+/// the server less; what is committed after a quiet time is told at once.
 const ROUND_MAX: Duration = Duration::from_millis(25);
 /// Between two attempts to read while the database cannot be reached.
 const RETRY: Duration = Duration::from_millis(500);
@@ -295,7 +295,8 @@ async fn follow(
     Ok(())
 }
 
-/// Reads what was committed meanwhile, by whichever server. What is known already waits for none of it.
+/// Reads what was committed meanwhile, by whichever server. What is known already waits for none of
+/// it.
 async fn look(feed: &Feed, rounds: &mut Rounds) -> Result<(), DbError> {
     let mut ends = rounds.beside(feed, in_time(feed.ends())).await?;
     loop {

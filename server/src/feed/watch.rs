@@ -270,8 +270,8 @@ impl Watch {
         all.filter(move |(partition, _)| order.is_none_or(|(_, of)| of == *partition))
     }
 
-    /// Sends what the ring no longer holds of one partition, a page of it, and meanwhile reads the page
-    /// that comes next, of whichever partition.
+    /// Sends what the ring no longer holds of one partition, a page of it, and meanwhile reads the
+    /// page that comes next, of whichever partition.
     async fn replay(
         &mut self,
         messages: &mpsc::Sender<Item>,
@@ -305,8 +305,8 @@ impl Watch {
         reached.advance(partition, last);
         let turn = (self.turn + 1) % reached.as_slice().len();
         let next = self.feed.tail().behind(self.watched(&reached, turn));
-        // What waits for a slow caller is not added to: all of a page but its last message has found
-        // its place before the next one is read.
+        // What waits for a slow caller is not added to: all of a page but its last message has
+        // found its place before the next one is read.
         let rest = page.split_last();
         self.take_page(messages, page).await?;
         let Some(from) = next else {

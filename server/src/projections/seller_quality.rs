@@ -1,5 +1,5 @@
-//! The projection of what counts in the quality of sellers. Each fact is written once; whoever has a
-//! new one is looked at again (`workers/evaluate_sellers.rs`).
+//! The projection of what counts in the quality of sellers. Each fact is written once; whoever has
+//! a new one is looked at again (`workers/evaluate_sellers.rs`).
 
 use std::collections::BTreeSet;
 

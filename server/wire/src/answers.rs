@@ -43,8 +43,8 @@ pub struct ResponseContext<'a> {
 }
 
 /// The encoded response message of the RPC that `work` came from; nothing for work that no RPC
-/// waits for. Answers other than the whole order are rendered for a caller who sees everything; what the
-/// caller may not see is removed when they are returned.
+/// waits for. Answers other than the whole order are rendered for a caller who sees everything;
+/// what the caller may not see is removed when they are returned.
 ///
 /// # Panics
 /// If the answer is not one that this command gives, or names something that the order does not
@@ -149,8 +149,8 @@ pub(crate) fn order_head(order: &Order, request_id: Uuid) -> Vec<u8> {
     response.encode_to_vec()
 }
 
-/// The answer of a command as this viewer sees it: what is kept is whole, and who may see how much may
-/// have changed since it was.
+/// The answer of a command as this viewer sees it: what is kept is whole, and who may see how much
+/// may have changed since it was.
 ///
 /// # Errors
 /// Where the bytes are no such answer, or nobody with this view may give the command: a bug.

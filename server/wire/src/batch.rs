@@ -138,8 +138,8 @@ impl Batch {
         }
     }
 
-    /// The same orders as they were loaded, with nothing decided yet, for deciding anew with what is known of
-    /// requests by now.
+    /// The same orders as they were loaded, with nothing decided yet, for deciding anew with what
+    /// is known of requests by now.
     #[must_use]
     pub fn afresh(self, known: HashMap<RequestKey, KnownRequest>) -> Self {
         let loaded = self.orders.into_iter();
@@ -147,8 +147,8 @@ impl Batch {
         Self::new(loaded.collect(), known, self.now, self.partitions)
     }
 
-    /// Whether the answer to this request is known, or will be written by this batch. Its row is unique: if the
-    /// request was decided before and that is not known, the write is refused.
+    /// Whether the answer to this request is known, or will be written by this batch. Its row is
+    /// unique: if the request was decided before and that is not known, the write is refused.
     pub fn has_answer(&self, request: &RequestKey) -> bool {
         self.known.contains_key(request)
     }

@@ -1,5 +1,5 @@
-//! The reason why a call does not get its answer, and the status that says so. The only module that names
-//! `tonic::Code`: which reason has which code is one table, in `codes`.
+//! The reason why a call does not get its answer, and the status that says so. The only module that
+//! names `tonic::Code`: which reason has which code is one table, in `codes`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,8 +34,8 @@ pub use self::outcome::{CallOutcome, outcome, outcome_of};
 const DOMAIN: &str = "belay";
 /// Largest message taken from a caller, as sent and as decompressed.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
-/// Largest metadata taken with a call, as HTTP/2 counts it: of each header its name, its value and 32
-/// bytes.
+/// Largest metadata taken with a call, as HTTP/2 counts it: of each header its name, its value and
+/// 32 bytes.
 pub const METADATA_BYTES_MAX: usize = 16 * 1024;
 
 /// A limit that each caller has.
@@ -434,8 +434,8 @@ pub fn may_be_repeated(status: &Status) -> bool {
     status.code() == Code::Unavailable
 }
 
-/// The status of a call with these rejections, the decisive one first. A delay that is given stands in place of the
-/// reason's own.
+/// The status of a call with these rejections, the decisive one first. A delay that is given stands
+/// in place of the reason's own.
 fn status_of(rejections: &[ProtoRejection], retry: Option<Duration>) -> Status {
     let [first, ..] = rejections else {
         panic!("a call was refused without a reason")

@@ -49,8 +49,8 @@ pub struct RequestCancellation {
     pub on_ineligible_units: IneligibleUnits,
     /// The buyer on whose behalf support acts, as the buyer named themselves.
     pub on_behalf_of: Option<Identity>,
-    /// The same identity, hashed with former keys: an order keeps the hash that it was placed with. It is
-    /// not serialized, because the server's keys are no part of the request.
+    /// The same identity, hashed with former keys: an order keeps the hash that it was placed with.
+    /// It is not serialized, because the server's keys are no part of the request.
     #[serde(skip)]
     pub formerly_on_behalf_of: Box<[Identity]>,
     /// What a preview promised: this or nothing.

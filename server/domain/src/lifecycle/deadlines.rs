@@ -1,5 +1,5 @@
-//! Deadlines: changes that happen by themselves when their time has come. Every command does this first, so that it is
-//! decided as if the worker had been in time.
+//! Deadlines: changes that happen by themselves when their time has come. Every command does this
+//! first, so that it is decided as if the worker had been in time.
 
 use jiff::Timestamp;
 

@@ -99,8 +99,8 @@ impl Draft<'_> {
         });
     }
 
-    /// The same contradiction is one incident, however often it is reported, and stays resolved once
-    /// it was.
+    /// The same contradiction is one incident, however often it is reported, and stays resolved
+    /// once it was.
     pub(crate) fn open_incident_once(&mut self, kind: IncidentKind, subject: IncidentSubject) {
         let is_known =
             |incident: &Incident| incident.kind == kind && IncidentSubject::of(incident) == subject;

@@ -51,8 +51,8 @@ fn step(draft: &mut Draft<'_>, id: PartId) -> bool {
 /// Opens a gate, unless it waits for a parcel that is lost.
 fn open_gate(draft: &mut Draft<'_>, id: PartId, gate: usize) {
     let part = draft.part(id);
-    // A support review opens although the parcel is lost, also one in place of a fact. So the gate's own
-    // kind counts here, and not the kind that it stands for.
+    // A support review opens although the parcel is lost, also one in place of a fact. So the
+    // gate's own kind counts here, and not the kind that it stands for.
     let awaits_a_fact = !part.gates[gate].spec.kind.is_consent();
     // What is home is not lost.
     if awaits_a_fact && part.receipt.is_none() && is_lost(draft, part.shipment) {
@@ -307,9 +307,9 @@ pub(crate) fn note_on_refused(draft: &mut Draft<'_>, id: PartId, back: &UnitSet,
     part.receipt = part.receipt.or(Some(receipt));
 }
 
-/// Passes the carrier's gates of all parts that wait for this shipment, since the carrier or its scan
-/// has confirmed that the parcel comes back; so the support reviews in their place, too. Returns
-/// whether any part waited.
+/// Passes the carrier's gates of all parts that wait for this shipment, since the carrier or its
+/// scan has confirmed that the parcel comes back; so the support reviews in their place, too.
+/// Returns whether any part waited.
 pub(crate) fn intercept_confirmed(
     draft: &mut Draft<'_>,
     shipment: u32,

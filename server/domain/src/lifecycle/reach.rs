@@ -50,8 +50,8 @@ pub(crate) fn check(
     }
 }
 
-/// All of its parts must be the caller's. Who sees parcels is told of one without such a part that it is
-/// not there, as reads say.
+/// All of its parts must be the caller's. Who sees parcels is told of one without such a part that
+/// it is not there, as reads say.
 fn check_cancellation(
     order: &Order,
     number: u32,

@@ -27,8 +27,8 @@ pub(crate) fn open(draft: &mut Draft<'_>, number: u32, units: UnitSet, receipt: 
         return;
     }
     if draft.order.cancellations.len() >= CANCELLATIONS_OF_BELAY_MAX || draft.order.is_full() {
-        // The incident is the same one until somebody resolves it, so it needs no room: support pays
-        // for all of them at once.
+        // The incident is the same one until somebody resolves it, so it needs no room: support
+        // pays for all of them at once.
         if receipt.is_some() {
             draft.open_incident_anew(IncidentKind::LateFact, IncidentSubject::shipment(number));
         }

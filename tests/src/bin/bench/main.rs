@@ -50,8 +50,8 @@ use report::{Kind, Series, Setting};
 use service::Service;
 use shop::Shop;
 
-/// The load generator has the cores of what it measures, and decodes what watchers get: what it needs itself is
-/// taken from both.
+/// The load generator has the cores of what it measures, and decodes what watchers get: what it
+/// needs itself is taken from both.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
