@@ -20,10 +20,11 @@ const RAW_CLIENTS: &str = "16";
 
 /// What is set against the baseline: the figure's name, and that of the run that it is made of; `N`
 /// stands for the most callers.
-const RATIOS: [(&str, &str); 12] = [
+const RATIOS: [(&str, &str); 13] = [
     ("baseline_cancel_ratio", "cancel_rps_N"),
     ("baseline_create_ratio", "create_rps_N"),
     ("baseline_get_ratio", "get_rps_N"),
+    ("baseline_list_ratio", "list_rps_16"),
     ("baseline_lone_cancel_ratio", "cancel_p50_ms_1"),
     ("baseline_lone_create_ratio", "create_p50_ms_1"),
     ("baseline_lone_get_ratio", "get_p50_ms_1"),
