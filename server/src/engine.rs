@@ -11,9 +11,9 @@
 mod attempt;
 mod batch;
 mod heads;
-mod job;
 mod lane;
 mod pressure;
+mod queued;
 mod runner;
 
 use std::sync::Arc;
@@ -31,11 +31,11 @@ use crate::db::pool::Pool;
 use crate::feed::Feed;
 use crate::store_cache::StoreCache;
 use crate::telemetry::{Telemetry, calls};
-use job::job;
-pub use job::{EngineError, Priority, Submission};
 use lane::{Lane, Room};
 use pressure::Pressure;
 pub use pressure::{OVERLOADED_RETRY_MAX, OVERLOADED_RETRY_MIN};
+use queued::queued;
+pub use queued::{EngineError, Priority, Submission};
 use runner::Runner;
 
 /// Commands in one transaction, unless [`EngineBounds`] say otherwise; so with the next four.
@@ -152,10 +152,10 @@ impl Engine {
         calls::about_order(&submission.order);
         calls::about_request(submission.request_id);
         let queue = submission.priority.queue();
-        let (job, mut reply) = job(submission)?;
-        let is_unknown = job.is_unknown.clone();
-        let lane = self.lane(job.key);
-        if self.0.lanes[lane].push(job) == Room::Made {
+        let (command, mut reply) = queued(submission)?;
+        let is_unknown = command.is_unknown.clone();
+        let lane = self.lane(command.key);
+        if self.0.lanes[lane].push(command) == Room::Made {
             self.0.telemetry.metrics.shed(queue);
         }
         match tokio::time::timeout_at(deadline, &mut reply).await {

@@ -136,6 +136,8 @@ pub enum DbError {
     VersionConflict { expected: usize, matched: usize },
     #[error("an UPDATE did not find all rows that it was made for: somebody else has changed one")]
     Overtaken,
+    #[error("a head that this server remembers is no longer where it was left")]
+    HeadsMoved,
     #[error("the tables contradict themselves: {0}")]
     Corrupt(String),
 }
@@ -163,7 +165,9 @@ impl DbError {
             DbError::Database { kind, .. } | DbError::Connect { kind, .. } => *kind,
             DbError::PoolExhausted { .. } => ErrorKind::Unavailable,
             DbError::TimedOut { .. } | DbError::Moved => ErrorKind::ConnectionLost,
-            DbError::VersionConflict { .. } | DbError::Overtaken => ErrorKind::VersionConflict,
+            DbError::VersionConflict { .. } | DbError::Overtaken | DbError::HeadsMoved => {
+                ErrorKind::VersionConflict
+            }
             DbError::Corrupt(_) => ErrorKind::Corrupt,
         }
     }

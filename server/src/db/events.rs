@@ -57,13 +57,15 @@ impl statement::Row for EventsRow {
     }
 }
 
-/// What was appended.
+/// The places of what was appended.
 #[derive(Debug, Default)]
 pub struct Appended {
     /// The position of the last event of each.
     pub positions: Vec<u64>,
     /// The heads behind them.
     pub heads: BTreeMap<u16, Head>,
+    /// The heads before them had been expected, and not asked for.
+    pub were_expected: bool,
 }
 
 /// Sends writes, and appends events behind them, each partition's in the order given. Positions are
@@ -71,7 +73,7 @@ pub struct Appended {
 /// the lock of the partition's head, which is held until the commit.
 ///
 /// `expected` are the heads of all their partitions, if they are known: then all writes go in one
-/// message, which fails with kind `VersionConflict` where a head is not so. Else the heads are
+/// message, which fails as `HeadsMoved` where one is not so. Else the heads are
 /// locked and read behind the writes that are there.
 pub async fn append(
     conn: &mut Conn,
@@ -86,7 +88,7 @@ pub async fn append(
         .iter()
         .map(|events| chain::digest(&events.payload))
         .collect();
-    let is_expected = expected.is_some();
+    let were_expected = expected.is_some();
     let known = match expected {
         Some(heads) => heads,
         None => {
@@ -99,7 +101,7 @@ pub async fn append(
     let mut heads = known.clone();
     let rows = rows(key, new, digests, &mut heads)?;
     // The heads first: a position that somebody else has taken is not written to.
-    if is_expected {
+    if were_expected {
         partition_heads::advance_expected(&mut writes, &known, &heads)?;
     } else {
         partition_heads::advance(&mut writes, &known, &heads)?;
@@ -108,9 +110,17 @@ pub async fn append(
         let insert = diesel::insert_into(events::table).values(rows);
         writes.insert("events", &insert)?;
     }
-    writes.send(conn, per_message).await?;
+    match writes.send(conn, per_message).await {
+        // Or an order, which is as well: all is repeated.
+        Err(DbError::Overtaken) if were_expected => return Err(DbError::HeadsMoved),
+        sent => sent?,
+    }
     let positions = rows.iter().map(|row| row.position).collect();
-    Ok(Appended { positions, heads })
+    Ok(Appended {
+        positions,
+        heads,
+        were_expected,
+    })
 }
 
 /// The rows of these events behind these heads, which they move.

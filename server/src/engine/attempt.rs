@@ -17,7 +17,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::EngineSettings;
 use super::batch::{self, AskRequests, BatchContext, Done};
 use super::heads::KnownHeads;
-use super::job::Job;
+use super::queued::QueuedCommand;
 use crate::db::clock::Clock;
 use crate::db::orders::OnLocked;
 use crate::db::pool::{Checkout, Pool};
@@ -82,12 +82,28 @@ impl Attempts {
         }
     }
 
+    /// One transaction for all these commands, or two: another server may have moved a head that
+    /// this one remembers, and by the second one it is not remembered any more.
+    pub(super) async fn run(
+        &self,
+        commands: &[QueuedCommand],
+        on_locked: OnLocked,
+        ask_requests: AskRequests,
+    ) -> Result<Done, AttemptError> {
+        let ran = self.run_once(commands, on_locked, ask_requests).await;
+        let Err(moved @ AttemptError::Transient(DbError::HeadsMoved)) = ran else {
+            return ran;
+        };
+        self.telemetry.metrics.retried(moved.retry());
+        self.run_once(commands, on_locked, ask_requests).await
+    }
+
     /// One transaction for all these commands. A connection that is half-open would hold its lane
     /// for as long as nobody tells us that the other end is gone; so each half of the work has its
     /// time. What is given up is dropped with its connection.
-    pub(super) async fn run(
+    async fn run_once(
         &self,
-        jobs: &[Job],
+        commands: &[QueuedCommand],
         on_locked: OnLocked,
         ask_requests: AskRequests,
     ) -> Result<Done, AttemptError> {
@@ -95,12 +111,12 @@ impl Attempts {
             tracing::info_span!(
                 target: SPANS,
                 "engine.transaction",
-                belay.batch.size = traces::count(jobs.len()),
+                belay.batch.size = traces::count(commands.len()),
             )
         });
         let begun = Instant::now();
         let outcome = self
-            .transaction(jobs, on_locked, ask_requests)
+            .transaction(commands, on_locked, ask_requests)
             .instrument(span.clone())
             .await;
         let name = match &outcome {
@@ -119,13 +135,13 @@ impl Attempts {
 
     async fn transaction(
         &self,
-        jobs: &[Job],
+        commands: &[QueuedCommand],
         on_locked: OnLocked,
         ask_requests: AskRequests,
     ) -> Result<Done, AttemptError> {
         let decided = timeout(
             self.database_wait_max,
-            self.decide_and_write(jobs, on_locked, ask_requests),
+            self.decide_and_write(commands, on_locked, ask_requests),
         )
         .await;
         let (mut connection, mut done) =
@@ -135,7 +151,8 @@ impl Attempts {
         match timeout(self.database_wait_max, commit).await {
             Ok(Ok(())) => {
                 connection.finish();
-                self.heads.learn(std::mem::take(&mut done.heads));
+                let heads = std::mem::take(&mut done.heads);
+                self.heads.learn(heads, done.were_expected);
                 self.feed.committed(std::mem::take(&mut done.events));
                 Ok(done)
             }
@@ -158,11 +175,11 @@ impl Attempts {
     /// All of a transaction but its COMMIT.
     async fn decide_and_write(
         &self,
-        jobs: &[Job],
+        commands: &[QueuedCommand],
         on_locked: OnLocked,
         ask_requests: AskRequests,
     ) -> Result<(Checkout, Done), AttemptError> {
-        let (configs, read_at) = self.latest_configs(jobs);
+        let (configs, read_at) = self.latest_configs(commands);
         let mut connection = self
             .pool
             .checkout()
@@ -180,7 +197,7 @@ impl Attempts {
         };
         let work = async {
             transaction::begin_write(&mut connection).await?;
-            batch::decide_and_write(&mut connection, jobs, on_locked, context).await
+            batch::decide_and_write(&mut connection, commands, on_locked, context).await
         };
         match unless_gone(gone, work).await {
             // A policy may have begun that these decisions know nothing of.
@@ -190,7 +207,7 @@ impl Attempts {
             Ok(done) => Ok((connection, done)),
             Err(error @ DbError::Moved) => Err(AttemptError::Transient(error)),
             Err(error) => {
-                if error.kind() == ErrorKind::VersionConflict {
+                if matches!(error, DbError::HeadsMoved) {
                     self.heads.mistaken();
                 }
                 // A connection that cannot even roll back is dropped with its transaction. So is
@@ -209,12 +226,12 @@ impl Attempts {
     /// The reference data of the stores in a batch, and when the oldest of it was read.
     fn latest_configs(
         &self,
-        jobs: &[Job],
+        commands: &[QueuedCommand],
     ) -> (HashMap<StoreId, Arc<StoreConfig>>, Option<Instant>) {
         let mut configs = HashMap::new();
         let mut oldest: Option<Instant> = None;
-        for job in jobs {
-            let store = &job.submission.store;
+        for command in commands {
+            let store = &command.submission.store;
             if !configs.contains_key(&store.id) {
                 // Only a store that nobody used for long is not there; its command has brought what
                 // it read.

@@ -12,7 +12,7 @@ use belay_wire::batch::{Batch, OrderChange, Reply, Submitted};
 use diesel_async::AsyncMysqlConnection;
 
 use super::heads::KnownHeads;
-use super::job::{self, EngineError, Job};
+use super::queued::{self, EngineError, QueuedCommand};
 use crate::db::DbError;
 use crate::db::address::PerMessage;
 use crate::db::aggregate;
@@ -54,12 +54,14 @@ pub(super) struct BatchContext<'a> {
 
 /// The result of a transaction.
 pub(super) struct Done {
-    /// In the order of the jobs.
+    /// In the order of the commands.
     pub(super) outcomes: Vec<Outcome>,
     /// The rows of the feed.
     pub(super) events: Vec<StoredEvents>,
     /// The heads of their partitions behind them.
     pub(super) heads: BTreeMap<u16, Head>,
+    /// The heads had been known, and not asked for.
+    pub(super) were_expected: bool,
     /// Nothing was left to do: each command was answered as it was before, or changes nothing.
     pub(super) was_done_before: bool,
 }
@@ -67,24 +69,24 @@ pub(super) struct Done {
 /// Decides these commands in their order and writes all that came of them.
 pub(super) async fn decide_and_write(
     connection: &mut AsyncMysqlConnection,
-    jobs: &[Job],
+    commands: &[QueuedCommand],
     on_locked: OnLocked,
     context: BatchContext<'_>,
 ) -> Result<Done, DbError> {
-    let locked = orders::lock(connection, &job::sorted_keys(jobs), on_locked).await?;
+    let locked = orders::lock(connection, &queued::sorted_keys(commands), on_locked).await?;
     // Read after the locks: a decision is never before what it waited for.
     let locked_at = locked.iter().map(|order| order.locked_at).max();
     let now = match (context.clock, locked_at) {
         (Clock::Database, Some(now)) => now,
         (clock, _) => clock.now(connection).await?,
     };
-    let commands: Vec<Submitted<'_>> = jobs
+    let submitted: Vec<Submitted<'_>> = commands
         .iter()
-        .map(|job| submitted(job, context.configs))
+        .map(|command| submitted(command, context.configs))
         .collect();
     // Orders that are not there have no requests: a batch of creations asks nothing.
     let present: HashSet<OrderKey> = locked.iter().map(|order| order.order_key).collect();
-    let requests = commands.iter().filter_map(Submitted::request_key);
+    let requests = submitted.iter().filter_map(Submitted::request_key);
     let requests: Vec<RequestKey> = requests
         .filter(|request| present.contains(&request.order_key))
         .collect();
@@ -95,17 +97,21 @@ pub(super) async fn decide_and_write(
     let loaded = aggregate::load_children(connection, locked).await?;
 
     let mut batch = Batch::new(loaded, known, now, context.partitions);
-    let mut outcomes = decide_all(&mut batch, jobs, &commands);
+    let mut outcomes = decide_all(&mut batch, commands, &submitted);
     if context.ask_requests == AskRequests::WhereNeeded
         && requests.iter().any(|request| !batch.has_answer(request))
     {
         let known = requests::find(connection, &requests).await?;
         if !known.is_empty() {
             batch = batch.afresh(known);
-            outcomes = decide_all(&mut batch, jobs, &commands);
+            outcomes = decide_all(&mut batch, commands, &submitted);
         }
     }
-    let Appended { positions, heads } = write(connection, &batch, context).await?;
+    let Appended {
+        positions,
+        heads,
+        were_expected,
+    } = write(connection, &batch, context).await?;
     let was_done_before = batch.new_requests.is_empty()
         && batch.new_decisions.is_empty()
         && batch.new_events.is_empty();
@@ -113,33 +119,41 @@ pub(super) async fn decide_and_write(
         outcomes,
         events: stored(batch, positions),
         heads,
+        were_expected,
         was_done_before,
     })
 }
 
 /// A command with the latest reference data of its store.
-fn submitted<'a>(job: &'a Job, configs: &'a HashMap<StoreId, Arc<StoreConfig>>) -> Submitted<'a> {
-    let submission = &job.submission;
+fn submitted<'a>(
+    command: &'a QueuedCommand,
+    configs: &'a HashMap<StoreId, Arc<StoreConfig>>,
+) -> Submitted<'a> {
+    let submission = &command.submission;
     let store = &submission.store;
     Submitted {
-        key: job.key,
+        key: command.key,
         store: configs.get(&store.id).unwrap_or(store),
         caller: &submission.caller,
         request_id: submission.request_id,
         expected_version: submission.expected_version,
         work: &submission.work,
-        fingerprint: job.fingerprint,
+        fingerprint: command.fingerprint,
     }
 }
 
-fn decide_all(batch: &mut Batch, jobs: &[Job], commands: &[Submitted<'_>]) -> Vec<Outcome> {
-    let commands = jobs.iter().zip(commands);
-    commands
-        .map(|(job, command)| decide(batch, job, command))
+fn decide_all(
+    batch: &mut Batch,
+    commands: &[QueuedCommand],
+    submitted: &[Submitted<'_>],
+) -> Vec<Outcome> {
+    let submitted = commands.iter().zip(submitted);
+    submitted
+        .map(|(command, submitted)| decide(batch, command, submitted))
         .collect()
 }
 
-fn decide(batch: &mut Batch, job: &Job, submitted: &Submitted<'_>) -> Outcome {
+fn decide(batch: &mut Batch, command: &QueuedCommand, submitted: &Submitted<'_>) -> Outcome {
     // A panic in here is this command's alone, and has left no trace in the batch.
     match catch_unwind(AssertUnwindSafe(|| batch.decide(submitted))) {
         Ok(Ok(reply)) => Ok(reply),
@@ -148,8 +162,8 @@ fn decide(batch: &mut Batch, job: &Job, submitted: &Submitted<'_>) -> Outcome {
             Err(EngineError::Internal)
         }
         Err(_) => {
-            let submission = &job.submission;
-            job.call.in_scope(|| {
+            let submission = &command.submission;
+            command.call.in_scope(|| {
                 tracing::error!(
                     store.id = %submission.store.id,
                     order.id = %submission.order,

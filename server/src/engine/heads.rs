@@ -4,54 +4,57 @@
 //! not ask for them first. What it knows is not believed: the heads move by an UPDATE that finds
 //! them only where nobody else has moved them, and else nothing of the batch is written and it is
 //! run again. Where several servers write to the same partitions that would happen often, so one
-//! such failure has the next batches ask.
+//! such failure has the next batches ask, and the next one twice as many.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::db::partition_heads::Head;
 
 /// The number of batches that ask for their heads, after one batch met a head that somebody else
-/// had moved.
+/// had moved: after the first, and at most.
 const ASK_FIRST: u32 = 64;
+const ASK_FIRST_MAX: u32 = 16 * 1024;
 
 #[derive(Debug, Default)]
-pub(super) struct KnownHeads {
-    heads: Mutex<BTreeMap<u16, Head>>,
+pub(super) struct KnownHeads(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    heads: BTreeMap<u16, Head>,
     /// Batches that still ask first.
-    ask_first: AtomicU32,
+    ask_first: u32,
+    /// How many did so after the last mistake; 0 once a batch was right.
+    asked_last: u32,
 }
 
 impl KnownHeads {
-    /// The heads of these partitions, which are not known any more until they are learned again:
-    /// whatever becomes of the batch that takes them, the next one does not build on what was not
-    /// committed. None where one of them is not known.
+    /// The heads of these partitions. They are not known any more until they are learned again:
+    /// whatever becomes of the batch, the next one does not build on what was not committed. None
+    /// where one of them is not known, or where the batch is to ask.
     pub(super) fn take(&self, partitions: &BTreeSet<u16>) -> Option<BTreeMap<u16, Head>> {
-        let asks = self
-            .ask_first
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            });
-        if asks.is_ok() {
+        let mut known = self.known();
+        let heads = partitions.iter().filter_map(|partition| {
+            let head = known.heads.remove(partition)?;
+            Some((*partition, head))
+        });
+        let heads: BTreeMap<u16, Head> = heads.collect();
+        if let Some(left) = known.ask_first.checked_sub(1) {
+            known.ask_first = left;
             return None;
         }
-        let mut known = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        let heads = partitions
-            .iter()
-            .map(|partition| Some((*partition, *known.get(partition)?)));
-        let heads: BTreeMap<u16, Head> = heads.collect::<Option<_>>()?;
-        known.retain(|partition, _| !partitions.contains(partition));
-        Some(heads)
+        (heads.len() == partitions.len()).then_some(heads)
     }
 
-    /// A batch has committed, and left its heads so.
-    pub(super) fn learn(&self, heads: BTreeMap<u16, Head>) {
-        let mut known = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        // A chain that has not begun cannot be told from another that has not.
-        for (partition, head) in heads.into_iter().filter(|(_, head)| head.chain.is_some()) {
+    /// A batch has committed and left its heads so; `were_known` says that it had not asked.
+    pub(super) fn learn(&self, heads: BTreeMap<u16, Head>, were_known: bool) {
+        let mut known = self.known();
+        if were_known {
+            known.asked_last = 0;
+        }
+        for (partition, head) in heads {
             // One that committed later may be here sooner.
-            let at = known.entry(partition).or_insert(head);
+            let at = known.heads.entry(partition).or_insert(head);
             if at.position < head.position {
                 *at = head;
             }
@@ -60,7 +63,16 @@ impl KnownHeads {
 
     /// A batch found that somebody else had moved a head.
     pub(super) fn mistaken(&self) {
-        self.ask_first.store(ASK_FIRST, Ordering::Relaxed);
+        let mut known = self.known();
+        // Others that knew as little at the same time say nothing new.
+        if known.ask_first == 0 {
+            known.asked_last = (known.asked_last * 2).clamp(ASK_FIRST, ASK_FIRST_MAX);
+            known.ask_first = known.asked_last;
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,35 +88,58 @@ mod tests {
         heads.map(head).into()
     }
 
+    /// How many batches ask until one takes its head.
+    fn asking(known: &KnownHeads) -> u32 {
+        (0..)
+            .find(|_| {
+                known.learn(heads([(1, 1)]), false);
+                known.take(&[1].into()).is_some()
+            })
+            .unwrap()
+    }
+
     #[test]
     fn a_batch_takes_all_its_heads_or_none_and_each_is_taken_once() {
         let known = KnownHeads::default();
         assert_eq!(known.take(&[1].into()), None);
-        known.learn(heads([(1, 10), (2, 20)]));
-        assert_eq!(known.take(&[1, 3].into()), None);
+        known.learn(heads([(1, 10), (2, 20)]), false);
         assert_eq!(known.take(&[1, 2].into()), Some(heads([(1, 10), (2, 20)])));
         assert_eq!(known.take(&[1].into()), None, "it is on its way");
-        known.learn(heads([(1, 12)]));
-        known.learn(heads([(1, 11)]));
+        known.learn(heads([(1, 12)]), false);
+        known.learn(heads([(1, 11)]), false);
         assert_eq!(known.take(&[1].into()), Some(heads([(1, 12)])));
     }
 
     #[test]
-    fn a_chain_that_has_not_begun_is_always_asked_for() {
+    fn what_a_batch_asks_for_is_not_known_meanwhile() {
         let known = KnownHeads::default();
-        let (position, chain) = (1, None);
-        known.learn([(1, Head { position, chain })].into());
+        known.learn(heads([(1, 10)]), false);
+        assert_eq!(known.take(&[1, 3].into()), None, "the third is not known");
         assert_eq!(known.take(&[1].into()), None);
+        known.learn(heads([(1, 10)]), false);
+        known.mistaken();
+        assert_eq!(known.take(&[1].into()), None);
+        // It came back to an earlier position: another primary had not had the last ones.
+        known.learn(heads([(1, 9)]), false);
+        assert_eq!(known.known().heads, heads([(1, 9)]));
     }
 
     #[test]
-    fn after_a_mistake_batches_ask_for_a_while() {
+    fn batches_ask_for_longer_after_each_mistake_up_to_a_bound_until_one_is_right() {
         let known = KnownHeads::default();
-        known.mistaken();
-        for _ in 0..ASK_FIRST {
-            known.learn(heads([(1, 1)]));
-            assert_eq!(known.take(&[1].into()), None);
+        let mut expected = ASK_FIRST;
+        while expected < ASK_FIRST_MAX {
+            known.mistaken();
+            known.mistaken();
+            assert_eq!(asking(&known), expected);
+            expected *= 2;
         }
-        assert!(known.take(&[1].into()).is_some());
+        for _ in 0..2 {
+            known.mistaken();
+            assert_eq!(asking(&known), ASK_FIRST_MAX);
+        }
+        known.learn(heads([(1, 2)]), true);
+        known.mistaken();
+        assert_eq!(asking(&known), ASK_FIRST, "the last one was right");
     }
 }

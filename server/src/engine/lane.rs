@@ -9,8 +9,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::EngineBounds;
-use super::job::{EngineError, Job, Priority};
 use super::pressure::Pressure;
+use super::queued::{EngineError, Priority, QueuedCommand};
 use super::runner::Runner;
 use crate::fair_queue::{Inbox, Pushed};
 
@@ -24,8 +24,8 @@ pub(super) struct Lane {
 
 #[derive(Debug)]
 struct Queues {
-    interactive: Inbox<Job>,
-    background: Inbox<Job>,
+    interactive: Inbox<QueuedCommand>,
+    background: Inbox<QueuedCommand>,
     pace: Pace,
 }
 
@@ -103,9 +103,9 @@ impl Lane {
 
     /// Where the queue is full, one command is shed: this one, or another caller's that has more of
     /// them there.
-    pub(super) fn push(&self, job: Job) -> Room {
-        let caller = job.submission.caller.actor.clone();
-        let pushed = match job.submission.priority {
+    pub(super) fn push(&self, command: QueuedCommand) -> Room {
+        let caller = command.submission.caller.actor.clone();
+        let pushed = match command.submission.priority {
             Priority::Interactive => {
                 let EngineBounds {
                     wait_max,
@@ -115,10 +115,10 @@ impl Lane {
                 let waiting_max = self.queues.pace.commands_within(wait_max, batch_commands);
                 self.queues
                     .interactive
-                    .push_within(&caller, job, waiting_max)
+                    .push_within(&caller, command, waiting_max)
             }
             // Nobody waits for it, and who sent it knows how much it may send.
-            Priority::Background => self.queues.background.push(&caller, job),
+            Priority::Background => self.queues.background.push(&caller, command),
         };
         match pushed {
             Pushed::Taken => Room::Found,
@@ -168,24 +168,24 @@ struct Batches {
     bounds: EngineBounds,
     pressure: Arc<Pressure>,
     /// Would have made the last batch too large.
-    held_back: Option<Job>,
+    held_back: Option<QueuedCommand>,
 }
 
 impl Batches {
     /// Waits for a command, then takes what else is there.
-    async fn next(&mut self) -> Option<Vec<Job>> {
+    async fn next(&mut self) -> Option<Vec<QueuedCommand>> {
         let first = match self.held_back.take() {
-            Some(job) => job,
+            Some(command) => command,
             None => tokio::select! {
                 biased;
-                Some(job) = self.queues.interactive.next() => job,
-                Some(job) = self.queues.background.next() => job,
+                Some(command) = self.queues.interactive.next() => command,
+                Some(command) = self.queues.background.next() => command,
                 else => return None,
             },
         };
         let mut batch = TakenJobs {
             bytes: first.bytes,
-            jobs: vec![first],
+            commands: vec![first],
         };
         let commands_max = self.bounds.batch_commands;
         let background_max = if self.queues.interactive.is_empty() {
@@ -195,12 +195,12 @@ impl Batches {
         };
         self.fill(&mut batch, background_max, |queues| queues.background.pop());
         self.fill(&mut batch, commands_max, |queues| queues.interactive.pop());
-        Some(batch.jobs)
+        Some(batch.commands)
     }
 
     /// Whether this batch, the last that was taken, left something behind or could not have taken
     /// more.
-    fn is_full(&self, batch: &[Job]) -> bool {
+    fn is_full(&self, batch: &[QueuedCommand]) -> bool {
         batch.len() >= self.bounds.batch_commands || self.held_back.is_some()
     }
 
@@ -208,24 +208,24 @@ impl Batches {
         &mut self,
         batch: &mut TakenJobs,
         commands_max: usize,
-        next: impl Fn(&Queues) -> Option<Job>,
+        next: impl Fn(&Queues) -> Option<QueuedCommand>,
     ) {
-        while self.held_back.is_none() && batch.jobs.len() < commands_max {
-            let Some(job) = next(&self.queues) else {
+        while self.held_back.is_none() && batch.commands.len() < commands_max {
+            let Some(command) = next(&self.queues) else {
                 return;
             };
-            if batch.bytes + job.bytes > self.bounds.batch_bytes {
-                self.held_back = Some(job);
+            if batch.bytes + command.bytes > self.bounds.batch_bytes {
+                self.held_back = Some(command);
                 return;
             }
-            batch.bytes += job.bytes;
-            batch.jobs.push(job);
+            batch.bytes += command.bytes;
+            batch.commands.push(command);
         }
     }
 }
 
 struct TakenJobs {
-    jobs: Vec<Job>,
+    commands: Vec<QueuedCommand>,
     bytes: usize,
 }
 

@@ -27,7 +27,7 @@ use tracing::{Instrument as _, Span};
 
 use super::attempt::{AttemptError, Attempts};
 use super::batch::{AskRequests, Outcome};
-use super::job::{self, EngineError, Job};
+use super::queued::{self, EngineError, QueuedCommand};
 use super::{ATTEMPTS_MAX, EngineBounds, EngineSettings};
 use crate::db::orders::{self, OnLocked};
 use crate::db::pool::Pool;
@@ -71,8 +71,8 @@ enum Remaining {
     /// Every caller is answered, or another task sees to it.
     Nothing,
     /// One of these commands is refused, and it is not known which.
-    Split(Vec<Job>),
-    Again(Vec<Job>),
+    Split(Vec<QueuedCommand>),
+    Again(Vec<QueuedCommand>),
 }
 
 /// The orders that kept a batch from its locks.
@@ -90,7 +90,7 @@ pub(super) struct Runner {
     attempts: Attempts,
     /// The parked commands of orders that are locked elsewhere. Each order has one task that waits
     /// for it; here is what has come for it since.
-    parked: Mutex<HashMap<OrderKey, Vec<Job>>>,
+    parked: Mutex<HashMap<OrderKey, Vec<QueuedCommand>>>,
     bounds: EngineBounds,
     /// Connections that may wait for locked orders: those that the lanes leave.
     waiting: Semaphore,
@@ -117,23 +117,23 @@ impl Runner {
     }
 
     /// The span in which these commands are run together; `kind` says on what occasion.
-    pub(super) fn begin_batch(&self, kind: &'static str, jobs: &[Job]) -> Span {
+    pub(super) fn begin_batch(&self, kind: &'static str, commands: &[QueuedCommand]) -> Span {
         let batch = tracing::info_span!(
             target: SPANS,
             parent: None,
             "engine.batch",
             belay.batch.kind = kind,
-            belay.batch.size = traces::count(jobs.len()),
+            belay.batch.size = traces::count(commands.len()),
         );
-        traces::link(&batch, jobs.iter().map(|job| &job.call));
+        traces::link(&batch, commands.iter().map(|command| &command.call));
         batch
     }
 
     /// A lane has taken these commands.
-    pub(super) fn leave_queue(&self, jobs: &mut [Job]) {
-        self.attempts.telemetry.metrics.batch_taken(jobs.len());
-        for job in jobs {
-            job.leave_queue(&self.attempts.telemetry);
+    pub(super) fn leave_queue(&self, commands: &mut [QueuedCommand]) {
+        self.attempts.telemetry.metrics.batch_taken(commands.len());
+        for command in commands {
+            command.leave_queue(&self.attempts.telemetry);
         }
     }
 
@@ -163,43 +163,43 @@ impl Runner {
     }
 
     /// Runs a batch and answers every caller.
-    pub(super) async fn run(self: Arc<Self>, jobs: Vec<Job>, tasks: TaskTracker) {
+    pub(super) async fn run(self: Arc<Self>, commands: Vec<QueuedCommand>, tasks: TaskTracker) {
         // A command that no caller waits for is not begun.
-        let jobs = wanted(jobs, EngineError::DeadlineExceeded);
+        let commands = wanted(commands, EngineError::DeadlineExceeded);
         // Known to be locked elsewhere; behind those who wait already, or they would be overtaken.
-        let mut jobs = self.park(jobs, &HashSet::new(), &tasks);
+        let mut commands = self.park(commands, &HashSet::new(), &tasks);
         let (mut attempt, mut has_retried_once) = (0, false);
         let mut ask = self.ask_requests();
-        while !jobs.is_empty() {
-            let failure = match self.attempts.run(&jobs, OnLocked::Fail, ask).await {
-                Ok(done) => return answer_each(jobs, done.outcomes),
+        while !commands.is_empty() {
+            let failure = match self.attempts.run(&commands, OnLocked::Fail, ask).await {
+                Ok(done) => return answer_each(commands, done.outcomes),
                 Err(repeated @ AttemptError::Repeated(_)) if ask == AskRequests::WhereNeeded => {
                     ask = self.met_repeated(repeated.retry());
                     continue;
                 }
                 // A lock is no failure, and does not count as an attempt.
                 Err(AttemptError::Locked) => {
-                    match self.find_locked(&jobs, has_retried_once).await {
+                    match self.find_locked(&commands, has_retried_once).await {
                         Ok(LockedOrders::Named(keys)) => {
-                            jobs = self.park(jobs, &keys, &tasks);
+                            commands = self.park(commands, &keys, &tasks);
                             continue;
                         }
                         Ok(LockedOrders::FreeAgain) => {
                             has_retried_once = true;
                             continue;
                         }
-                        Ok(LockedOrders::Hidden) => return self.bisect(jobs, tasks).await,
+                        Ok(LockedOrders::Hidden) => return self.bisect(commands, tasks).await,
                         Err(failure) => failure,
                     }
                 }
                 Err(failure) => failure,
             };
             attempt += 1;
-            let failed = self.after_failure(jobs, failure, attempt, &ON_LANE, &tasks);
+            let failed = self.after_failure(commands, failure, attempt, &ON_LANE, &tasks);
             match failed.await {
                 Remaining::Nothing => return,
-                Remaining::Split(jobs) => return self.bisect(jobs, tasks).await,
-                Remaining::Again(again) => jobs = again,
+                Remaining::Split(commands) => return self.bisect(commands, tasks).await,
+                Remaining::Again(again) => commands = again,
             }
         }
     }
@@ -207,7 +207,7 @@ impl Runner {
     /// Does what a failed attempt asks for, up to splitting the batch or repeating it.
     async fn after_failure(
         self: &Arc<Self>,
-        jobs: Vec<Job>,
+        commands: Vec<QueuedCommand>,
         failure: AttemptError,
         attempt: u32,
         occasion: &Occasion,
@@ -216,47 +216,47 @@ impl Runner {
         let (retry, is_last) = (failure.retry(), attempt >= ATTEMPTS_MAX);
         match failure {
             AttemptError::Unknown(error) => {
-                self.look_into(jobs, &error, tasks);
+                self.look_into(commands, &error, tasks);
                 return Remaining::Nothing;
             }
-            AttemptError::Poison(error) if jobs.len() == 1 => {
-                poisoned(jobs, &error);
+            AttemptError::Poison(error) if commands.len() == 1 => {
+                poisoned(commands, &error);
                 return Remaining::Nothing;
             }
             AttemptError::Poison(_) => {
                 self.retried(retry);
-                return Remaining::Split(jobs);
+                return Remaining::Split(commands);
             }
             AttemptError::Transient(error) if error.is_exhaustion() => {
-                answer_all(jobs, EngineError::Overloaded);
+                answer_all(commands, EngineError::Overloaded);
                 return Remaining::Nothing;
             }
             AttemptError::Transient(error) | AttemptError::Repeated(error) if is_last => {
                 self.attempts.pool.notes().note(occasion.name, &error);
-                answer_all(jobs, caller_error(&error));
+                answer_all(commands, caller_error(&error));
                 return Remaining::Nothing;
             }
             AttemptError::Locked | AttemptError::Stale if is_last => {
-                answer_all(jobs, occasion.never_in_time);
+                answer_all(commands, occasion.never_in_time);
                 return Remaining::Nothing;
             }
             AttemptError::Transient(error) | AttemptError::Repeated(error) => {
-                tracing::debug!(%error, commands = jobs.len(), attempt, "a batch is repeated");
+                tracing::debug!(%error, commands = commands.len(), attempt, "a batch is repeated");
             }
             AttemptError::Locked | AttemptError::Stale => {}
         }
         self.retried(retry);
         tokio::time::sleep(jittered(RETRY_DELAY * 2u32.pow(attempt))).await;
-        Remaining::Again(jobs)
+        Remaining::Again(commands)
     }
 
     /// The locked orders among those of a batch that met one, which runs again without them.
     async fn find_locked(
         &self,
-        jobs: &[Job],
+        commands: &[QueuedCommand],
         has_retried_once: bool,
     ) -> Result<LockedOrders, AttemptError> {
-        let keys = job::sorted_keys(jobs);
+        let keys = queued::sorted_keys(commands);
         let locked = self.keys_locked_elsewhere(&keys).await;
         let locked = locked.map_err(AttemptError::Transient)?;
         self.retried(Retry::Locked);
@@ -275,26 +275,26 @@ impl Runner {
     /// the tasks that wait for them; returns the rest.
     fn park(
         self: &Arc<Self>,
-        jobs: Vec<Job>,
+        commands: Vec<QueuedCommand>,
         locked_elsewhere: &HashSet<OrderKey>,
         tasks: &TaskTracker,
-    ) -> Vec<Job> {
+    ) -> Vec<QueuedCommand> {
         let mut waiting = self.parked();
-        let mut rest = Vec::with_capacity(jobs.len());
-        for job in jobs {
+        let mut rest = Vec::with_capacity(commands.len());
+        for command in commands {
             let known = waiting.len();
-            match waiting.entry(job.key) {
+            match waiting.entry(command.key) {
                 Entry::Occupied(entry) if entry.get().len() >= self.bounds.batch_commands => {
-                    job.answer(Err(EngineError::Contention));
+                    command.answer(Err(EngineError::Contention));
                 }
-                Entry::Occupied(mut entry) => entry.get_mut().push(job),
-                Entry::Vacant(_) if !locked_elsewhere.contains(&job.key) => rest.push(job),
+                Entry::Occupied(mut entry) => entry.get_mut().push(command),
+                Entry::Vacant(_) if !locked_elsewhere.contains(&command.key) => rest.push(command),
                 Entry::Vacant(_) if known >= self.bounds.parked_orders => {
-                    job.answer(Err(EngineError::Contention))
+                    command.answer(Err(EngineError::Contention))
                 }
                 Entry::Vacant(entry) => {
-                    tasks.spawn(self.clone().wait_for(job.key, tasks.clone()));
-                    entry.insert(vec![job]);
+                    tasks.spawn(self.clone().wait_for(command.key, tasks.clone()));
+                    entry.insert(vec![command]);
                 }
             }
         }
@@ -336,7 +336,7 @@ impl Runner {
         // It is never closed; without a permit the pool's own bound would hold.
         let _permit = self.waiting.acquire().await;
         loop {
-            let jobs = match self.parked().entry(key) {
+            let commands = match self.parked().entry(key) {
                 Entry::Occupied(entry) if entry.get().is_empty() => {
                     entry.remove();
                     return;
@@ -345,8 +345,8 @@ impl Runner {
                 Entry::Vacant(_) => return,
             };
             // In a task of its own: a bug in there must not leave the order parked for ever.
-            let span = self.begin_batch("locked_order", &jobs);
-            let run = self.clone().run_waiting(jobs, tasks.clone());
+            let span = self.begin_batch("locked_order", &commands);
+            let run = self.clone().run_waiting(commands, tasks.clone());
             if let Err(error) = tasks.spawn(run.instrument(span)).await {
                 tracing::error!(%error, "the task of a batch died");
             }
@@ -354,24 +354,26 @@ impl Runner {
     }
 
     /// Waits for the order's lock, as long as the session's lock wait allows.
-    async fn run_waiting(self: Arc<Self>, mut jobs: Vec<Job>, tasks: TaskTracker) {
+    async fn run_waiting(self: Arc<Self>, mut commands: Vec<QueuedCommand>, tasks: TaskTracker) {
         let mut attempt = 0;
         loop {
-            jobs = wanted(jobs, EngineError::DeadlineExceeded);
-            if jobs.is_empty() {
+            commands = wanted(commands, EngineError::DeadlineExceeded);
+            if commands.is_empty() {
                 return;
             }
-            let ran = self.attempts.run(&jobs, OnLocked::Wait, AskRequests::First);
+            let ran = self
+                .attempts
+                .run(&commands, OnLocked::Wait, AskRequests::First);
             let failure = match ran.await {
-                Ok(done) => return answer_each(jobs, done.outcomes),
+                Ok(done) => return answer_each(commands, done.outcomes),
                 Err(failure) => failure,
             };
             attempt += 1;
-            let failed = self.after_failure(jobs, failure, attempt, &FOR_LOCKED_ORDER, &tasks);
+            let failed = self.after_failure(commands, failure, attempt, &FOR_LOCKED_ORDER, &tasks);
             match failed.await {
                 Remaining::Nothing => return,
-                Remaining::Split(jobs) => return self.wait_for_each(jobs, tasks).await,
-                Remaining::Again(again) => jobs = again,
+                Remaining::Split(commands) => return self.wait_for_each(commands, tasks).await,
+                Remaining::Again(again) => commands = again,
             }
         }
     }
@@ -379,27 +381,32 @@ impl Runner {
     /// [`Self::run_waiting`] one after the other, to find the one that is refused.
     fn wait_for_each(
         self: Arc<Self>,
-        jobs: Vec<Job>,
+        commands: Vec<QueuedCommand>,
         tasks: TaskTracker,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            for job in jobs {
-                self.clone().run_waiting(vec![job], tasks.clone()).await;
+            for command in commands {
+                self.clone().run_waiting(vec![command], tasks.clone()).await;
             }
         })
     }
 
-    fn parked(&self) -> MutexGuard<'_, HashMap<OrderKey, Vec<Job>>> {
+    fn parked(&self) -> MutexGuard<'_, HashMap<OrderKey, Vec<QueuedCommand>>> {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The outcome of these commands is learnt in a task of its own.
-    fn look_into(self: &Arc<Self>, jobs: Vec<Job>, error: &DbError, tasks: &TaskTracker) {
+    fn look_into(
+        self: &Arc<Self>,
+        commands: Vec<QueuedCommand>,
+        error: &DbError,
+        tasks: &TaskTracker,
+    ) {
         self.retried(Retry::LostCommit);
         let notes = self.attempts.pool.notes();
         notes.note("a commit, whose outcome is being looked into", error);
-        let span = self.begin_batch("lost_commit", &jobs);
-        tasks.spawn(self.clone().resolve(jobs).instrument(span));
+        let span = self.begin_batch("lost_commit", &commands);
+        tasks.spawn(self.clone().resolve(commands).instrument(span));
     }
 
     fn found_out(&self, found: LostCommit) {
@@ -409,30 +416,31 @@ impl Runner {
     /// Learns what became of a lost commit: the same commands are run again under their orders'
     /// locks. Whoever could have written a request row held that lock, so a row that is not there
     /// was never written.
-    async fn resolve(self: Arc<Self>, mut jobs: Vec<Job>) {
-        jobs.iter()
-            .for_each(|job| job.is_unknown.store(true, Ordering::Relaxed));
+    async fn resolve(self: Arc<Self>, mut commands: Vec<QueuedCommand>) {
+        commands
+            .iter()
+            .for_each(|command| command.is_unknown.store(true, Ordering::Relaxed));
         let mut delay = RETRY_DELAY;
         loop {
-            jobs = wanted(jobs, EngineError::OutcomeUnknown);
-            if jobs.is_empty() {
+            commands = wanted(commands, EngineError::OutcomeUnknown);
+            if commands.is_empty() {
                 return self.found_out(LostCommit::GivenUp);
             }
             match self
                 .attempts
-                .run(&jobs, OnLocked::Wait, AskRequests::First)
+                .run(&commands, OnLocked::Wait, AskRequests::First)
                 .await
             {
                 Ok(done) => {
-                    tracing::debug!(commands = jobs.len(), "a lost commit was resolved");
+                    tracing::debug!(commands = commands.len(), "a lost commit was resolved");
                     self.found_out(if done.was_done_before {
                         LostCommit::Committed
                     } else {
                         LostCommit::Absent
                     });
-                    return answer_each(jobs, done.outcomes);
+                    return answer_each(commands, done.outcomes);
                 }
-                Err(AttemptError::Poison(error)) => return poisoned(jobs, &error),
+                Err(AttemptError::Poison(error)) => return poisoned(commands, &error),
                 Err(
                     failure @ (AttemptError::Locked
                     | AttemptError::Stale
@@ -451,12 +459,12 @@ impl Runner {
     /// Narrows a failure down to the command that caused it; its neighbours go through.
     fn bisect(
         self: Arc<Self>,
-        mut jobs: Vec<Job>,
+        mut commands: Vec<QueuedCommand>,
         tasks: TaskTracker,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            let second_half = jobs.split_off(jobs.len() / 2);
-            self.clone().run(jobs, tasks.clone()).await;
+            let second_half = commands.split_off(commands.len() / 2);
+            self.clone().run(commands, tasks.clone()).await;
             self.run(second_half, tasks).await;
         })
     }
@@ -481,10 +489,10 @@ fn caller_error(error: &DbError) -> EngineError {
     }
 }
 
-fn poisoned(jobs: Vec<Job>, error: &DbError) {
-    for job in jobs {
-        let submission = &job.submission;
-        job.call.in_scope(|| {
+fn poisoned(commands: Vec<QueuedCommand>, error: &DbError) {
+    for command in commands {
+        let submission = &command.submission;
+        command.call.in_scope(|| {
             tracing::error!(
                 %error,
                 store.id = %submission.store.id,
@@ -493,25 +501,27 @@ fn poisoned(jobs: Vec<Job>, error: &DbError) {
                 "the database refused what a command wants to write"
             );
         });
-        job.answer(Err(EngineError::Internal));
+        command.answer(Err(EngineError::Internal));
     }
 }
 
-fn answer_each(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
-    for (job, outcome) in jobs.into_iter().zip(outcomes) {
-        job.answer(outcome);
+fn answer_each(commands: Vec<QueuedCommand>, outcomes: Vec<Outcome>) {
+    for (command, outcome) in commands.into_iter().zip(outcomes) {
+        command.answer(outcome);
     }
 }
 
 /// Answers the commands that nobody waits for any more and returns the others.
-fn wanted(jobs: Vec<Job>, unwanted: EngineError) -> Vec<Job> {
-    let (gone, wanted) = jobs.into_iter().partition(Job::is_unwanted);
+fn wanted(commands: Vec<QueuedCommand>, unwanted: EngineError) -> Vec<QueuedCommand> {
+    let (gone, wanted) = commands.into_iter().partition(QueuedCommand::is_unwanted);
     answer_all(gone, unwanted);
     wanted
 }
 
-fn answer_all(jobs: Vec<Job>, error: EngineError) {
-    jobs.into_iter().for_each(|job| job.answer(Err(error)));
+fn answer_all(commands: Vec<QueuedCommand>, error: EngineError) {
+    commands
+        .into_iter()
+        .for_each(|command| command.answer(Err(error)));
 }
 
 fn jittered(delay: Duration) -> Duration {

@@ -74,7 +74,7 @@ pub enum EngineError {
 
 /// A submission in a queue, with what the engine needs to know of it.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct QueuedCommand {
     pub(super) submission: Submission,
     pub(super) key: OrderKey,
     pub(super) fingerprint: [u8; 32],
@@ -89,7 +89,7 @@ pub(super) struct Job {
     pub(super) queued: Span,
 }
 
-impl Job {
+impl QueuedCommand {
     pub(super) fn answer(self, outcome: Result<Reply, EngineError>) {
         // A caller that has gone needs no answer: it will ask again with the same request_id.
         let _ = self.reply.send(outcome);
@@ -113,13 +113,16 @@ impl Job {
 
 pub(super) type ReplyReceiver = oneshot::Receiver<Result<Reply, EngineError>>;
 
-pub(super) fn job(submission: Submission) -> Result<(Job, ReplyReceiver), EngineError> {
+/// A submission as it goes into a queue, and where its answer comes.
+pub(super) fn queued(
+    submission: Submission,
+) -> Result<(QueuedCommand, ReplyReceiver), EngineError> {
     let Fingerprint { hash, bytes } = submission.work.fingerprint().map_err(|error| {
         tracing::error!(%error, "a command could not be encoded for its fingerprint");
         EngineError::Internal
     })?;
     let (reply, answered) = oneshot::channel();
-    let job = Job {
+    let command = QueuedCommand {
         key: OrderKey::of(&submission.store.id, &submission.order),
         fingerprint: hash,
         bytes,
@@ -130,11 +133,11 @@ pub(super) fn job(submission: Submission) -> Result<(Job, ReplyReceiver), Engine
         submitted: Instant::now(),
         queued: traces::within(|| tracing::info_span!(target: SPANS, "engine.queue")),
     };
-    Ok((job, answered))
+    Ok((command, answered))
 }
 
-pub(super) fn sorted_keys(jobs: &[Job]) -> Vec<OrderKey> {
-    let mut keys: Vec<OrderKey> = jobs.iter().map(|job| job.key).collect();
+pub(super) fn sorted_keys(commands: &[QueuedCommand]) -> Vec<OrderKey> {
+    let mut keys: Vec<OrderKey> = commands.iter().map(|command| command.key).collect();
     keys.sort_unstable();
     keys.dedup();
     keys
