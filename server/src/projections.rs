@@ -137,7 +137,7 @@ struct Follower {
     is_serving: bool,
 }
 
-/// With which partition followers go on, so that none is always the last.
+/// The partition with which each group of followers goes on, so that none is always the last.
 #[derive(Debug, Default)]
 struct Turns(BTreeMap<Vec<Follower>, u16>);
 
@@ -231,33 +231,34 @@ async fn follow(app: &App, seen: &mut Seen, turns: &mut Turns) -> Did {
     let serving = followers.iter().filter(|one| one.is_serving).copied();
     let serving: Vec<Follower> = serving.collect();
     let shared = seen.shared(&serving);
-    let mut did = Did::Nothing;
     let mut alone = seen.behind.clone();
-    // Where that fails each is tried alone: what one cannot take does not keep the others.
-    if let Ok(Step { moves, apart }) = step(app, &serving, &shared, turns).await {
-        if !moves.is_empty() {
-            did = Did::All;
+    let mut moved = BTreeSet::new();
+    let mut has_failed = false;
+    match step(app, &serving, &shared, turns).await {
+        Ok(Step { moves, apart }) => {
+            if !moves.is_empty() {
+                moved.extend(serving.iter().copied());
+            }
+            seen.pass(&serving, &moves);
+            for follower in &serving {
+                let behind = alone.entry(*follower).or_default();
+                behind.retain(|step| !shared.contains(step) || apart.contains(&step.partition));
+            }
         }
-        seen.pass(&serving, &moves);
-        for follower in &serving {
-            let behind = alone.entry(*follower).or_default();
-            behind.retain(|step| !shared.contains(step) || apart.contains(&step.partition));
-        }
+        // Each is tried alone, and then it is said: what one cannot take does not keep the others.
+        Err(error) => tracing::debug!(%error, "projections do not go together"),
     }
     for (follower, behind) in &alone {
         match step(app, &[*follower], behind, turns).await {
-            Ok(Step { moves, .. }) if moves.is_empty() => {}
             Ok(Step { moves, .. }) => {
+                if !moves.is_empty() {
+                    moved.insert(*follower);
+                }
                 seen.pass(&[*follower], &moves);
-                did = did.max(if follower.is_serving {
-                    Did::All
-                } else {
-                    Did::NotAll
-                });
             }
             Err(error) => {
                 wait_after(app, follower.projection.name(), &error).await;
-                did = Did::NotAll;
+                has_failed = true;
             }
         }
     }
@@ -265,11 +266,15 @@ async fn follow(app: &App, seen: &mut Seen, turns: &mut Turns) -> Did {
         let lag = seen.lag(follower);
         let known = app.lags.of(follower.projection);
         known.store(lag, Ordering::Relaxed);
-        if did == Did::All && lag > 0 {
-            did = Did::NotAll;
-        }
     }
-    did
+    // A rebuild has always more to do.
+    let is_all = |one: &Follower| one.is_serving && seen.lag(one) == 0;
+    match (moved.is_empty(), moved.iter().all(is_all)) {
+        _ if has_failed => Did::NotAll,
+        (true, _) => Did::Nothing,
+        (false, true) => Did::All,
+        (false, false) => Did::NotAll,
+    }
 }
 
 async fn look(app: &App) -> Result<Seen, DbError> {
@@ -377,7 +382,9 @@ async fn step(
             in_turn.any(|step| step.partition == row.partition && row.last <= step.to)
         });
         let moves = moves(&taken, &rows);
-        for follower in followers {
+        // The stock last: the rows that the quality of sellers waits for are held while sellers are
+        // evaluated, and nobody who counts stock is to wait for that.
+        for follower in followers.iter().rev() {
             apply(&mut conn, *follower, &rows, &moves).await?;
         }
         *turn = last.map_or(0, |last| last + 1);
@@ -434,7 +441,7 @@ fn moves(taken: &[(u16, u64)], rows: &[FeedRow]) -> Vec<Move> {
     moves
 }
 
-/// What rows do, and that they have done it.
+/// Applies rows to a follower, and moves its positions behind them.
 async fn apply(
     conn: &mut Transaction,
     follower: Follower,
