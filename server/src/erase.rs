@@ -9,7 +9,7 @@ use belay_wire::events::{event_without_buyer, without_buyer};
 use clap::Args;
 
 use crate::command_line::database::DatabaseArguments;
-use crate::db::erasures::{self, EventTable, EventsRow};
+use crate::db::erasures::{self, ErasableEvents, EventTable};
 use crate::db::{Conn, DbError, migrate, pool, settings, transaction};
 use crate::identity_keys::{IdentityArguments, IdentityKeys};
 
@@ -176,7 +176,7 @@ async fn erase_row(
     conn: &mut Conn,
     key: &ChainKey,
     order_key: OrderKey,
-    mut row: EventsRow,
+    mut row: ErasableEvents,
 ) -> Result<(), DbError> {
     let Some(payload) = without_buyer(&row.payload).map_err(corrupt)? else {
         return Ok(());

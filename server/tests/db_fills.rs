@@ -6,7 +6,7 @@ mod common;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use belay_server::db::migrate::{self, Batches, MigrateError, Target};
+use belay_server::db::migrate::{self, FillSettings, MigrateError, Target};
 use belay_server::db::{Conn, transaction};
 use common::{HANG, TestDatabase};
 use diesel::QueryableByName;
@@ -15,11 +15,11 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use secrecy::ExposeSecret;
 
 /// Few rows a batch, and each batch is told of.
-fn batches_of(rows: u32) -> Batches {
-    Batches {
+fn batches_of(rows: u32) -> FillSettings {
+    FillSettings {
         rows,
         tell_every: Duration::ZERO,
-        ..Batches::default()
+        ..FillSettings::default()
     }
 }
 
@@ -121,9 +121,15 @@ impl Case {
     async fn database(&self) -> TestDatabase {
         let database = TestDatabase::empty().await;
         let before = Target::Migration(self.before.to_owned());
-        migrate::run_for(&database.url, None, &before, Batches::default(), |_| ())
-            .await
-            .unwrap();
+        migrate::run_for(
+            &database.url,
+            None,
+            &before,
+            FillSettings::default(),
+            |_| (),
+        )
+        .await
+        .unwrap();
         let mut conn = database.connect().await;
         for (columns, values) in self.rows {
             let insert = format!(
@@ -235,7 +241,7 @@ async fn a_fill_is_told_of_at_its_beginning_and_its_end_and_not_each_batch() {
         told.push((progress.rows, progress.is_done));
         about.push(progress.rows_about);
     };
-    let batches = Batches {
+    let batches = FillSettings {
         tell_every: HANG,
         ..batches_of(1)
     };
@@ -452,7 +458,7 @@ async fn a_batch_lets_go_of_its_rows_when_it_meets_a_locked_one_and_says_which_f
     let database = case.database().await;
     let mut conn = database.connect().await;
     let command = lock_row(&database, 1).await;
-    let batches = Batches {
+    let batches = FillSettings {
         attempts_max: 1,
         ..batches_of(2)
     };
@@ -473,7 +479,7 @@ async fn a_batch_lets_go_of_its_rows_when_it_meets_a_locked_one_and_says_which_f
     assert_eq!(stores(&mut conn).await[0], None, "the row before is undone");
 
     // Tried again, it is through once the row is free.
-    let batches = Batches {
+    let batches = FillSettings {
         attempts_max: 1_000,
         ..batches
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use belay_client::calls::OnBehalfOf;
 use belay_client::{RequestId, Role, Units, reason};
-use belay_server::db::migrate::{Batches, Target};
+use belay_server::db::migrate::{FillSettings, Target};
 use belay_server::db::{migrate, pool, settings};
 use belay_server::identity_keys::{IdentityKeys, check_value};
 use belay_tests::SHOP;
@@ -96,7 +96,7 @@ fn a_database_whose_key_is_outside_finds_nobody_by_itself() {
             &database.url(),
             Some(check),
             &Target::Latest,
-            Batches::default(),
+            FillSettings::default(),
             |_| (),
         )
         .await

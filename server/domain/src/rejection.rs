@@ -148,7 +148,8 @@ pub enum Rejection {
     QuoteExpired {
         valid_until: Timestamp,
     },
-    /// What would come of the request is no longer what was quoted; both as JSON.
+    /// What would come of the request is no longer what was quoted. Both are JSON, for a rejection
+    /// is stored, and they are blanked for who may not see money.
     QuoteMismatch {
         quoted: String,
         present: String,

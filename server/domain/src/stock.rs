@@ -427,7 +427,7 @@ fn cancelled_after(news: &OrderNews, index: usize, shipment: u32) -> Contents {
     cancelled
 }
 
-/// What an entry says of units of one SKU in a shipment.
+/// A movement of units of one SKU in a shipment, as an entry says it.
 struct Movement {
     kind: EntryKind,
     quantity: u32,

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::database::DatabaseArguments;
 use crate::db::migrate::{
-    self, BATCH_ROWS_DEFAULT, BATCH_ROWS_MAX, Batches, MigrateError, Progress, Ran, Target,
+    self, BATCH_ROWS_DEFAULT, BATCH_ROWS_MAX, FillSettings, MigrateError, Progress, Ran, Target,
 };
 use crate::identity_keys::{IdentityArguments, check_value};
 
@@ -54,9 +54,9 @@ impl Migrate {
         }
         let keys = self.identity.read()?;
         let check = keys.map(|keys| check_value(keys.first()));
-        let batches = Batches {
+        let batches = FillSettings {
             rows: self.batch_rows,
-            ..Batches::default()
+            ..FillSettings::default()
         };
         migrate(&url, check, &self.target(), batches).await
     }
@@ -71,7 +71,7 @@ pub async fn migrate(
     database_url: &SecretString,
     identity_check: Option<[u8; 32]>,
     target: &Target,
-    batches: Batches,
+    batches: FillSettings,
 ) -> anyhow::Result<()> {
     if migrate::is_missing(database_url).await? {
         // What is wrong with the target is told before there is an empty database.

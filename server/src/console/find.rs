@@ -109,7 +109,7 @@ pub(super) async fn page(
     Ok(page::page("Orders", Some(looking), &body))
 }
 
-/// What somebody has in hand comes before all filters.
+/// Finds by what somebody has in hand, before all filters.
 async fn find(visitor: &Visitor, asked: &Asked) -> Result<pb::FindOrdersResponse, ErrorPage> {
     let mut orders = visitor.orders();
     let Some(by) = asked.in_hand() else {

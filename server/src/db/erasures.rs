@@ -126,7 +126,7 @@ pub enum EventTable {
 
 /// A row of an order's events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventsRow {
+pub struct ErasableEvents {
     pub table: EventTable,
     pub partition: u16,
     pub last_position: u64,
@@ -146,7 +146,7 @@ pub async fn event_rows(
     table: EventTable,
     after: u64,
     limit: u16,
-) -> Result<Vec<EventsRow>, DbError> {
+) -> Result<Vec<ErasableEvents>, DbError> {
     type Row = (
         u16,
         u64,
@@ -184,7 +184,7 @@ pub async fn event_rows(
     };
     let row = |row: Row| {
         let (partition, last_position, count, order_version, time, payload, chain, digest) = row;
-        EventsRow {
+        ErasableEvents {
             table,
             partition,
             last_position,
@@ -204,7 +204,7 @@ pub async fn event_rows(
 pub async fn replace_payload(
     conn: &mut Conn,
     key: OrderKey,
-    row: &EventsRow,
+    row: &ErasableEvents,
     seal: Option<([u8; 32], [u8; 32])>,
 ) -> Result<(), DbError> {
     let (digest, seal) = (

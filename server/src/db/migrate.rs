@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::error::{self, DbError, ErrorKind};
 use super::{Conn, pool, settings, transaction};
 
-pub use fills::{BATCH_ROWS_DEFAULT, BATCH_ROWS_MAX, Batches, Progress};
+pub use fills::{BATCH_ROWS_DEFAULT, BATCH_ROWS_MAX, FillSettings, Progress};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -126,7 +126,7 @@ impl From<diesel::result::Error> for MigrateError {
 /// database gets its settings. A schema with a migration that this release does not know is left as
 /// it is.
 pub async fn run(url: &SecretString) -> Result<Vec<String>, MigrateError> {
-    run_for(url, None, &Target::Latest, Batches::default(), |_| ()).await
+    run_for(url, None, &Target::Latest, FillSettings::default(), |_| ()).await
 }
 
 /// As [`run`], as far as the target says; a new database may have its identity key outside, and is
@@ -136,7 +136,7 @@ pub async fn run_for(
     url: &SecretString,
     identity_check: Option<[u8; 32]>,
     target: &Target,
-    batches: Batches,
+    batches: FillSettings,
     mut tell: impl FnMut(Progress<'_>) + Send,
 ) -> Result<Vec<String>, MigrateError> {
     let mut lock = pool::connect(url).await?;
@@ -244,7 +244,7 @@ async fn run_planned(
     mut conn: Conn,
     lock: &mut Conn,
     planned: &[(String, String)],
-    batches: Batches,
+    batches: FillSettings,
     tell: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<Conn, MigrateError> {
     loop {

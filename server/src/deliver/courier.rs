@@ -352,7 +352,7 @@ impl Courier {
         }
     }
 
-    /// What came of work on the database: one line when it is out, and one when it is back.
+    /// Logs how work on the database went: one line when it is out, and one when it is back.
     pub(super) fn told(&mut self, worked: Result<(), DbError>) -> bool {
         match &worked {
             Ok(()) if self.is_out => {

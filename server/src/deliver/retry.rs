@@ -42,7 +42,7 @@ pub(super) struct RetryPlan {
 }
 
 impl RetryPlan {
-    /// What becomes of an event that was sent so often.
+    /// The next step for an event that was sent so often.
     pub(super) fn follow_up(&self, outcome: SendOutcome, attempts: u32) -> (Verdict, Option<Hold>) {
         let dead = |failure| Hold {
             state: HeldState::Dead,

@@ -216,7 +216,8 @@ fn statement(privilege: &str, table: &str, column: &str) -> String {
         "SELECT" => format!("SELECT 1 FROM `{table}` WHERE FALSE"),
         "INSERT" => format!("INSERT INTO `{table}` SELECT * FROM `{table}` WHERE FALSE"),
         "DELETE" => format!("DELETE FROM `{table}` WHERE FALSE"),
-        _ => format!("UPDATE `{table}` SET `{column}` = `{column}` WHERE FALSE"),
+        "UPDATE" => format!("UPDATE `{table}` SET `{column}` = `{column}` WHERE FALSE"),
+        other => panic!("no statement asks for {other}"),
     }
 }
 

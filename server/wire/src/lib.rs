@@ -1,4 +1,4 @@
-//! Between the protos and the domain: `auth` says who calls, `parse` checks what comes in, `batch`
+//! The boundary between the protos and the domain: `auth` says who calls, `parse` checks what comes in, `batch`
 //! lets commands be decided, `render` shows what stands, `answers` and `events` make the bytes that
 //! are stored, `views` cuts messages to what a role sees, `rejections` and `status` say why a call
 //! does not get its answer, `pages` cuts lists and says where they go on, `cloud_events` tells

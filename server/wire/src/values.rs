@@ -48,7 +48,7 @@ pub fn refund_amount(currency: Currency, amounts: Amounts) -> pb::RefundAmount {
     }
 }
 
-/// What is kept of it.
+/// The deductions from a refund, as a message.
 pub fn deductions(currency: Currency, deductions: Deductions) -> pb::Deductions {
     pb::Deductions {
         outbound_shipping: Some(money(currency, deductions.outbound_shipping)),

@@ -270,7 +270,7 @@ macro_rules! details {
 }
 use details;
 
-/// What of an order is there for whom.
+/// The parts of an order that are a party's own.
 mod own {
     use super::{ParcelView, pb};
 
@@ -316,7 +316,7 @@ pub(crate) fn party_of(role: Role) -> Option<pb::Party> {
     }
 }
 
-/// Whose words something holds.
+/// The party whose words something holds.
 mod words {
     use super::{ParcelView, own, party_of, pb};
     use crate::Wire as _;

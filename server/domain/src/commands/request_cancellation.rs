@@ -252,7 +252,7 @@ fn requester(
 ) -> Result<Actor, Rejection> {
     let buyer = || Actor::new(Role::Buyer, order.buyer.id.as_str());
     match (caller.role, command.on_behalf_of) {
-        (Role::Support | Role::Operator, Some(_)) => {
+        (role, Some(_)) if role.may_act_on_behalf_of_buyers() => {
             if command
                 .identities()
                 .any(|identity| identity.is_of(&order.buyer))
@@ -262,6 +262,7 @@ fn requester(
                 Err(Rejection::OrderNotFound)
             }
         }
+        // Calls of others were refused before they became commands.
         (_, Some(_)) => Err(Rejection::InvalidField(vec![FieldViolation {
             field: "on_behalf_of".to_owned(),
             description: "only support may act on behalf of a buyer".to_owned(),

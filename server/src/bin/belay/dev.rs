@@ -7,7 +7,7 @@ use belay_server::auth::Authentication;
 use belay_server::command_line::database::DatabaseArguments;
 use belay_server::command_line::effective;
 use belay_server::connect::command_line::dev_address;
-use belay_server::db::migrate::{self, Batches, Target};
+use belay_server::db::migrate::{self, FillSettings, Target};
 use belay_server::identity_keys::check_value;
 use belay_server::in_memory::InMemory;
 use belay_server::telemetry::Telemetry;
@@ -57,7 +57,8 @@ impl Dev {
         migrate::create_database(&url).await?;
         let keys = self.listen.identity.read()?;
         let check = keys.as_ref().map(|keys| check_value(keys.first()));
-        command_line::migrate::migrate(&url, check, &Target::Latest, Batches::default()).await?;
+        command_line::migrate::migrate(&url, check, &Target::Latest, FillSettings::default())
+            .await?;
         let audit = AuditLog::start(&self.listen.audit_log)?;
         let telemetry = audited(telemetry, &audit)?;
         let mut settings = self.listen.settings(url, Authentication::Dev, &telemetry);

@@ -56,7 +56,7 @@ const FILLS: &[(&str, &str)] = &[
 
 /// The settings of the batches of a fill.
 #[derive(Debug, Clone, Copy)]
-pub struct Batches {
+pub struct FillSettings {
     /// Rows that a batch goes through, and may hold the locks of: 1 to [`BATCH_ROWS_MAX`].
     pub rows: u32,
     /// How often a batch is tried that meets locked rows, at least once. Each try waits 2 s for
@@ -66,7 +66,7 @@ pub struct Batches {
     pub tell_every: Duration,
 }
 
-impl Default for Batches {
+impl Default for FillSettings {
     fn default() -> Self {
         Self {
             rows: BATCH_ROWS_DEFAULT,
@@ -102,7 +102,7 @@ pub(super) async fn run(
     conn: &mut Conn,
     lock: &mut Conn,
     (migration, up): (&str, &str),
-    batches: Batches,
+    batches: FillSettings,
     tell: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<(), MigrateError> {
     let fill = Fill::parse(up)

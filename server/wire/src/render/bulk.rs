@@ -68,7 +68,7 @@ fn filter(filter: &BulkFilter) -> pb::BulkFilter {
     }
 }
 
-/// What came of an order.
+/// The outcome of one order.
 pub fn bulk_result(job: &Job, found: &JobOrder) -> pb::BulkResult {
     let order = &found.order;
     let outcome = found

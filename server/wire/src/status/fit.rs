@@ -49,7 +49,7 @@ pub(super) enum StatusViolations {
 
 /// The share of a draft that is told.
 #[derive(Debug, Clone, Copy)]
-struct Share {
+struct Kept {
     /// Entries of each list, and pieces of each text, of the metadata.
     of_metadata: usize,
     violations: usize,
@@ -60,7 +60,7 @@ impl StatusDraft {
     /// as many as there is room for.
     pub(super) fn fit(self) -> Status {
         let all = self.entries();
-        let whole = self.status(Share {
+        let whole = self.status(Kept {
             of_metadata: all,
             violations: all,
         });
@@ -69,24 +69,24 @@ impl StatusDraft {
         }
         let fits = |share| bytes(&self.status(share)) <= STATUS_BYTES_MAX;
         let equal = largest(all, |entries| {
-            fits(Share {
+            fits(Kept {
                 of_metadata: entries,
                 violations: entries,
             })
         });
         let violations = largest(all, |violations| {
-            fits(Share {
+            fits(Kept {
                 of_metadata: equal,
                 violations,
             })
         });
         let of_metadata = largest(all, |of_metadata| {
-            fits(Share {
+            fits(Kept {
                 of_metadata,
                 violations,
             })
         });
-        self.status(Share {
+        self.status(Kept {
             of_metadata,
             violations,
         })
@@ -107,7 +107,7 @@ impl StatusDraft {
         of_metadata.max().unwrap_or(0).max(violations)
     }
 
-    fn status(&self, share: Share) -> Status {
+    fn status(&self, share: Kept) -> Status {
         let mut metadata = HashMap::new();
         for (key, value) in &self.metadata {
             // A count is made again, where its list or text is.
