@@ -3,8 +3,9 @@
 //! The effect of events and the position behind them land in one transaction, and the position
 //! moves from where it stood or the transaction is rolled back. So nothing is lost or doubled,
 //! however many servers work at it and whenever one of them dies. A server that works on a
-//! partition has its position's row locked; the others pass it by. Commands are never waited for
-//! and never made to wait: a projection reads the log and writes rows that no command reads.
+//! partition has its position's row locked; the others pass it by. Commands are never waited for,
+//! and none waits for a lock of a projection: it reads the log and writes rows that no command
+//! reads.
 //!
 //! A rebuild fills a new *generation* of the rows from the oldest event on, while the old one is
 //! read; once it is as far, it takes the place of the old one in one transaction.
@@ -269,11 +270,15 @@ async fn follow(app: &App, seen: &mut Seen, turns: &mut Turns) -> Did {
     }
     // A rebuild has always more to do.
     let is_all = |one: &Follower| one.is_serving && seen.lag(one) == 0;
-    match (moved.is_empty(), moved.iter().all(is_all)) {
-        _ if has_failed => Did::NotAll,
-        (true, _) => Did::Nothing,
-        (false, true) => Did::All,
-        (false, false) => Did::NotAll,
+    if has_failed {
+        return Did::NotAll;
+    }
+    if moved.is_empty() {
+        Did::Nothing
+    } else if moved.iter().all(is_all) {
+        Did::All
+    } else {
+        Did::NotAll
     }
 }
 

@@ -1,7 +1,6 @@
 //! In whose place a preview is asked. Where whoever looks has chosen a role and is believed, they
 //! may choose another for it; else a caller asks for itself, and support for a buyer whom it knows.
 
-use belay_domain::actor::Role;
 use belay_proto::v1 as pb;
 use belay_proto::v1::cancellation_service_client::CancellationServiceClient;
 
@@ -39,7 +38,7 @@ pub(super) fn choices(visitor: &Visitor) -> Vec<(String, String)> {
 
 /// Whether the role may ask on behalf of a buyer.
 pub(super) fn may_ask_for_buyers(visitor: &Visitor) -> bool {
-    matches!(visitor.caller.actor.role, Role::Support | Role::Operator)
+    visitor.caller.actor.role.may_act_on_behalf_of_buyers()
 }
 
 /// The cancellations as this asker of the order would ask for them.

@@ -22,7 +22,7 @@ pub(super) struct KnownHeads(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     heads: BTreeMap<u16, Head>,
-    /// Batches that still ask first.
+    /// Batches that still ask for their heads.
     ask_first: u32,
     /// How many did so after the last mistake; 0 once a batch was right.
     asked_last: u32,

@@ -183,7 +183,7 @@ impl Batches {
                 else => return None,
             },
         };
-        let mut batch = TakenJobs {
+        let mut batch = TakenCommands {
             bytes: first.bytes,
             commands: vec![first],
         };
@@ -206,7 +206,7 @@ impl Batches {
 
     fn fill(
         &mut self,
-        batch: &mut TakenJobs,
+        batch: &mut TakenCommands,
         commands_max: usize,
         next: impl Fn(&Queues) -> Option<QueuedCommand>,
     ) {
@@ -224,7 +224,7 @@ impl Batches {
     }
 }
 
-struct TakenJobs {
+struct TakenCommands {
     commands: Vec<QueuedCommand>,
     bytes: usize,
 }

@@ -94,7 +94,7 @@ pub(super) struct Runner {
     bounds: EngineBounds,
     /// Connections that may wait for locked orders: those that the lanes leave.
     waiting: Semaphore,
-    /// Batches that still ask first.
+    /// Batches that still ask for requests first.
     ask_first: AtomicU32,
 }
 

@@ -1,8 +1,8 @@
-//! The boundary between the protos and the domain: `auth` says who calls, `parse` checks what comes in, `batch`
-//! lets commands be decided, `render` shows what stands, `answers` and `events` make the bytes that
-//! are stored, `views` cuts messages to what a role sees, `rejections` and `status` say why a call
-//! does not get its answer, `pages` cuts lists and says where they go on, `cloud_events` tells
-//! events in JSON, and `json` reads and writes any message as such.
+//! The boundary between the protos and the domain: `auth` says who calls, `parse` checks what
+//! comes in, `batch` lets commands be decided, `render` shows what stands, `answers` and `events`
+//! make the bytes that are stored, `views` cuts messages to what a role sees, `rejections` and
+//! `status` say why a call does not get its answer, `pages` cuts lists and says where they go on,
+//! `cloud_events` tells events in JSON, and `json` reads and writes any message as such.
 //!
 //! Nothing here knows of connections, SQL, a runtime or a clock: with this crate and the domain
 //! alone, orders can be served from whatever keeps them. A reader of [`parse`] makes a

@@ -29,7 +29,7 @@ pub(super) struct Listen {
     pub(super) grpc_address: SocketAddr,
     #[command(flatten)]
     pub(super) http: HttpArguments,
-    /// FillSettings in flight at once. Two suit two cores; more pay when commits are slow.
+    /// Batches in flight at once. Two suit two cores; more pay when commits are slow.
     #[arg(long, env = "BELAY_LANES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(super) lanes: u16,
     /// Connections to the database, divided between writes, upkeep, background work and reads, as a

@@ -47,7 +47,7 @@ pub(super) enum StatusViolations {
     Preconditions(Vec<[String; 3]>),
 }
 
-/// The share of a draft that is told.
+/// The numbers of entries of a draft that are kept.
 #[derive(Debug, Clone, Copy)]
 struct Kept {
     /// Entries of each list, and pieces of each text, of the metadata.
@@ -67,7 +67,7 @@ impl StatusDraft {
         if bytes(&whole) <= STATUS_BYTES_MAX {
             return whole;
         }
-        let fits = |share| bytes(&self.status(share)) <= STATUS_BYTES_MAX;
+        let fits = |kept| bytes(&self.status(kept)) <= STATUS_BYTES_MAX;
         let equal = largest(all, |entries| {
             fits(Kept {
                 of_metadata: entries,
@@ -107,7 +107,7 @@ impl StatusDraft {
         of_metadata.max().unwrap_or(0).max(violations)
     }
 
-    fn status(&self, share: Kept) -> Status {
+    fn status(&self, kept: Kept) -> Status {
         let mut metadata = HashMap::new();
         for (key, value) in &self.metadata {
             // A count is made again, where its list or text is.
@@ -122,7 +122,7 @@ impl StatusDraft {
                 metadata.insert(key.clone(), value.clone());
                 continue;
             };
-            let (told, left) = all.split_at(share.of_metadata.min(all.len()));
+            let (told, left) = all.split_at(kept.of_metadata.min(all.len()));
             let is_list = LIST_KEYS.contains(&key.as_str());
             metadata.insert(key.clone(), told.join(if is_list { "," } else { "" }));
             let left: usize = if is_list {
@@ -143,26 +143,25 @@ impl StatusDraft {
         match &self.violations {
             StatusViolations::None => {}
             StatusViolations::BadRequest(entries, beyond) => {
-                for (field, description) in entries.iter().take(share.violations) {
+                for (field, description) in entries.iter().take(kept.violations) {
                     let field = beginning(field, FIELD_BYTES_MAX);
                     details.add_bad_request_violation(
                         field,
                         beginning(description, DESCRIPTION_BYTES_MAX),
                     );
                 }
-                if let Some(more) =
-                    more(entries.len() + beyond, share.violations.min(entries.len()))
+                if let Some(more) = more(entries.len() + beyond, kept.violations.min(entries.len()))
                 {
                     details.add_bad_request_violation("", more);
                 }
             }
             StatusViolations::Preconditions(entries) => {
-                for [reason, subject, description] in entries.iter().take(share.violations) {
+                for [reason, subject, description] in entries.iter().take(kept.violations) {
                     let subject = beginning(subject, FIELD_BYTES_MAX);
                     let description = beginning(description, DESCRIPTION_BYTES_MAX);
                     details.add_precondition_failure_violation(reason, subject, description);
                 }
-                if let Some(more) = more(entries.len(), share.violations) {
+                if let Some(more) = more(entries.len(), kept.violations) {
                     details.add_precondition_failure_violation("", more.clone(), more);
                 }
             }
