@@ -57,7 +57,7 @@ impl statement::Row for EventsRow {
     }
 }
 
-/// The places of what was appended.
+/// The positions of what was appended, and the heads behind it.
 #[derive(Debug, Default)]
 pub struct Appended {
     /// The position of the last event of each.
@@ -73,8 +73,8 @@ pub struct Appended {
 /// the lock of the partition's head, which is held until the commit.
 ///
 /// `expected` are the heads of all their partitions, if they are known: then all writes go in one
-/// message, which fails as `HeadsMoved` where one is not so. Else the heads are
-/// locked and read behind the writes that are there.
+/// message, which fails as `HeadsMoved` where one is not so. Else the heads are locked and read
+/// behind the writes that are there.
 pub async fn append(
     conn: &mut Conn,
     per_message: PerMessage,

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | an order is locked by somebody | go on without it; what is asked of it is run off the lane, and waits a little |
 //! | deadlock, version changed, connection lost before COMMIT | nothing happened: repeat the whole batch |
+//! | another server has moved a head that this one remembers | nothing happened: the attempt repeats itself at once, and asks for the heads |
 //! | connection lost at COMMIT | unknown: the same commands are run again, in a task of their own, and find their request rows or not |
 //! | the database does not answer in time | as if the connection were lost, here or at COMMIT; it is closed |
 //! | a row that must be new is there: a command was decided before | repeat the whole batch at once, and ask first which requests are known |

@@ -7,8 +7,7 @@
 //! Nothing here knows of connections, SQL, a runtime or a clock: with this crate and the domain
 //! alone, orders can be served from whatever keeps them. A reader of [`parse`] makes a
 //! [`CommandRequest`](parse::CommandRequest) of a message, a [`Batch`](batch::Batch) decides it and
-//! makes the response, and [`CallError`](status::CallError) the status of a
-//! call that has none.
+//! makes the response, and [`CallError`](status::CallError) the status of a call that has none.
 
 // tonic's Status is large by design.
 #![allow(clippy::result_large_err)]
