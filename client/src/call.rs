@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use belay_proto::codec::MessageCodec;
 use belay_proto::rpc::{Idempotency, Rpc, StreamRpc};
 use futures_util::Stream as _;
 use http::uri::PathAndQuery;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::client::Grpc;
 use tonic::{Request, Response, Status, Streaming};
-use tonic_prost::ProstCodec;
 use tower::retry::budget::Budget;
 
 use crate::argument_errors::ArgumentErrors;
@@ -185,7 +185,7 @@ async fn unary<R: Rpc>(transport: Transport, request: Request<R>) -> Result<Answ
         .await
         .map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;
     let path = PathAndQuery::from_static(R::PATH);
-    let response = grpc.unary(request, path, ProstCodec::default()).await?;
+    let response = grpc.unary(request, path, MessageCodec::default()).await?;
     let (metadata, message, _) = response.into_parts();
     Ok((message, WritePosition::of_answer(&metadata)))
 }
@@ -266,7 +266,7 @@ async fn try_open<R: StreamRpc>(
             .await
             .map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;
         let path = PathAndQuery::from_static(R::PATH);
-        let codec = ProstCodec::<R, R::Response>::default();
+        let codec = MessageCodec::<R, R::Response>::default();
         grpc.server_streaming(request, path, codec).await
     };
     let opened = opened

@@ -2,12 +2,14 @@
 //! from them.
 //!
 //! The protos under `proto/belay` are the manual; this crate adds nothing to them. It knows neither
-//! the server nor the client. The messages and [`rpc::Rpc`] are always there; features add the
-//! rest: `server` the service traits, `client` the stubs, `descriptors` the descriptor sets.
+//! the server nor the client. The messages, [`rpc::Rpc`] and the codec are always there; features
+//! add the rest: `server` the service traits, `client` the stubs, `descriptors` the descriptor
+//! sets.
 //!
 //! The generated code is committed, so that a user of the client builds no proto compiler.
 //! `make proto` generates it anew, and a test fails while it is out of date.
 
+pub mod codec;
 pub mod rpc;
 mod selection;
 

@@ -76,6 +76,7 @@ fn generate(package: &str, described: &[&str], into: &Path) {
         .out_dir(into)
         .server_mod_attribute(".", r#"#[cfg(feature = "server")]"#)
         .client_mod_attribute(".", r#"#[cfg(feature = "client")]"#)
+        .codec_path("crate::codec::MessageCodec")
         // Callers bring their own channel.
         .build_transport(false)
         .compile_fds(set)

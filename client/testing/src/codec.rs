@@ -3,11 +3,11 @@
 
 use std::marker::PhantomData;
 
+use belay_proto::codec::MessageDecoder;
 use bytes::BufMut as _;
 use prost::Message;
 use tonic::Status;
-use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
-use tonic_prost::{ProstCodec, ProstDecoder};
+use tonic::codec::{Codec, EncodeBuf, Encoder};
 
 /// Of an RPC with this request.
 #[derive(Debug)]
@@ -23,14 +23,14 @@ impl<R: Message + Default + 'static> Codec for AnswerCodec<R> {
     type Encode = Vec<u8>;
     type Decode = R;
     type Encoder = AnswerEncoder;
-    type Decoder = ProstDecoder<R>;
+    type Decoder = MessageDecoder<R>;
 
     fn encoder(&mut self) -> AnswerEncoder {
         AnswerEncoder
     }
 
-    fn decoder(&mut self) -> ProstDecoder<R> {
-        ProstCodec::<R, R>::raw_decoder(BufferSettings::default())
+    fn decoder(&mut self) -> MessageDecoder<R> {
+        MessageDecoder::default()
     }
 }
 

@@ -125,7 +125,7 @@ pub mod clock_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::MessageCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/belay.testing.v1.ClockService/GetTime",
             );
@@ -152,7 +152,7 @@ pub mod clock_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::MessageCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/belay.testing.v1.ClockService/AdvanceTime",
             );
@@ -304,7 +304,7 @@ pub mod clock_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetTimeSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::MessageCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -349,7 +349,7 @@ pub mod clock_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AdvanceTimeSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::MessageCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,

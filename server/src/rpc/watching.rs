@@ -9,15 +9,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use belay_proto::codec::MessageDecoder;
 use belay_proto::v1 as pb;
 use belay_wire::status::{CallError, MESSAGE_BYTES_MAX};
 use bytes::{BufMut as _, Bytes};
 use prost::Message as _;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
+use tonic::codec::{Codec, EncodeBuf, Encoder};
 use tonic::server::{Grpc, NamedService, ServerStreamingService};
-use tonic_prost::{ProstCodec, ProstDecoder};
 use tower::Service;
 
 use super::edge;
@@ -102,15 +102,14 @@ impl Codec for WatchCodec {
     type Encode = WatchMessage;
     type Decode = pb::WatchEventsRequest;
     type Encoder = WatchEncoder;
-    type Decoder = ProstDecoder<pb::WatchEventsRequest>;
+    type Decoder = MessageDecoder<pb::WatchEventsRequest>;
 
     fn encoder(&mut self) -> WatchEncoder {
         WatchEncoder
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        type Generated = ProstCodec<pb::WatchEventsResponse, pb::WatchEventsRequest>;
-        Generated::raw_decoder(BufferSettings::default())
+        MessageDecoder::default()
     }
 }
 

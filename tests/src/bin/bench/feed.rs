@@ -104,7 +104,7 @@ impl Feed {
     /// All events there are, by each kind of reader in turn.
     async fn replay_all(
         &mut self,
-        bench: &Bench,
+        bench: &mut Bench,
         service: &Service,
         conn: &mut Conn,
     ) -> anyhow::Result<()> {
@@ -118,6 +118,7 @@ impl Feed {
                 readers.reverse();
             }
             for reader in readers {
+                let from = bench.meters.read().await?;
                 let begun = Instant::now();
                 let read = match reader {
                     Reader::Bare => read_bare(conn, false).await?,
@@ -126,8 +127,13 @@ impl Feed {
                 };
                 anyhow::ensure!(read == events, "{read} of {events} events were read");
                 let rate = count(events) / begun.elapsed().as_secs_f64();
+                let usage = from.until(&bench.meters.read().await?);
                 say(&format!(
-                    "feed from its beginning, {reader:?} {rate:>8.0} events/s"
+                    "feed from its beginning, {reader:?} {rate:>8.0} events/s, in cores server \
+                     {:.2} mysqld {:.2} reader {:.2}",
+                    usage.server,
+                    usage.mysqld.unwrap_or(f64::NAN),
+                    usage.generator,
                 ));
                 match reader {
                     Reader::Bare => &mut self.bare,
