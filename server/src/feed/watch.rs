@@ -20,8 +20,9 @@ use crate::db::{DbError, ErrorKind, in_time};
 
 /// Bytes of events after which a message is sent, as they are stored.
 const MESSAGE_BYTES: usize = 256 * 1024;
-/// Rows that are read from the table at once.
-const REPLAY_ROWS: u16 = 1_000;
+/// Rows that are read from the table at once. Two such pages wait for a slow caller: the one that
+/// is sent, and the next.
+const REPLAY_ROWS: u16 = 500;
 /// Messages that wait for the caller, besides the last one.
 const WAITING_MAX: usize = 2;
 /// Between two attempts to read while the database cannot be reached.
@@ -287,7 +288,7 @@ impl Watch {
             Some(ahead) => ahead.page,
             None => reading.page(behind).await,
         };
-        let mut page = match read {
+        let page = match read {
             Ok(page) => page,
             Err(FeedError::Position(error)) => {
                 return Err(Ended::Failed(WatchError::Position(error)));
@@ -305,19 +306,15 @@ impl Watch {
         reached.advance(partition, last);
         let turn = (self.turn + 1) % reached.as_slice().len();
         let next = self.feed.tail().behind(self.watched(&reached, turn));
-        // What waits for a slow caller is not added to: all of a page but its last message has
-        // found its place before the next one is read.
-        let rest = page.split_last();
-        self.take_page(messages, page).await?;
         let Some(from) = next else {
-            self.take_page(messages, rest).await?;
+            self.take_page(messages, page).await?;
             return Ok(None);
         };
         let read = async {
             let page = reading.page(from).await;
             Ok(ReadAhead { from, page })
         };
-        let ((), ahead) = tokio::try_join!(self.take_page(messages, rest), read)?;
+        let ((), ahead) = tokio::try_join!(self.take_page(messages, page), read)?;
         Ok(Some(ahead))
     }
 
@@ -490,22 +487,6 @@ impl Page {
         match self {
             Self::Rows(rows) => rows.last().map(|row| (row.partition, row.last)),
             Self::Pieces(pieces) => pieces.last().map(|piece| (piece.partition, piece.last)),
-        }
-    }
-
-    /// Cuts off what its last message is made of, or more.
-    fn split_last(&mut self) -> Self {
-        match self {
-            Self::Rows(rows) => {
-                let mut bytes = 0;
-                let fit = |row: &&FeedRow| {
-                    bytes += row.bytes;
-                    bytes <= MESSAGE_BYTES
-                };
-                let last = rows.iter().rev().take_while(fit).count();
-                Self::Rows(rows.split_off(rows.len() - last))
-            }
-            Self::Pieces(pieces) => Self::Pieces(pieces.pop().into_iter().collect()),
         }
     }
 }
