@@ -2,9 +2,10 @@
 //! table. They run in batches, so that a command waits for the rows of one batch at most.
 //!
 //! The file of a fill is one statement that any client could run, `UPDATE table [AS name] … WHERE
-//! rows that lack the value`. Here it runs once for each range of the table's primary key, and each
-//! run commits by itself. How far it is, is written nowhere: a run that was cut off begins at the
-//! first key again, and its condition passes over what is filled.
+//! rows that lack the value`; what is in parentheses before may have a WHERE of its own. Here it
+//! runs once for each range of the table's primary key, and each run commits by itself. How far it
+//! is, is written nowhere: a run that was cut off begins at the first key again, and its condition
+//! passes over what is filled.
 
 use std::time::Duration;
 
@@ -245,7 +246,7 @@ impl Fill {
     fn parse(up: &str) -> Option<Self> {
         let lines = up.lines().filter(|line| !line.trim().starts_with("--"));
         let statement = lines.collect::<Vec<_>>().join("\n");
-        let (update, condition) = statement.split_once("WHERE ")?;
+        let (update, condition) = split_at_where(&statement)?;
         let mut words = update.split_whitespace();
         if words.next() != Some("UPDATE") || condition.contains("WHERE ") || condition.contains(';')
         {
@@ -299,6 +300,25 @@ impl Fill {
     }
 }
 
+/// What is before and behind the first WHERE that is not in parentheses.
+fn split_at_where(statement: &str) -> Option<(&str, &str)> {
+    let mut depth = 0_usize;
+    for (at, character) in statement.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth = depth.checked_sub(1)?,
+            'W' if depth == 0 => {
+                let (before, rest) = statement.split_at(at);
+                if let Some(condition) = rest.strip_prefix("WHERE ") {
+                    return Some((before, condition));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The condition that a key stands before or behind another in the order of its columns. Row
 /// values, `(a, b) > (1, 2)`, would say the same, and MySQL reads the whole table for them.
 fn compare(columns: &[String], key: &[String], differs: &str, last: &str) -> String {
@@ -346,6 +366,14 @@ mod tests {
         let fill = Fill::parse(up).unwrap();
         assert_eq!((fill.table.as_str(), fill.name.as_str()), ("gates", "gate"));
         assert_eq!(fill.condition, "gate.a IS NULL OR gate.b = 0");
+        let fill =
+            Fill::parse("UPDATE gates SET a = (SELECT b FROM c WHERE (d = 1)) WHERE a IS NULL");
+        let fill = fill.unwrap();
+        assert_eq!(
+            fill.update,
+            "UPDATE gates SET a = (SELECT b FROM c WHERE (d = 1))"
+        );
+        assert_eq!(fill.condition, "a IS NULL");
         let fill = Fill::parse("UPDATE gates SET a = 1 WHERE a = 0").unwrap();
         assert_eq!(
             (fill.table.as_str(), fill.name.as_str()),
@@ -353,6 +381,8 @@ mod tests {
         );
         for other in [
             "UPDATE gates SET a = 1",
+            "UPDATE gates SET a = (SELECT b FROM c WHERE d)",
+            "UPDATE gates SET a = ')' WHERE a = 0",
             "INSERT INTO gates SELECT 1 WHERE 1 = 1",
             "UPDATE gates SET a = 1 WHERE a IN (SELECT b FROM c WHERE d)",
             "UPDATE gates SET a = 1 WHERE a = 0; DO 0",
