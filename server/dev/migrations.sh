@@ -24,8 +24,8 @@ sql() { "$here/mysql.sh" client "$scratch" --batch --skip-column-names "$@"; }
 sql --execute='CREATE DATABASE belay'
 
 # Rows of a table for each order; those that are not here do not grow with orders.
-declare -A rows=([orders]=1 [order_lines]=2 [payments]=1 [shipments]=1 [cancellations]=1 [cancellation_parts]=1 [gates]=1 [refunds]=1
-    [incidents]=1 [decisions]=1 [requests]=3 [events]=3 [order_history]=3 [bulk_cancellations]=0)
+declare -A rows=([orders]=1 [order_lines]=2 [payments]=1 [shipments]=1 [shipment_units]=2 [cancellations]=1 [cancellation_parts]=1
+    [cancellation_units]=2 [gates]=1 [refunds]=1 [incidents]=1 [decisions]=1 [requests]=3 [events]=3 [order_history]=3 [bulk_cancellations]=0)
 
 # For each column what order n has in its k-th row.
 columns="SELECT column_name, CASE

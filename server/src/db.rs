@@ -11,7 +11,6 @@
 //! the domain and never the wire: events and stored answers are bytes here.
 
 mod cancellation_parts;
-mod cancellation_units;
 mod columns;
 mod gates;
 mod literals;
@@ -20,7 +19,6 @@ mod pages;
 mod payments;
 mod schema;
 mod scope;
-mod shipment_units;
 mod spans;
 mod statement;
 

@@ -82,10 +82,8 @@ async fn an_order_is_loaded_from_its_own_row_alone() {
             "order_lines",
             "payments",
             "shipments",
-            "shipment_units",
             "cancellations",
             "cancellation_parts",
-            "cancellation_units",
             "gates",
             "refunds",
             "incidents",
@@ -189,6 +187,6 @@ async fn the_format_is_that_of_its_number() {
     insert(&mut conn, &eventful("a")).await;
     let bytes = document(&mut conn).await.unwrap();
     let digest = blake3::hash(&bytes).to_hex();
-    let expected = "541513717f7842fd957e7527da2f5528001a0df40305e446041ddf002b5d2a51";
-    assert_eq!((bytes[0], digest.as_str()), (1, expected));
+    let expected = "a5446ba88f89eb72b894fe19448bed95d493ab791c0a19b374cd112574c01ef9";
+    assert_eq!((bytes[0], digest.as_str()), (2, expected));
 }

@@ -114,6 +114,37 @@ const CASES: &[Case] = &[
         )],
         newer: "UPDATE events SET event_count = 2 WHERE position % 3 = 1",
     },
+    Case {
+        before: "0271",
+        fill: "0272_fill_units_of_shipments",
+        table: "shipments",
+        rows: &[
+            SHIPMENTS,
+            (
+                "shipment_units (order_key, shipment_number, line_number, first_unit, unit_count)",
+                "key_of, k, line, k, IF(line = n, 0, line) \
+                 FROM numbers CROSS JOIN (SELECT 1 AS line UNION SELECT 2 UNION SELECT 3) AS of_lines",
+            ),
+        ],
+        newer: "UPDATE shipments SET units = '[[9,9,9]]' WHERE number = 3",
+    },
+    Case {
+        before: "0272",
+        fill: "0273_fill_units_of_cancellation_parts",
+        table: "cancellation_parts",
+        rows: &[
+            (
+                "cancellation_parts (order_key, cancellation_number, part_number, shipment_number)",
+                "key_of, k, 4 - k, k FROM numbers",
+            ),
+            (
+                "cancellation_units (order_key, cancellation_number, part_number, line_number, first_unit, unit_count)",
+                "key_of, k, 4 - k, line, k, IF(line = n, 0, line) \
+                 FROM numbers CROSS JOIN (SELECT 1 AS line UNION SELECT 2 UNION SELECT 3) AS of_lines",
+            ),
+        ],
+        newer: "UPDATE cancellation_parts SET units = '[[9,9,9]]' WHERE part_number = 3",
+    },
 ];
 
 impl Case {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use pb::event::Detail;
 
 use crate::database::Database;
-use crate::invariants::ranges;
+use crate::invariants::{RANGES, ranges};
 
 /// The facts that are true, by what they are about, such as `shop A-1:s1 stage`.
 #[derive(Debug, Default)]
@@ -212,12 +212,13 @@ async fn stands(database: &Database) -> Folded {
     }
     let ended: Vec<(String, u64)> = database
         .rows(
-            "SELECT CONCAT(o.store_id, ' ', order_id, ':c', p.cancellation_number, ' ', order_id, ':s', p.shipment_number,
-                           ' ', p.state, ' ', COALESCE(p.refused_reason, ''), ' ', order_id, ':l', u.line_number) about,
-                    CAST(SUM(u.unit_count) AS UNSIGNED)
-             FROM cancellation_parts p JOIN orders o USING (order_key)
-             JOIN cancellation_units u USING (order_key, cancellation_number, part_number)
-             WHERE p.state <> 'WAITING' GROUP BY about",
+            &format!(
+                "SELECT CONCAT(o.store_id, ' ', order_id, ':c', p.cancellation_number, ' ', order_id, ':s', p.shipment_number,
+                               ' ', p.state, ' ', COALESCE(p.refused_reason, ''), ' ', order_id, ':l', line_number) about,
+                        CAST(SUM(unit_count) AS UNSIGNED)
+                 FROM cancellation_parts p JOIN orders o USING (order_key) JOIN {RANGES}
+                 WHERE p.state <> 'WAITING' GROUP BY about"
+            ),
             (),
         )
         .await;

@@ -22,6 +22,7 @@ use crate::feed::WITH_ALL_EVENTS;
 use crate::history;
 
 pub(crate) use goods::ranges;
+pub(crate) use units::RANGES;
 
 /// Everything in this database that breaks an invariant, as `M1: what` with the id of what breaks
 /// it.

@@ -38,13 +38,28 @@ const CORRUPTIONS: &[(&str, &str, &str)] = &[
         "M2",
     ),
     (
-        "UPDATE shipment_units SET unit_count = unit_count + 1",
-        "UPDATE shipment_units SET unit_count = unit_count - 1",
+        "UPDATE cancellation_parts SET units = '[[1,0,3]]'",
+        "UPDATE cancellation_parts SET units = '[[1,0,3],[2,0,1]]'",
+        "M2",
+    ),
+    (
+        "UPDATE shipments SET units = '[[1,0,4],[2,0,1]]'",
+        "UPDATE shipments SET units = '[[1,0,3],[2,0,1]]'",
         "M3",
     ),
     (
-        "UPDATE shipment_units SET shipment_number = 9",
-        "UPDATE shipment_units SET shipment_number = 1",
+        "UPDATE shipments SET units = '[[1,0,3],[1,2,1],[2,0,1]]'",
+        "UPDATE shipments SET units = '[[1,0,3],[2,0,1]]'",
+        "M3: a unit is in two shipments",
+    ),
+    (
+        "UPDATE shipments SET units = '[]'",
+        "UPDATE shipments SET units = '[[1,0,3],[2,0,1]]'",
+        "M3",
+    ),
+    (
+        "UPDATE shipments SET units = NULL",
+        "UPDATE shipments SET units = '[[1,0,3],[2,0,1]]'",
         "M3",
     ),
     (

@@ -181,7 +181,7 @@ fn a_collector_receives_a_span_for_each_call_and_for_the_work_behind_it() {
             .map(|span| span["name"].as_str().unwrap())
             .collect();
         // What a batch writes goes in one message.
-        let writes = "INSERT orders; INSERT order_lines; INSERT shipments; INSERT shipment_units";
+        let writes = "INSERT orders; INSERT order_lines; INSERT shipments";
         for name in [
             "BEGIN",
             "SELECT orders",

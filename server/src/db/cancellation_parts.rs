@@ -11,14 +11,13 @@ use belay_domain::shipment::Shipment;
 use belay_domain::terms::{
     Effect, GoodsCondition, NextAction, Path, Payer, RefundPlan, RefundShare,
 };
-use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::Conn;
-use super::columns::{self, At, Bytes, Json, Name, both};
+use super::columns::{self, At, Bytes, Json, Name, Units, both, filled};
 use super::error::DbError;
 use super::schema::cancellation_parts;
 use super::statement::{self, rows_of_orders};
@@ -61,6 +60,8 @@ pub(super) struct PartRow {
     carrier_id: Option<Name<CarrierId>>,
     #[serde(skip)]
     create_time: Option<At>,
+    /// Of every row; the column may be NULL, for it was added to tables that had rows.
+    units: Option<Units>,
 }
 
 /// The order, the cancellation and the shipment of a part, as far as the lists need them.
@@ -73,7 +74,7 @@ pub(super) struct Parcel<'a> {
 
 impl statement::Row for PartRow {
     fn bytes(&self) -> usize {
-        768
+        768 + self.units.as_ref().map_or(0, Units::bytes)
     }
 }
 
@@ -107,14 +108,15 @@ impl PartRow {
             warehouse_id: Some(Name(parcel.shipment.warehouse.clone())),
             carrier_id: Some(Name(parcel.shipment.carrier.clone())),
             create_time: Some(At(parcel.cancellation.create_time)),
+            units: Some(Units(part.units.clone())),
         }
     }
 
-    pub(super) fn into_part(self, units: UnitSet, gates: Vec<Gate>) -> Result<Part, DbError> {
+    pub(super) fn into_part(self, gates: Vec<Gate>) -> Result<Part, DbError> {
         let receipt = both("a receipt", self.receipt_condition, self.receive_time)?;
         Ok(Part {
             shipment: self.shipment_number,
-            units,
+            units: filled("the units of a part", self.units)?.0,
             path: self.path.0,
             state: self.state.0,
             rule: self.rule,
@@ -172,7 +174,8 @@ pub(super) fn write(writes: &mut Writes, rows: &Changed<PartRow>) -> Result<(), 
         label,
         receipt_condition,
         receive_time,
-        effects
+        effects,
+        units
     ]);
     Ok(())
 }

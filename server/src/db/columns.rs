@@ -2,6 +2,7 @@
 //! does not know is an error of the read, never a default.
 
 mod packed;
+mod units;
 
 use std::fmt::Debug;
 use std::io::Write;
@@ -44,6 +45,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 pub(super) use self::packed::no_key;
+pub(super) use self::units::Units;
 use super::error::DbError;
 
 /// A key, an id or a hash: `BINARY(N)`.
@@ -107,6 +109,11 @@ pub(crate) fn both<A, B>(
             Err(DbError::Corrupt(format!("half of {what} is missing")))
         }
     }
+}
+
+/// A value that each row has since a migration filled it in.
+pub(crate) fn filled<T>(what: &str, value: Option<T>) -> Result<T, DbError> {
+    value.ok_or_else(|| DbError::Corrupt(format!("{what} are missing")))
 }
 
 /// An instant: `DATETIME(6)` in UTC. MySQL rounds what is finer than a microsecond, so that an

@@ -105,16 +105,7 @@ diesel::table! {
         customs_flag -> Nullable<Text>,
         split_from -> Nullable<Unsigned<Integer>>,
         whereabouts -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    shipment_units (order_key, shipment_number, line_number, first_unit) {
-        order_key -> Binary,
-        shipment_number -> Unsigned<Integer>,
-        line_number -> Unsigned<Integer>,
-        first_unit -> Unsigned<Integer>,
-        unit_count -> Unsigned<Integer>,
+        units -> Nullable<Text>,
     }
 }
 
@@ -173,17 +164,7 @@ diesel::table! {
         warehouse_id -> Nullable<Text>,
         carrier_id -> Nullable<Text>,
         create_time -> Nullable<Datetime>,
-    }
-}
-
-diesel::table! {
-    cancellation_units (order_key, cancellation_number, part_number, line_number, first_unit) {
-        order_key -> Binary,
-        cancellation_number -> Unsigned<Integer>,
-        part_number -> Unsigned<Integer>,
-        line_number -> Unsigned<Integer>,
-        first_unit -> Unsigned<Integer>,
-        unit_count -> Unsigned<Integer>,
+        units -> Nullable<Text>,
     }
 }
 

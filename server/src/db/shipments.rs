@@ -8,14 +8,13 @@ use belay_domain::query::{ListPosition, ShipmentFilter};
 use belay_domain::shipment::{
     CustomsFlag, Hold, Intercept, InterceptState, Shipment, Stage, Whereabouts,
 };
-use belay_domain::units::UnitSet;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::Conn;
-use super::columns::{self, At, Bytes, Json, Name, both};
+use super::columns::{self, At, Bytes, Json, Name, Units, both, filled};
 use super::error::DbError;
 use super::pages::{Filter, ListQuery, Listed, PageQuery};
 use super::schema::shipments;
@@ -53,6 +52,8 @@ pub(super) struct ShipmentRow {
     split_from: Option<u32>,
     /// `None` where nothing has left, and where it was not kept when it came to pass.
     whereabouts: Option<Json<Whereabouts>>,
+    /// Of every row; the column may be NULL, for it was added to tables that had rows.
+    units: Option<Units>,
 }
 
 impl statement::Row for ShipmentRow {
@@ -68,7 +69,8 @@ impl statement::Row for ShipmentRow {
             64 + ranges * 64 + ids + accepted.sum::<usize>()
         });
         let note = note.map_or(0, |note| note.len() * 2);
-        1_536 + self.carrier_event_ids.0.len() * 132 + note + whereabouts
+        let units = self.units.as_ref().map_or(0, Units::bytes);
+        1_536 + self.carrier_event_ids.0.len() * 132 + note + whereabouts + units
     }
 }
 
@@ -106,10 +108,11 @@ impl ShipmentRow {
             split_from: shipment.split_from,
             whereabouts: (!shipment.whereabouts.left.is_empty())
                 .then(|| Json(shipment.whereabouts.clone())),
+            units: Some(Units(shipment.units.clone())),
         }
     }
 
-    pub(super) fn into_shipment(self, units: UnitSet) -> Result<Shipment, DbError> {
+    pub(super) fn into_shipment(self) -> Result<Shipment, DbError> {
         let times = both(
             "an intercept",
             self.intercept_request_time,
@@ -129,7 +132,7 @@ impl ShipmentRow {
             carrier: self.carrier_id.0,
             stage: self.stage.0,
             fence: self.fence,
-            units,
+            units: filled("the units of a shipment", self.units)?.0,
             shipping: self.shipping,
             shipping_tax: self.shipping_tax,
             tracking_number: self.tracking_number.map(|number| number.0),
@@ -178,7 +181,8 @@ pub(super) fn write(writes: &mut Writes, rows: &Changed<ShipmentRow>) -> Result<
         intercept_update_time,
         customs_flag,
         split_from,
-        whereabouts
+        whereabouts,
+        units
     ]);
     Ok(())
 }

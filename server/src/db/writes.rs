@@ -112,19 +112,6 @@ impl Writes {
         Ok(())
     }
 
-    /// An INSERT that overwrites what is there.
-    pub(crate) fn upsert<Q>(&mut self, table: &str, upsert: &Q) -> Result<(), DbError>
-    where
-        Q: QueryFragment<Mysql> + ?Sized,
-    {
-        self.statements.push(Statement {
-            summary: format!("INSERT {table}"),
-            text: literals::text(upsert)?,
-            check: None,
-        });
-        Ok(())
-    }
-
     /// The UPDATE that turns rows into others; the INSERTs are those which would write them.
     pub(crate) fn update<Q>(
         &mut self,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::units::RANGES;
 use crate::database::Database;
 
 /// A unit of a line.
@@ -79,9 +80,11 @@ pub(super) async fn goods(database: &Database, found: &mut Vec<String>) {
 async fn accounted(database: &Database) -> BTreeMap<(String, u32), BTreeSet<Unit>> {
     let rows: Vec<(String, u32, u32, u32, u32, u32)> = database
         .rows(
-            "SELECT HEX(p.order_key), p.shipment_number, p.cancellation_number, u.line_number, u.first_unit, u.unit_count
-             FROM cancellation_parts p JOIN cancellation_units u USING (order_key, cancellation_number, part_number)
-             WHERE p.state = 'CANCELLED' OR (p.state IN ('WAITING', 'REFUSED') AND p.receipt_condition IS NOT NULL)",
+            &format!(
+                "SELECT HEX(order_key), shipment_number, cancellation_number, line_number, first_unit, unit_count
+                 FROM cancellation_parts JOIN {RANGES}
+                 WHERE state = 'CANCELLED' OR (state IN ('WAITING', 'REFUSED') AND receipt_condition IS NOT NULL)"
+            ),
             (),
         )
         .await;

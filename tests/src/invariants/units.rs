@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::database::Database;
 
+/// The ranges in the column `units` of a row of `shipments` or `cancellation_parts`, each as a row.
+pub(crate) const RANGES: &str = "JSON_TABLE(units, '$[*]' COLUMNS (line_number INT UNSIGNED PATH '$[0]', \
+    first_unit INT UNSIGNED PATH '$[1]', unit_count INT UNSIGNED PATH '$[2]')) AS of_row";
+
 /// A line of an order, by the key of the order and the line's number.
 type LineKey = (String, u32);
 
@@ -49,7 +53,12 @@ pub(super) async fn units_and_their_money(database: &Database, found: &mut Vec<S
     let lines = lines(database).await;
     let mut in_shipment: BTreeMap<(LineKey, u32), u32> = BTreeMap::new();
     let rows: Vec<(String, u32, u32, u32, u32)> = database
-        .rows("SELECT HEX(order_key), shipment_number, line_number, first_unit, unit_count FROM shipment_units", ())
+        .rows(
+            &format!(
+                "SELECT HEX(order_key), number, line_number, first_unit, unit_count FROM shipments JOIN {RANGES}"
+            ),
+            (),
+        )
         .await;
     for (order, shipment, line, first, count) in rows {
         for unit in first..first + count {
@@ -217,8 +226,10 @@ async fn parts(database: &Database) -> Vec<Part> {
     }
     let units: Vec<(String, u32, u32, u32, u32, u32)> = database
         .rows(
-            "SELECT HEX(order_key), cancellation_number, part_number, line_number, first_unit, unit_count
-             FROM cancellation_units",
+            &format!(
+                "SELECT HEX(order_key), cancellation_number, part_number, line_number, first_unit, unit_count
+                 FROM cancellation_parts JOIN {RANGES}"
+            ),
             (),
         )
         .await;

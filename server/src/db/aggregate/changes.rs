@@ -3,10 +3,8 @@
 use belay_domain::cancellation::{Cancellation, Gate, Part};
 use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
-use belay_domain::units::UnitSet;
 
 use crate::db::cancellation_parts::{self, Parcel, PartRow};
-use crate::db::cancellation_units::{self, CancellationUnitsRow};
 use crate::db::cancellations::{self, CancellationRow};
 use crate::db::error::DbError;
 use crate::db::gates::{self, GateRow};
@@ -14,7 +12,6 @@ use crate::db::incidents::{self, IncidentRow};
 use crate::db::order_lines::{self, LineRow};
 use crate::db::payments::{self, PaymentRow};
 use crate::db::refunds::{self, RefundRow};
-use crate::db::shipment_units::{self, ShipmentUnitsRow, UnitRows};
 use crate::db::shipments::{self, ShipmentRow};
 use crate::db::writes::{Changed, Writes};
 
@@ -24,10 +21,8 @@ pub(super) struct Changes {
     pub(super) lines: Changed<LineRow>,
     pub(super) payments: Changed<PaymentRow>,
     pub(super) shipments: Changed<ShipmentRow>,
-    pub(super) shipment_units: UnitRows<ShipmentUnitsRow>,
     pub(super) cancellations: Changed<CancellationRow>,
     pub(super) parts: Changed<PartRow>,
-    pub(super) cancellation_units: UnitRows<CancellationUnitsRow>,
     pub(super) gates: Changed<GateRow>,
     pub(super) refunds: Changed<RefundRow>,
     pub(super) incidents: Changed<IncidentRow>,
@@ -56,25 +51,10 @@ impl Changes {
         children!(incidents, |order, incident| IncidentRow::of(
             key, order, incident
         ));
-        self.add_shipments((before, after), key)?;
+        children!(shipments, |order, shipment| ShipmentRow::of(
+            key, order, shipment
+        ));
         self.add_cancellations((before, after), key)
-    }
-
-    fn add_shipments(
-        &mut self,
-        (before, after): Versions<'_>,
-        key: OrderKey,
-    ) -> Result<(), DbError> {
-        let nothing = UnitSet::default();
-        for (old, new) in changed(before.map(|order| &order.shipments), &after.shipments, key)? {
-            let row = before.zip(old);
-            let row = row.map(|(order, old)| ShipmentRow::of(key, order, old));
-            self.shipments.push(row, ShipmentRow::of(key, after, new));
-            let units = old.map_or(&nothing, |old| &old.units);
-            let units = ShipmentUnitsRow::changes(key, new.number, units, &new.units);
-            self.shipment_units.extend(old.is_none(), units);
-        }
-        Ok(())
     }
 
     fn add_cancellations(
@@ -99,7 +79,6 @@ impl Changes {
         after: (&Order, &Cancellation),
         key: OrderKey,
     ) -> Result<(), DbError> {
-        let nothing = UnitSet::default();
         let parts = &after.1.parts;
         let old = before.map(|(_, cancellation)| &cancellation.parts);
         for (old, (number, new)) in changed_numbered(old, (1_u32..).zip(parts), parts.len(), key)? {
@@ -112,10 +91,6 @@ impl Changes {
                 old.map(|(parcel, part)| PartRow::of(key, parcel, number, part)),
                 PartRow::of(key, new_parcel, number, new),
             );
-            let units = old.map_or(&nothing, |(_, part)| &part.units);
-            let id = (after.1.number, number);
-            let units = CancellationUnitsRow::changes(key, id, units, &new.units);
-            self.cancellation_units.extend(old.is_none(), units);
             let gate_row = |parcel, at, gate: &Gate| GateRow::of(key, parcel, number, at, gate);
             let gates = (1_u32..).zip(&new.gates);
             let old_gates = old.map(|(_, part)| &part.gates);
@@ -134,10 +109,8 @@ impl Changes {
         order_lines::write(writes, &self.lines)?;
         payments::write(writes, &self.payments)?;
         shipments::write(writes, &self.shipments)?;
-        shipment_units::write(writes, &self.shipment_units)?;
         cancellations::write(writes, &self.cancellations)?;
         cancellation_parts::write(writes, &self.parts)?;
-        cancellation_units::write(writes, &self.cancellation_units)?;
         gates::write(writes, &self.gates)?;
         refunds::write(writes, &self.refunds)?;
         incidents::write(writes, &self.incidents)

@@ -1,6 +1,6 @@
 //! The document of an order: all rows of its child tables once more, as one value in the order's
 //! own row. It is written with the order and read under the same lock, or in the same statement, so
-//! an order is loaded by one row instead of ten tables.
+//! an order is loaded by one row instead of eight tables.
 //!
 //! The tables hold everything: a document that is not there, of another format or of another
 //! version of the order is passed by, and they are read. So a release that does not know documents
@@ -14,7 +14,7 @@ use crate::db::orders::OrderRow;
 
 /// What the bytes mean. Whoever changes a row of a child table changes this number; a test holds it
 /// against the bytes of an order.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Longest document, in bytes, that is written. It is rewritten with each command and lies in the
 /// order's page with the rest of its row, which is kept whole below half of a page of 16 KiB.
 pub const DOCUMENT_BYTES_MAX: usize = 6 * 1024;

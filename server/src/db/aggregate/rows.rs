@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use belay_domain::cancellation::{Cancellation, Gate, Part};
+use belay_domain::cancellation::{Cancellation, Part};
 use belay_domain::ids::OrderKey;
 use belay_domain::order::Order;
-use belay_domain::shipment::Shipment;
-use belay_domain::units::UnitSet;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
 use crate::db::Conn;
 use crate::db::cancellation_parts::{self, PartRow};
-use crate::db::cancellation_units::{self, CancellationUnitsRow};
 use crate::db::cancellations::{self, CancellationRow};
 use crate::db::columns::{Bytes, Json};
 use crate::db::error::DbError;
@@ -23,7 +20,6 @@ use crate::db::order_lines::{self, LineRow};
 use crate::db::orders::OrderRow;
 use crate::db::payments::{self, PaymentRow};
 use crate::db::refunds::{self, RefundRow};
-use crate::db::shipment_units::{self, ShipmentUnitsRow};
 use crate::db::shipments::{self, ShipmentRow};
 
 /// All rows of an order in its child tables.
@@ -32,10 +28,8 @@ pub(super) struct Rows {
     lines: Vec<LineRow>,
     payments: Vec<PaymentRow>,
     shipments: Vec<ShipmentRow>,
-    shipment_units: Vec<ShipmentUnitsRow>,
     cancellations: Vec<CancellationRow>,
     parts: Vec<PartRow>,
-    cancellation_units: Vec<CancellationUnitsRow>,
     gates: Vec<GateRow>,
     refunds: Vec<RefundRow>,
     incidents: Vec<IncidentRow>,
@@ -50,10 +44,8 @@ impl Rows {
             lines: changes.lines.new,
             payments: changes.payments.new,
             shipments: changes.shipments.new,
-            shipment_units: changes.shipment_units.of_new,
             cancellations: changes.cancellations.new,
             parts: changes.parts.new,
-            cancellation_units: changes.cancellation_units.of_new,
             gates: changes.gates.new,
             refunds: changes.refunds.new,
             incidents: changes.incidents.new,
@@ -85,10 +77,8 @@ impl Rows {
             order_lines, line_count => lines;
             payments, payment_count => payments;
             shipments, shipment_count => shipments;
-            shipment_units, shipment_count => shipment_units;
             cancellations, cancellation_count => cancellations;
             cancellation_parts, cancellation_count => parts;
-            cancellation_units, cancellation_count => cancellation_units;
             gates, cancellation_count => gates;
             refunds, refund_count => refunds;
             incidents, incident_count => incidents;
@@ -108,13 +98,8 @@ impl Rows {
             row.incident_count,
             row.note_count,
         ];
-        let shipments = shipments(self.shipments, self.shipment_units);
-        let cancellations = cancellations(
-            self.cancellations,
-            self.parts,
-            self.cancellation_units,
-            self.gates,
-        );
+        let shipments = self.shipments.into_iter().map(ShipmentRow::into_shipment);
+        let cancellations = cancellations(self.cancellations, self.parts, self.gates);
         let incidents = self.incidents.into_iter().map(IncidentRow::into_incident);
         let mut order = Order {
             lines: self.lines.into_iter().map(LineRow::into_line).collect(),
@@ -123,7 +108,7 @@ impl Rows {
                 .into_iter()
                 .map(PaymentRow::into_payment)
                 .collect(),
-            shipments: shipments?,
+            shipments: shipments.collect::<Result<_, _>>()?,
             cancellations: cancellations?,
             refunds: self
                 .refunds
@@ -157,55 +142,27 @@ impl Rows {
     }
 }
 
-type Grouped<K, R> = HashMap<K, Vec<R>>;
-
 /// Rows by what they belong to; their order stays.
-fn grouped<K: Eq + Hash, R>(rows: Vec<R>, key: impl Fn(&R) -> K) -> Grouped<K, R> {
-    let mut groups: Grouped<K, R> = HashMap::new();
+fn grouped<K: Eq + Hash, R>(rows: Vec<R>, key: impl Fn(&R) -> K) -> HashMap<K, Vec<R>> {
+    let mut groups: HashMap<K, Vec<R>> = HashMap::new();
     for row in rows {
         groups.entry(key(&row)).or_default().push(row);
     }
     groups
 }
 
-fn taken<K: Eq + Hash, R, T>(groups: &mut Grouped<K, R>, key: &K, into: impl Fn(R) -> T) -> Vec<T> {
-    groups
-        .remove(key)
-        .unwrap_or_default()
-        .into_iter()
-        .map(into)
-        .collect()
-}
-
-/// The shipments of one order.
-fn shipments(
-    rows: Vec<ShipmentRow>,
-    units: Vec<ShipmentUnitsRow>,
-) -> Result<Vec<Shipment>, DbError> {
-    let mut units = grouped(units, |row| row.shipment_number);
-    // A `UnitSet` leaves out the ranges of count 0, which are no more.
-    let shipment = |row: ShipmentRow| {
-        let units = UnitSet::new(taken(&mut units, &row.number, |row| row.range()));
-        row.into_shipment(units)
-    };
-    rows.into_iter().map(shipment).collect()
-}
-
 /// The cancellations of one order.
 fn cancellations(
     rows: Vec<CancellationRow>,
     parts: Vec<PartRow>,
-    units: Vec<CancellationUnitsRow>,
     gates: Vec<GateRow>,
 ) -> Result<Vec<Cancellation>, DbError> {
     let mut parts = grouped(parts, |row| row.cancellation_number);
-    let mut units = grouped(units, |row| (row.cancellation_number, row.part_number));
     let mut gates = grouped(gates, |row| (row.cancellation_number, row.part_number));
     let mut part = |row: PartRow| -> Result<Part, DbError> {
-        let key = (row.cancellation_number, row.part_number);
-        let units = UnitSet::new(taken(&mut units, &key, |row| row.range()));
-        let gates: Vec<Gate> = taken(&mut gates, &key, GateRow::into_gate);
-        row.into_part(units, gates)
+        let gates = gates.remove(&(row.cancellation_number, row.part_number));
+        let gates = gates.unwrap_or_default().into_iter();
+        row.into_part(gates.map(GateRow::into_gate).collect())
     };
     let cancellation = |row: CancellationRow| {
         let rows = parts.remove(&row.number).unwrap_or_default();

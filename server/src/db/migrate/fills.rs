@@ -53,6 +53,14 @@ const FILLS: &[(&str, &str)] = &[
         "0061_pack_events",
         include_str!("../../../migrations/0061_pack_events/up.sql"),
     ),
+    (
+        "0272_fill_units_of_shipments",
+        include_str!("../../../migrations/0272_fill_units_of_shipments/up.sql"),
+    ),
+    (
+        "0273_fill_units_of_cancellation_parts",
+        include_str!("../../../migrations/0273_fill_units_of_cancellation_parts/up.sql"),
+    ),
 ];
 
 /// The settings of the batches of a fill.

@@ -18,15 +18,13 @@ const SAMPLE: usize = 500;
 /// Orders of the bare client that the service goes on with.
 const CONTINUED: usize = 20;
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 12] = [
     "orders",
     "order_lines",
     "payments",
     "shipments",
-    "shipment_units",
     "cancellations",
     "cancellation_parts",
-    "cancellation_units",
     "gates",
     "refunds",
     "incidents",

@@ -23,18 +23,17 @@ use crate::shop::{OrderNumber, Purpose, Shop};
 use template::{About, Rows, date_time};
 
 /// What a cancellation is decided from, besides the order's own row.
-const READ: [&str; 4] = ["order_lines", "payments", "shipments", "shipment_units"];
+const READ: [&str; 3] = ["order_lines", "payments", "shipments"];
 /// What a cancellation adds rows to, besides events.
-const ADDED_BY_CANCEL: [&str; 6] = [
+const ADDED_BY_CANCEL: [&str; 5] = [
     "cancellations",
     "cancellation_parts",
-    "cancellation_units",
     "refunds",
     "decisions",
     "requests",
 ];
 /// What a creation adds rows to, besides events.
-const ADDED_BY_CREATE: [&str; 4] = ["orders", "order_lines", "shipments", "shipment_units"];
+const ADDED_BY_CREATE: [&str; 3] = ["orders", "order_lines", "shipments"];
 
 const LOCK_ORDER: &str =
     "SELECT o.*, SYSDATE(6) AS locked_at FROM orders o WHERE order_key = ? FOR UPDATE";
@@ -158,7 +157,7 @@ async fn learn_cancellation(
     order: OrderNumber,
     about: &About,
 ) -> anyhow::Result<Vec<(&'static str, Rows)>> {
-    let mut learned = learn_tables(conn, &ADDED_BY_CANCEL[..5], order, about).await?;
+    let mut learned = learn_tables(conn, &ADDED_BY_CANCEL[..4], order, about).await?;
     let request = (
         order.key().0,
         order.request_id(Purpose::Cancel).into_bytes(),

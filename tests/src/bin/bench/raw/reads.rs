@@ -20,15 +20,10 @@ const BEGIN: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
 const CHILDREN: [(&str, &[&str]); 6] = [
     ("line_count", &["order_lines"]),
     ("payment_count", &["payments"]),
-    ("shipment_count", &["shipments", "shipment_units"]),
+    ("shipment_count", &["shipments"]),
     (
         "cancellation_count",
-        &[
-            "cancellations",
-            "cancellation_parts",
-            "cancellation_units",
-            "gates",
-        ],
+        &["cancellations", "cancellation_parts", "gates"],
     ),
     ("refund_count", &["refunds"]),
     ("incident_count", &["incidents"]),

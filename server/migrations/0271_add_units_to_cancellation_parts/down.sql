@@ -1,0 +1,1 @@
+ALTER TABLE cancellation_parts DROP COLUMN units

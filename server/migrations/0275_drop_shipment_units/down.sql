@@ -1,0 +1,8 @@
+CREATE TABLE IF NOT EXISTS shipment_units (
+    order_key BINARY(16) NOT NULL,
+    shipment_number INT UNSIGNED NOT NULL,
+    line_number INT UNSIGNED NOT NULL,
+    first_unit INT UNSIGNED NOT NULL,
+    unit_count INT UNSIGNED NOT NULL,
+    PRIMARY KEY (order_key, shipment_number, line_number, first_unit)
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin
