@@ -25,7 +25,8 @@ sql --execute='CREATE DATABASE belay'
 
 # Rows of a table for each order; those that are not here do not grow with orders.
 declare -A rows=([orders]=1 [order_lines]=2 [payments]=1 [shipments]=1 [shipment_units]=2 [cancellations]=1 [cancellation_parts]=1
-    [cancellation_units]=2 [gates]=1 [refunds]=1 [incidents]=1 [decisions]=1 [requests]=3 [events]=3 [order_history]=3 [bulk_cancellations]=0)
+    [cancellation_units]=2 [gates]=1 [refunds]=1 [incidents]=1 [decisions]=1 [requests]=3 [events]=3 [order_history]=3 [bulk_cancellations]=0
+    [stock_holdings]=2)
 
 # For each column what order n has in its k-th row.
 columns="SELECT column_name, CASE
@@ -34,7 +35,8 @@ columns="SELECT column_name, CASE
     WHEN column_name = 'position' THEN '(n - 1) * @rows + k'
     WHEN column_name = 'respond_within_micros' THEN '3600000000'
     WHEN is_nullable = 'YES' THEN 'NULL'
-    WHEN column_name IN ('line_number', 'number', 'request_id') AND data_type <> 'binary' THEN 'k'
+    WHEN column_name = 'is_open' THEN '1'
+    WHEN column_name IN ('line_number', 'number', 'request_id', 'shipment') AND data_type <> 'binary' THEN 'k'
     WHEN data_type = 'binary' THEN CONCAT('LEFT(UNHEX(SHA2(CONCAT(n, \'-\', k), 256)), ', character_maximum_length, ')')
     WHEN column_type = 'tinyint(1)' THEN '0'
     WHEN data_type IN ('tinyint', 'smallint', 'int', 'bigint') THEN '1'
@@ -74,10 +76,10 @@ for folder in "$here"/../migrations/*/; do
     }
     took=$((($(date +%s%N) - begun) / 1000000))
     batch=''
-    if [[ $statement == UPDATE* ]]; then
+    if [[ $statement == UPDATE* || $statement == 'INSERT IGNORE'*SELECT* ]]; then
         # A batch is a statement that commits by itself: it holds its locks for as long as it takes.
         batch=$(sql --execute="SELECT CONCAT(', of ', SUM(count_star), ' batches the longest ', MAX(max_timer_wait) DIV 1000000000, ' ms')
-            FROM performance_schema.events_statements_summary_by_digest WHERE schema_name = 'belay' AND digest_text LIKE 'UPDATE %'")
+            FROM performance_schema.events_statements_summary_by_digest WHERE schema_name = 'belay' AND (digest_text LIKE 'UPDATE %' OR digest_text LIKE 'INSERT IGNORE %')")
     fi
     printf '%s %d.%d s%s\n' "$name" $((took / 1000)) $((took % 1000 / 100)) "${batch#NULL}"
 done

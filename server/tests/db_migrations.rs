@@ -54,7 +54,9 @@ async fn run(conn: &mut AsyncMysqlConnection, name: &str, statement: &str) -> &'
             Some("CREATE") => "new table",
             Some("DROP") => "table dropped",
             Some("UPDATE") => "fills",
+            Some("INSERT") if statement.contains("SELECT ") => "fills",
             Some("INSERT") => "inserts",
+            Some("DROP") => "dropped table",
             other => panic!("{name} is a {other:?}"),
         };
     }

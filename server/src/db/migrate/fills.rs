@@ -1,11 +1,12 @@
 //! Fills: migrations that write a value into the rows that lack it, which may be all of a large
 //! table. They run in batches, so that a command waits for the rows of one batch at most.
 //!
-//! The file of a fill is one statement that any client could run, `UPDATE table [AS name] … WHERE
-//! rows that lack the value`; what is in parentheses before may have a WHERE of its own. Here it
+//! The file of a fill is one statement that any client could run: `UPDATE table [AS name] … WHERE
+//! rows that lack the value`, or `INSERT IGNORE INTO another (…) SELECT … FROM table [AS name] …
+//! WHERE rows that make one`; what is in parentheses before may have a WHERE of its own. Here it
 //! runs once for each range of the table's primary key, and each run commits by itself. How far it
-//! is, is written nowhere: a run that was cut off begins at the first key again, and its condition
-//! passes over what is filled.
+//! is, is written nowhere: a run that was cut off begins at the first key again, and its condition,
+//! or IGNORE, passes over what is filled.
 
 use std::time::Duration;
 
@@ -241,11 +242,12 @@ impl Key {
 /// The statement of a fill, taken apart.
 #[derive(Debug, PartialEq, Eq)]
 struct Fill {
+    /// The table whose key the batches go by: that of an UPDATE, the first that an INSERT reads.
     table: String,
     /// What the statement calls the table.
     name: String,
     /// All before the WHERE.
-    update: String,
+    write: String,
     condition: String,
 }
 
@@ -254,21 +256,39 @@ impl Fill {
     fn parse(up: &str) -> Option<Self> {
         let lines = up.lines().filter(|line| !line.trim().starts_with("--"));
         let statement = lines.collect::<Vec<_>>().join("\n");
-        let (update, condition) = split_at_where(&statement)?;
-        let mut words = update.split_whitespace();
-        if words.next() != Some("UPDATE") || condition.contains("WHERE ") || condition.contains(';')
-        {
+        if statement.contains(';') {
             return None;
         }
-        let table = words.next()?.to_owned();
-        let name = match words.next()? {
-            "AS" => words.next()?.to_owned(),
-            _ => table.clone(),
+        let words = outer_words(&statement);
+        let texts: Vec<&str> = words.iter().map(|(_, word)| *word).collect();
+        let table = match texts.as_slice() {
+            ["UPDATE", ..] => 1,
+            ["INSERT", "IGNORE", "INTO", ..] if is_plain_select(&texts) => {
+                1 + once(&texts, "FROM")?
+            }
+            _ => return None,
+        };
+        let place = once(&texts, "WHERE").filter(|place| *place > table)?;
+        // In place of a subquery its alias is left, and of a list of tables a comma.
+        let is_letter =
+            |letter: char| letter.is_ascii_lowercase() || "_0123456789".contains(letter);
+        if !texts[table].chars().all(is_letter) {
+            return None;
+        }
+        let (begin, word) = words[place];
+        let (write, condition) = (&statement[..begin], &statement[begin + word.len()..]);
+        // Which rows of its own table an UPDATE fills is no question to others.
+        if table == 1 && condition.contains("WHERE ") {
+            return None;
+        }
+        let name = match texts[table + 1] {
+            "AS" => texts[table + 2],
+            _ => texts[table],
         };
         Some(Self {
-            table,
-            name,
-            update: update.trim().to_owned(),
+            table: texts[table].to_owned(),
+            name: name.to_owned(),
+            write: write.trim().to_owned(),
             condition: condition.trim().to_owned(),
         })
     }
@@ -291,13 +311,13 @@ impl Fill {
     fn batch(&self, key: &[String], behind: Option<&Vec<String>>, last: &[String]) -> String {
         let columns = self.columns(key);
         let Self {
-            update, condition, ..
+            write, condition, ..
         } = self;
         let mut range = compare(&columns, last, "<", "<=");
         if let Some(behind) = behind {
             range = format!("{} AND {range}", compare(&columns, behind, ">", ">"));
         }
-        format!("{update} WHERE ({condition}) AND {range}")
+        format!("{write} WHERE ({condition}) AND {range}")
     }
 
     fn columns(&self, key: &[String]) -> Vec<String> {
@@ -308,23 +328,48 @@ impl Fill {
     }
 }
 
-/// What is before and behind the first WHERE that is not in parentheses.
-fn split_at_where(statement: &str) -> Option<(&str, &str)> {
-    let mut depth = 0_usize;
-    for (at, character) in statement.char_indices() {
+/// The words of a statement that stand in no parentheses, each with where it begins.
+fn outer_words(statement: &str) -> Vec<(usize, &str)> {
+    let (mut words, mut depth, mut begin) = (Vec::new(), 0_usize, None);
+    for (at, character) in statement.char_indices().chain([(statement.len(), ' ')]) {
+        let is_of_word = depth == 0 && !character.is_whitespace() && !"()".contains(character);
+        match (begin, is_of_word) {
+            (None, true) => begin = Some(at),
+            (Some(from), false) => {
+                words.push((from, &statement[from..at]));
+                begin = None;
+            }
+            (None, false) | (Some(_), true) => {}
+        }
         match character {
             '(' => depth += 1,
-            ')' => depth = depth.checked_sub(1)?,
-            'W' if depth == 0 => {
-                let (before, rest) = statement.split_at(at);
-                if let Some(condition) = rest.strip_prefix("WHERE ") {
-                    return Some((before, condition));
-                }
-            }
+            ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
-    None
+    words
+}
+
+/// Where a word stands that is there once.
+fn once(words: &[&str], word: &str) -> Option<usize> {
+    let mut found = (0..words.len()).filter(|at| words[*at] == word);
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// Whether the rows of an INSERT are those of one SELECT whose WHERE is its end: a row of its first
+/// table makes one row or none, whatever the other rows of its batch are.
+fn is_plain_select(words: &[&str]) -> bool {
+    const OTHERS: &[&str] = &[
+        "DISTINCT",
+        "GROUP",
+        "HAVING",
+        "LIMIT",
+        "ORDER",
+        "UNION",
+        "WINDOW",
+        "DUPLICATE",
+    ];
+    once(words, "SELECT").is_some() && !words.iter().any(|word| OTHERS.contains(word))
 }
 
 /// The condition that a key stands before or behind another in the order of its columns. Row
@@ -346,25 +391,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_update_of_the_folder_is_a_fill() {
+    fn every_update_and_every_copy_of_the_folder_is_a_fill() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
-        let mut updates = Vec::new();
+        let mut fills = Vec::new();
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let Ok(up) = std::fs::read_to_string(path.join("up.sql")) else {
                 continue;
             };
-            let is_update = |line: &str| line.trim_start().to_uppercase().starts_with("UPDATE ");
-            if up.lines().any(is_update) {
+            let begins = |with: &str| {
+                let mut lines = up.lines().map(|line| line.trim_start().to_uppercase());
+                lines.any(|line| line.starts_with(with))
+            };
+            let is_copy = begins("INSERT ") && (begins("SELECT ") || begins("WITH "));
+            if begins("UPDATE ") || is_copy {
                 let name = path.file_name().unwrap().to_str().unwrap().to_owned();
                 assert_eq!(of(&name), Some(up.as_str()), "FILLS lacks {name}");
                 assert!(Fill::parse(&up).is_some(), "{name} has another form");
-                updates.push(name);
+                fills.push(name);
             }
         }
-        updates.sort_unstable();
+        fills.sort_unstable();
         let listed: Vec<&str> = FILLS.iter().map(|(name, _)| *name).collect();
-        assert_eq!(listed, updates);
+        assert_eq!(listed, fills);
     }
 
     #[test]
@@ -378,7 +427,7 @@ mod tests {
             Fill::parse("UPDATE gates SET a = (SELECT b FROM c WHERE (d = 1)) WHERE a IS NULL");
         let fill = fill.unwrap();
         assert_eq!(
-            fill.update,
+            fill.write,
             "UPDATE gates SET a = (SELECT b FROM c WHERE (d = 1))"
         );
         assert_eq!(fill.condition, "a IS NULL");
@@ -394,7 +443,52 @@ mod tests {
             "INSERT INTO gates SELECT 1 WHERE 1 = 1",
             "UPDATE gates SET a = 1 WHERE a IN (SELECT b FROM c WHERE d)",
             "UPDATE gates SET a = 1 WHERE a = 0; DO 0",
+            "UPDATE gates SET a = 1 (WHERE b",
             "",
+        ] {
+            assert_eq!(Fill::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_fill_that_inserts_reads_its_table_first_and_makes_a_row_of_a_row() {
+        let up = "-- INSERT nothing\nINSERT IGNORE INTO waits (k, n, all_of)\n    \
+            SELECT gate.k, gate.n, (SELECT SUM(a) FROM parts WHERE parts.k = gate.k ORDER BY 1)\n    \
+            FROM gates AS gate\n    -- Why.\n    JOIN orders ON orders.k = gate.k\n    \
+            WHERE gate.n = (SELECT MIN(n) FROM gates AS other WHERE other.k = gate.k) OR gate.a\n";
+        let fill = Fill::parse(up).unwrap();
+        assert_eq!((fill.table.as_str(), fill.name.as_str()), ("gates", "gate"));
+        assert_eq!(
+            fill.condition,
+            "gate.n = (SELECT MIN(n) FROM gates AS other WHERE other.k = gate.k) OR gate.a"
+        );
+        let key = ["k".to_owned()];
+        assert_eq!(
+            fill.keys(&key, None, 7),
+            "SELECT CONCAT_WS(' ', HEX(gate.k)) AS hex FROM gates AS gate ORDER BY gate.k LIMIT 7"
+        );
+        let fill = Fill::parse("INSERT IGNORE INTO a (k) SELECT k FROM b WHERE c OR d").unwrap();
+        assert_eq!((fill.table.as_str(), fill.name.as_str()), ("b", "b"));
+        assert_eq!(
+            fill.batch(&key, None, &["0x1".to_owned()]),
+            "INSERT IGNORE INTO a (k) SELECT k FROM b WHERE (c OR d) AND (b.k <= 0x1)"
+        );
+        for other in [
+            // A second run would double its rows, or fail.
+            "INSERT INTO a (k) SELECT k FROM b WHERE c",
+            // No condition to which the range could be added.
+            "INSERT IGNORE INTO a (k) SELECT k FROM b",
+            "INSERT IGNORE INTO a (k) SELECT (SELECT k FROM c WHERE d) FROM b",
+            // A row of several, which a batch may cut in two.
+            "INSERT IGNORE INTO a (k) SELECT k FROM b WHERE c GROUP BY k",
+            "INSERT IGNORE INTO a (k) SELECT DISTINCT k FROM b WHERE c",
+            "INSERT IGNORE INTO a (k) SELECT k FROM b WHERE c ORDER BY k LIMIT 1",
+            "INSERT IGNORE INTO a (k) SELECT k FROM b UNION SELECT k FROM c WHERE d",
+            "INSERT IGNORE INTO a (k) SELECT k FROM b WHERE c ON DUPLICATE KEY UPDATE k = 1",
+            "INSERT IGNORE INTO a (k) SELECT k FROM (SELECT k FROM b) AS b WHERE c",
+            "INSERT IGNORE INTO a (k) SELECT k FROM b, c WHERE d",
+            "INSERT IGNORE INTO a (k) VALUES (1)",
+            "INSERT IGNORE INTO a (k) SELECT k FROM b WHERE c; DO 0",
         ] {
             assert_eq!(Fill::parse(other), None, "{other}");
         }
