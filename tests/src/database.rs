@@ -289,7 +289,7 @@ impl Database {
     pub async fn snapshot(&self) -> Snapshot {
         let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
             AND table_type = 'BASE TABLE' AND table_name NOT IN ('manual_clock', 'projections', \
-            'projection_positions', 'stock_entries', 'stock_balances', 'stock_holdings', \
+            'projection_positions', 'stock_entries', 'stock_balances', 'stock_orders', 'stock_holders', \
             'seller_facts', 'seller_standings', 'seller_crossings')";
         let tables: Vec<(String,)> = self.rows(tables, ()).await;
         let tables: Vec<String> = tables

@@ -44,9 +44,12 @@ pub async fn rows(database: &Database) -> Vec<String> {
              HEX(told_place), HEX(last_place)",
         ),
         (
-            "stock_holdings",
-            "HEX(order_key), shipment, sku, store_id, order_id, COALESCE(seller_id, '-'), \
-             warehouse_id, stage, units, live, reserved, is_open, zeroed_by",
+            "stock_orders",
+            "HEX(order_key), store_id, order_id, COALESCE(seller_id, '-'), holdings",
+        ),
+        (
+            "stock_holders",
+            "store_id, warehouse_id, sku, HEX(order_key), shipment",
         ),
     ] {
         let sql = format!(
@@ -90,8 +93,10 @@ pub async fn rebuilt(database: &Database, before: u32) {
         let serving = serving(database).await;
         let left = "SELECT (SELECT COUNT(*) FROM stock_entries WHERE generation < ?) \
             + (SELECT COUNT(*) FROM stock_balances WHERE generation < ?) \
-            + (SELECT COUNT(*) FROM stock_holdings WHERE generation < ?)";
-        let (left,): (i64,) = database.row(left, (serving, serving, serving)).await;
+            + (SELECT COUNT(*) FROM stock_orders WHERE generation < ?) \
+            + (SELECT COUNT(*) FROM stock_holders WHERE generation < ?)";
+        let before_it = (serving, serving, serving, serving);
+        let (left,): (i64,) = database.row(left, before_it).await;
         (serving > before && left == 0).then_some(())
     })
     .await;

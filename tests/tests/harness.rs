@@ -98,6 +98,60 @@ fn each_invariant_is_found_broken_where_it_is() {
     });
 }
 
+/// The same of what is projected of an order that waits.
+const CORRUPTIONS_OF_STOCK: &[(&str, &str, &str)] = &[
+    (
+        "UPDATE stock_balances SET on_hand = on_hand + 1",
+        "UPDATE stock_balances SET on_hand = on_hand - 1",
+        "K1",
+    ),
+    (
+        "UPDATE stock_orders SET holdings = REPLACE(holdings, '3,3,3]', '3,3,2]')",
+        "UPDATE stock_orders SET holdings = REPLACE(holdings, '3,3,2]', '3,3,3]')",
+        "K3",
+    ),
+    (
+        "UPDATE stock_orders SET holdings = REPLACE(holdings, 'MUG', 'mug')",
+        "UPDATE stock_orders SET holdings = REPLACE(holdings, 'mug', 'MUG')",
+        "K3",
+    ),
+    // One that waits is missing, and one that does not is there.
+    (
+        "UPDATE stock_holders SET shipment = 9",
+        "UPDATE stock_holders SET shipment = 1",
+        "K4",
+    ),
+    (
+        "UPDATE stock_orders SET holdings = REPLACE(holdings, 'PLANNED', 'CANCELLED')",
+        "UPDATE stock_orders SET holdings = REPLACE(holdings, 'CANCELLED', 'PLANNED')",
+        "K4",
+    ),
+    (
+        "UPDATE stock_orders SET holdings = REPLACE(holdings, '3,3,3]', '3,0,3]')",
+        "UPDATE stock_orders SET holdings = REPLACE(holdings, '3,0,3]', '3,3,3]')",
+        "K4",
+    ),
+];
+
+#[test]
+fn each_invariant_of_stock_is_found_broken_where_it_is() {
+    run(async |t| {
+        t.place_paid("A-1").await;
+        belay_tests::stock::projected(&t.database).await;
+        assert_eq!(invariants::violations(&t.database).await, [""; 0]);
+        for (corrupt, fix, invariant) in CORRUPTIONS_OF_STOCK {
+            assert!(t.database.execute(corrupt, ()).await > 0, "{corrupt}");
+            let violations = invariants::violations(&t.database).await;
+            assert!(
+                violations.iter().any(|found| found.starts_with(invariant)),
+                "{corrupt}: {violations:#?}"
+            );
+            t.database.execute(fix, ()).await;
+            assert_eq!(invariants::violations(&t.database).await, [""; 0], "{fix}");
+        }
+    });
+}
+
 #[test]
 fn a_closed_unpaid_order_with_money_is_found() {
     run(async |t| {

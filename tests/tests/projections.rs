@@ -155,15 +155,15 @@ fn a_projection_that_fails_keeps_no_other_and_goes_on_once_it_can() {
         projected(&t.database).await;
         let before = positions(t).await;
         // A damaged row: the stock cannot read what the order holds.
-        let damage = "UPDATE stock_holdings SET stage = CONCAT(stage, '?') WHERE order_id = 'A-0'";
-        t.database.execute(damage, ()).await;
+        let damage = "UPDATE stock_orders SET holdings = REPLACE(holdings, 'PLANNED', 'PLANNED?') WHERE order_id = 'A-0'";
+        assert_eq!(t.database.execute(damage, ()).await, 1);
         t.cancel("A-0").await;
         until("the quality of sellers goes on", async || {
             (positions(t).await.1 > before.1).then_some(())
         })
         .await;
         assert_eq!(positions(t).await.0, before.0, "it stands still");
-        let mended = "UPDATE stock_holdings SET stage = TRIM(TRAILING '?' FROM stage)";
+        let mended = "UPDATE stock_orders SET holdings = REPLACE(holdings, 'PLANNED?', 'PLANNED')";
         t.database.execute(mended, ()).await;
         projected(&t.database).await;
         is_as_rebuilt(&t.database).await;

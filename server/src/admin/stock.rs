@@ -14,7 +14,8 @@ use super::write_failure;
 use crate::db::error::ErrorKind;
 use crate::db::snapshot::Snapshot;
 use crate::db::transaction::Transaction;
-use crate::db::{Conn, DbError, projections as generations, stock_balances, stock_tellings};
+use crate::db::writes::Writes;
+use crate::db::{DbError, projections as generations, stock_balances, stock_tellings};
 use crate::{App, ids, projections};
 
 /// Writes what is told, unless it was told before; gives the stock as it is then.
@@ -59,7 +60,7 @@ pub(crate) async fn tell(
     Ok(stock.unwrap_or_else(|| Stock::unknown(telling.key)))
 }
 
-async fn write(app: &App, conn: &mut Conn, telling: &mut Telling) -> Result<(), DbError> {
+async fn write(app: &App, conn: &mut Transaction, telling: &mut Telling) -> Result<(), DbError> {
     let generations = generations::share(conn, Projection::Stock).await?;
     let keys = BTreeSet::from([telling.key.clone()]);
     let present = stock_balances::lock(conn, generations.serving, &keys).await?;
@@ -73,8 +74,10 @@ async fn write(app: &App, conn: &mut Conn, telling: &mut Telling) -> Result<(), 
         now.max(last.time() + SignedDuration::from_micros(1))
     });
     stock_tellings::insert(conn, telling).await?;
+    let mut writes = Writes::default();
     for generation in generations.iter() {
-        projections::post(conn, generation, vec![telling.entry()]).await?;
+        projections::post(conn, &mut writes, generation, vec![telling.entry()]).await?;
     }
-    Ok(())
+    let per_message = conn.per_message();
+    writes.send(conn, per_message).await
 }

@@ -23,15 +23,6 @@ where
     Ok(conn.batch_execute(&text).await?)
 }
 
-/// Executes an INSERT of rows as [`insert`] writes it.
-pub(crate) async fn execute_insert<Q>(conn: &mut Conn, table: &str, rows: &Q) -> Result<(), DbError>
-where
-    Q: QueryFragment<Mysql> + ?Sized,
-{
-    let text = insert(table, rows)?;
-    Ok(conn.batch_execute(&text).await?)
-}
-
 /// The statement with its values in place of their marks. Statements of ours have no question mark
 /// but those.
 pub(crate) fn text<Q>(statement: &Q) -> Result<String, DbError>

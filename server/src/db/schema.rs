@@ -473,25 +473,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    stock_holdings (generation, order_key, shipment, sku) {
-        generation -> Unsigned<Integer>,
-        order_key -> Binary,
-        shipment -> Unsigned<Integer>,
-        sku -> Text,
-        store_id -> Text,
-        order_id -> Text,
-        seller_id -> Nullable<Text>,
-        warehouse_id -> Text,
-        stage -> Text,
-        units -> Unsigned<Integer>,
-        live -> Unsigned<Integer>,
-        reserved -> Unsigned<Integer>,
-        is_open -> Bool,
-        zeroed_by -> Text,
-    }
-}
-
-diesel::table! {
     seller_facts (generation, order_key, kind, number) {
         generation -> Unsigned<Integer>,
         order_key -> Binary,
@@ -620,5 +601,27 @@ diesel::table! {
         server_id -> Binary,
         beat -> Unsigned<BigInt>,
         beat_time -> Datetime,
+    }
+}
+
+diesel::table! {
+    stock_orders (generation, order_key) {
+        generation -> Unsigned<Integer>,
+        order_key -> Binary,
+        store_id -> Text,
+        order_id -> Text,
+        seller_id -> Nullable<Text>,
+        holdings -> Text,
+    }
+}
+
+diesel::table! {
+    stock_holders (generation, store_id, warehouse_id, sku, order_key, shipment) {
+        generation -> Unsigned<Integer>,
+        store_id -> Text,
+        warehouse_id -> Text,
+        sku -> Text,
+        order_key -> Binary,
+        shipment -> Unsigned<Integer>,
     }
 }

@@ -205,26 +205,8 @@ pub(crate) async fn delete_generations(
         .await?)
 }
 
-/// Inserts rows, many with a statement: one alone by a statement that stays prepared, more of them
-/// as text.
-macro_rules! insert_rows {
-    ($conn:expr, $table:ident, $rows:expr) => {
-        for rows in $crate::db::statement::chunks($rows) {
-            if let Some(one) = $crate::db::statement::only(rows) {
-                diesel::insert_into($table::table)
-                    .values(one)
-                    .execute($conn)
-                    .await?;
-            } else {
-                let insert = diesel::insert_into($table::table).values(rows);
-                $crate::db::literals::execute_insert($conn, stringify!($table), &insert).await?;
-            }
-        }
-    };
-}
-
 /// Inserts rows, many with a statement; overwrites the columns named of those whose key is there
-/// already.
+/// already. One row alone goes by a statement that stays prepared, more of them as text.
 macro_rules! upsert_rows {
     ($conn:expr, $table:ident, $rows:expr, [$($column:ident),+ $(,)?]) => {{
         const COLUMNS: &[&str] = &[$(<$table::$column as diesel::Column>::NAME),+];
@@ -262,7 +244,7 @@ macro_rules! rows_of_orders {
     }};
 }
 
-pub(crate) use {insert_rows, rows_of_orders, upsert_rows};
+pub(crate) use {rows_of_orders, upsert_rows};
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,5 @@
-//! The balance of each SKU in the ledger of stock. `lock` and `put` run in a transaction, the reads
-//! anywhere.
+//! The balance of each SKU in the ledger of stock. `lock` and `write` run in a transaction, the
+//! reads anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,8 @@ use super::Conn;
 use super::columns::{Bytes, Name};
 use super::error::DbError;
 use super::schema::stock_balances;
-use super::statement::{self, upsert_rows};
+use super::statement::{self, Upsert, upsert_rows};
+use super::writes::Writes;
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = stock_balances, check_for_backend(Mysql), treat_none_as_default_value = false)]
@@ -130,26 +131,27 @@ async fn lock_present(
 }
 
 /// Writes balances that are locked.
-pub async fn put(
-    conn: &mut Conn,
+pub fn write(
+    writes: &mut Writes,
     generation: u32,
     stocks: &BTreeMap<StockKey, Stock>,
 ) -> Result<(), DbError> {
     let stocks = stocks.values();
     let rows: Vec<BalanceRow> = stocks.map(|stock| row(generation, stock)).collect();
-    upsert_rows!(
-        conn,
-        stock_balances,
-        rows.as_slice(),
-        [
-            on_hand,
-            reserved,
-            is_archived,
-            set_place,
-            told_place,
-            last_place
-        ]
-    );
+    for rows in statement::chunks(&rows) {
+        let upsert = Upsert {
+            insert: diesel::insert_into(stock_balances::table).values(rows),
+            columns: &[
+                "on_hand",
+                "reserved",
+                "is_archived",
+                "set_place",
+                "told_place",
+                "last_place",
+            ],
+        };
+        writes.upsert("stock_balances", &upsert)?;
+    }
     Ok(())
 }
 

@@ -13,7 +13,8 @@ use super::Conn;
 use super::columns::{Bytes, Name};
 use super::error::DbError;
 use super::schema::stock_entries;
-use super::statement::{self, insert_rows};
+use super::statement;
+use super::writes::Writes;
 
 /// An entry that says how much it is, and what lay there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,16 +128,15 @@ macro_rules! of_sku {
     };
 }
 
-pub async fn insert(
-    conn: &mut Conn,
-    generation: u32,
-    entries: &[StoredEntry],
-) -> Result<(), DbError> {
+pub fn write(writes: &mut Writes, generation: u32, entries: &[StoredEntry]) -> Result<(), DbError> {
+    let entries = entries.iter();
     let rows: Vec<EntryRow> = entries
-        .iter()
         .map(|stored| EntryRow::new(generation, stored))
         .collect();
-    insert_rows!(conn, stock_entries, rows.as_slice());
+    for rows in statement::chunks(&rows) {
+        let rows = diesel::insert_into(stock_entries::table).values(rows);
+        writes.insert("stock_entries", &rows)?;
+    }
     Ok(())
 }
 

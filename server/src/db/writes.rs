@@ -2,10 +2,10 @@
 //! message, for a lone command would else wait for a round trip of each table; on a node of Galera
 //! each goes alone.
 //!
-//! What is new is inserted, what is known is updated, and each UPDATE says how many rows it must
-//! find: the statement behind it fails where it found others. An upsert would try to insert first,
-//! which is half of its cost. One UPDATE of many rows names only the columns that change, and each
-//! value that most rows get only once.
+//! What is new is inserted, what is known is updated or deleted, and each UPDATE and DELETE says
+//! how many rows it must find: the statement behind it fails where it found others. An upsert would
+//! try to insert first, which is half of its cost. One UPDATE of many rows names only the columns
+//! that change, and each value that most rows get only once.
 
 use diesel::mysql::Mysql;
 use diesel::query_builder::QueryFragment;
@@ -20,7 +20,7 @@ use super::statement::Row;
 use super::transaction::IS_OPEN;
 use super::writable::{self, FAIL};
 
-/// Most rows of one UPDATE.
+/// Most rows of one UPDATE, and of one DELETE.
 pub(crate) const CHANGES_MAX: usize = 128;
 /// The column by which all rows of an order are found, and first in their keys.
 const ORDER_KEY: &str = "order_key";
@@ -112,6 +112,19 @@ impl Writes {
         Ok(())
     }
 
+    /// An INSERT that overwrites what is there.
+    pub(crate) fn upsert<Q>(&mut self, table: &str, upsert: &Q) -> Result<(), DbError>
+    where
+        Q: QueryFragment<Mysql> + ?Sized,
+    {
+        self.statements.push(Statement {
+            summary: format!("INSERT {table}"),
+            text: literals::text(upsert)?,
+            check: None,
+        });
+        Ok(())
+    }
+
     /// The UPDATE that turns rows into others; the INSERTs are those which would write them.
     pub(crate) fn update<Q>(
         &mut self,
@@ -127,14 +140,43 @@ impl Writes {
             self.statements.push(Statement {
                 summary: format!("UPDATE {table}"),
                 text,
-                check: Some(format!("DO IF(ROW_COUNT() = {count}, 0, {FAIL})")),
+                check: Some(row_count(count)),
             });
         }
         Ok(())
     }
 
-    /// Executes them in their order. It fails with `VersionConflict` where an UPDATE found other
-    /// rows than it had to; then, as after any error, the transaction must be rolled back.
+    /// The DELETE of rows that are there, each by its whole key; the INSERT is the one that would
+    /// write them.
+    pub(crate) fn delete<Q>(
+        &mut self,
+        table: &str,
+        key: &'static [&'static str],
+        rows: &Q,
+    ) -> Result<(), DbError>
+    where
+        Q: QueryFragment<Mysql> + ?Sized,
+    {
+        let cells = literals::cells(rows)?;
+        let rows: Vec<usize> = (0..cells.rows()).collect();
+        let mut keys = Vec::with_capacity(key.len());
+        for name in key {
+            keys.push((*name, cells.of(&rows, column(table, name, &cells)?)?));
+        }
+        let found = Matches::of(&keys).all();
+        self.statements.push(Statement {
+            summary: format!("DELETE {table}"),
+            // A hint, for a DELETE takes no FORCE INDEX. Without it a small table may be scanned:
+            // others may have locked its rows, and a DELETE waits also for those that it skips.
+            text: format!("DELETE /*+ INDEX(`{table}` PRIMARY) */ FROM `{table}` WHERE {found}"),
+            check: Some(row_count(rows.len())),
+        });
+        Ok(())
+    }
+
+    /// Executes them in their order. It fails with `VersionConflict` where an UPDATE or a DELETE
+    /// found other rows than it had to; then, as after any error, the transaction must be rolled
+    /// back.
     pub async fn send(self, conn: &mut Conn, per_message: PerMessage) -> Result<(), DbError> {
         let messages = match per_message {
             PerMessage::Many => messages(&self.statements),
@@ -188,6 +230,16 @@ impl Statement {
     }
 }
 
+/// Fails unless the statement before it found so many rows.
+fn row_count(count: usize) -> String {
+    format!("DO IF(ROW_COUNT() = {count}, 0, {FAIL})")
+}
+
+fn column(table: &str, name: &str, cells: &Cells) -> Result<usize, DbError> {
+    let at = cells.column(name);
+    at.ok_or_else(|| DbError::Corrupt(format!("{table} has no column {name}")))
+}
+
 /// The UPDATE, and how many rows it must find; none where nothing changes.
 fn update_text(
     table: &str,
@@ -195,10 +247,7 @@ fn update_text(
     before: &Cells,
     after: &Cells,
 ) -> Result<Option<(String, usize)>, DbError> {
-    let column = |name: &str| {
-        let at = after.column(name);
-        at.ok_or_else(|| DbError::Corrupt(format!("{table} has no column {name}")))
-    };
+    let column = |name: &str| column(table, name, after);
     let changing: Result<Vec<usize>, DbError> =
         columns.changing.iter().map(|c| column(c)).collect();
     let changing = changing?;
@@ -242,7 +291,7 @@ fn update_text(
     Ok(Some((update, rows.len())))
 }
 
-/// The way in which the rows of an UPDATE are told apart.
+/// The way in which the rows of an UPDATE or a DELETE are told apart.
 struct Matches<'a> {
     /// What all have in common.
     common: Vec<String>,
@@ -446,144 +495,4 @@ macro_rules! change_rows {
 pub(crate) use change_rows;
 
 #[cfg(test)]
-mod tests {
-    use diesel::prelude::*;
-
-    use super::*;
-    use crate::db::schema::shipments;
-
-    /// What the UPDATE of these rows says: an order's key, a number, a fence, a stage, before and
-    /// after.
-    fn update(rows: &[(u8, u32, [u32; 2], [&str; 2])]) -> String {
-        let columns = Columns {
-            key: &["order_key", "number"],
-            guard: &["fence"],
-            changing: &["fence", "stage"],
-        };
-        let insert = |at: usize| {
-            let rows: Vec<_> = rows
-                .iter()
-                .map(|(key, number, fences, stages)| {
-                    (
-                        shipments::order_key.eq(vec![*key]),
-                        shipments::number.eq(*number),
-                        shipments::fence.eq(fences[at]),
-                        shipments::stage.eq(stages[at].to_owned()),
-                    )
-                })
-                .collect();
-            diesel::insert_into(shipments::table).values(rows)
-        };
-        let mut writes = Writes::default();
-        writes
-            .update("shipments", columns, (&insert(0), &insert(1)))
-            .unwrap();
-        messages(&writes.statements).concat()
-    }
-
-    const BEGIN: &str = "/* UPDATE shipments */ UPDATE `shipments` FORCE INDEX (PRIMARY) SET";
-
-    fn end(count: usize) -> String {
-        format!("; DO IF(ROW_COUNT() = {count}, 0, EXP(1000))")
-    }
-
-    #[test]
-    fn an_update_names_what_changes_and_says_what_is_common_once() {
-        assert_eq!(
-            update(&[(1, 1, [1, 2], ["PLANNED", "PLANNED"])]),
-            format!(
-                "{BEGIN} `fence` = 2 WHERE `order_key` = x'01' AND `number` = 1 AND `fence` = 1{}",
-                end(1)
-            )
-        );
-        // What is as it was is left out.
-        assert_eq!(
-            update(&[
-                (1, 1, [1, 2], ["PLANNED", "CANCELLED"]),
-                (2, 1, [1, 1], ["PLANNED", "PLANNED"]),
-                (3, 1, [1, 2], ["PLANNED", "CANCELLED"]),
-                (4, 1, [3, 4], ["PACKED", "CANCELLED"]),
-            ]),
-            format!(
-                "{BEGIN} `fence` = IF(`order_key` < x'04', 2, 4), `stage` = 'CANCELLED' \
-                 WHERE `number` = 1 AND `order_key` IN (x'01', x'03', x'04') \
-                 AND `fence` = IF(`order_key` < x'04', 1, 3){}",
-                end(3)
-            )
-        );
-        assert_eq!(
-            update(&[
-                (1, 1, [1, 1], ["PLANNED", "PACKED"]),
-                (1, 2, [1, 1], ["PLANNED", "CANCELLED"]),
-                (2, 1, [1, 1], ["PLANNED", "CANCELLED"]),
-            ]),
-            format!(
-                "{BEGIN} `stage` = IF(`order_key` < x'02', CASE `number` WHEN 2 THEN 'CANCELLED' ELSE 'PACKED' END, 'CANCELLED') \
-                 WHERE `order_key` IN (x'01', x'02') AND IF(`order_key` < x'02', `number` IN (1, 2), `number` = 1) \
-                 AND `fence` = 1{}",
-                end(3)
-            )
-        );
-        assert_eq!(update(&[(1, 1, [1, 1], ["PLANNED", "PLANNED"])]), "");
-    }
-
-    #[test]
-    fn a_message_keeps_its_bound_and_says_what_is_in_it() {
-        let statement = |summary: &str, bytes: usize| Statement {
-            summary: summary.to_owned(),
-            text: "x".repeat(bytes),
-            check: None,
-        };
-        let lengths = |statements: &[Statement]| -> Vec<(String, usize)> {
-            let messages = messages(statements);
-            let parts = messages.iter().filter_map(|message| {
-                let (summary, text) = message.split_once(" */ ")?;
-                Some((summary.replace("/* ", ""), text.len()))
-            });
-            parts.collect()
-        };
-        assert_eq!(lengths(&[]), []);
-        assert_eq!(
-            lengths(&[
-                statement("INSERT orders", 1),
-                statement("INSERT orders", 1),
-                statement("UPDATE refunds", 1)
-            ]),
-            [("INSERT orders; UPDATE refunds".to_owned(), 7)]
-        );
-        assert_eq!(
-            lengths(&[
-                statement("A", MESSAGE_BYTES_MAX + 1),
-                statement("B", MESSAGE_BYTES_MAX - 1),
-                statement("C", 1),
-                statement("D", 1),
-            ]),
-            [
-                ("A".to_owned(), MESSAGE_BYTES_MAX + 1),
-                ("B; C".to_owned(), MESSAGE_BYTES_MAX + 2),
-                ("D".to_owned(), 1)
-            ]
-        );
-    }
-
-    #[test]
-    fn a_statement_that_goes_alone_has_its_check_in_the_next_message() {
-        let statement = Statement {
-            summary: "UPDATE orders".to_owned(),
-            text: "UPDATE".to_owned(),
-            check: Some("DO".to_owned()),
-        };
-        let sent: Vec<String> = alone(&statement).collect();
-        assert_eq!(
-            sent,
-            ["/* UPDATE orders */ UPDATE", "/* UPDATE orders */ DO"]
-        );
-        assert_eq!(messages(&[statement]), ["/* UPDATE orders */ UPDATE; DO"]);
-    }
-
-    #[test]
-    fn the_first_of_the_most_common_values_is_taken() {
-        assert_eq!(most_common(&["a", "b", "b", "c"]), "b");
-        assert_eq!(most_common(&["a", "b"]), "a");
-    }
-}
+mod tests;

@@ -7,18 +7,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use belay_domain::ids::OrderKey;
+use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::projection::Projection;
-use belay_domain::stock::{Entry, EntryKind, Holding, OrderHoldings, Stock, StockKey, StoredEntry};
+use belay_domain::stock::{Entry, EntryKind, OrderHoldings, Stock, StockKey, StoredEntry};
 use belay_wire::events::order_news;
 
 use super::{DELETED_MAX, ProjectionError, TELLINGS_MAX};
 use crate::App;
 use crate::db::stock_entries::StockMark;
-use crate::db::stock_holdings::{Held, Holder};
+use crate::db::stock_holders::OpenPlace;
+use crate::db::stock_orders::{ChangedHoldings, Holder};
 use crate::db::transaction::Transaction;
+use crate::db::writes::Writes;
 use crate::db::{
-    Conn, DbError, projections, stock_balances, stock_entries, stock_holdings, stock_tellings,
+    Conn, DbError, projections, stock_balances, stock_entries, stock_holders, stock_orders,
+    stock_tellings,
 };
 use crate::feed::FeedRow;
 
@@ -40,53 +43,86 @@ pub(super) async fn apply(
     if orders.is_empty() {
         return Ok(());
     }
-    let before = stock_holdings::load(conn, generation, &orders).await?;
-    let mut holdings = before.clone();
-    let mut holders: BTreeMap<OrderKey, Holder> = BTreeMap::new();
+    let before = stock_orders::load(conn, generation, &orders).await?;
+    let mut after: BTreeMap<OrderKey, (Holder, OrderHoldings)> = BTreeMap::new();
     let mut entries = Vec::new();
     for news in &news {
         let key = news.order_key();
-        holders.entry(key).or_insert_with(|| Holder {
-            store: news.store.clone(),
-            order: news.order.clone(),
-            seller: news.seller.clone(),
+        let (_, holdings) = after.entry(key).or_insert_with(|| {
+            let holder = Holder {
+                store: news.store.clone(),
+                order: news.order.clone(),
+                seller: news.seller.clone(),
+            };
+            (holder, before.get(&key).cloned().unwrap_or_default())
         });
-        entries.extend(holdings.entry(key).or_default().hear(news));
+        entries.extend(holdings.hear(news));
     }
-    post(conn, generation, entries).await?;
-    let changed = changed(&before, &holdings, &holders);
+    let mut writes = Writes::default();
+    post(conn, &mut writes, generation, entries).await?;
+    hold(&mut writes, generation, before, after)?;
     let per_message = conn.per_message();
-    stock_holdings::put(conn, per_message, generation, &changed).await?;
-    Ok(())
+    Ok(writes.send(conn, per_message).await?)
 }
 
-/// The holdings that are no longer as they were, each with what it was.
-fn changed(
-    before: &BTreeMap<OrderKey, OrderHoldings>,
-    after: &BTreeMap<OrderKey, OrderHoldings>,
-    holders: &BTreeMap<OrderKey, Holder>,
-) -> Vec<(Option<Holding>, Held)> {
+/// Writes what became of what orders hold, and who waits for it.
+fn hold(
+    writes: &mut Writes,
+    generation: u32,
+    mut before: BTreeMap<OrderKey, OrderHoldings>,
+    after: BTreeMap<OrderKey, (Holder, OrderHoldings)>,
+) -> Result<(), DbError> {
     let mut changed = Vec::new();
-    for (key, holder) in holders {
-        for (place, holding) in after.get(key).into_iter().flat_map(|after| &after.0) {
-            let was = before.get(key).and_then(|before| before.0.get(place));
-            if was != Some(holding) {
-                let held = Held {
-                    holder: holder.clone(),
-                    place: place.clone(),
-                    holding: holding.clone(),
-                };
-                changed.push((was.cloned(), held));
-            }
+    let (mut closed, mut opened) = (BTreeSet::new(), BTreeSet::new());
+    for (key, (holder, after)) in after {
+        let before = before.remove(&key);
+        let is_as_before = match &before {
+            Some(before) => *before == after,
+            None => after.0.is_empty(),
+        };
+        if is_as_before {
+            continue;
         }
+        let was_open = before.iter();
+        let was_open = was_open.flat_map(|before| open_places(&holder.store, key, before));
+        let was_open: BTreeSet<OpenPlace> = was_open.collect();
+        let is_open: BTreeSet<OpenPlace> = open_places(&holder.store, key, &after).collect();
+        closed.extend(was_open.difference(&is_open).cloned());
+        opened.extend(is_open.difference(&was_open).cloned());
+        changed.push(ChangedHoldings {
+            holder,
+            before,
+            after,
+        });
     }
-    changed
+    stock_orders::write(writes, generation, &changed)?;
+    stock_holders::write(writes, generation, &closed, &opened)
+}
+
+/// The places of those holdings of an order that it waits for.
+fn open_places(
+    store: &StoreId,
+    order_key: OrderKey,
+    holdings: &OrderHoldings,
+) -> impl Iterator<Item = OpenPlace> {
+    let open = holdings.0.iter().filter(|(_, holding)| holding.is_open());
+    open.map(move |((shipment, sku), holding)| OpenPlace {
+        key: StockKey {
+            store: store.clone(),
+            warehouse: holding.warehouse.clone(),
+            sku: sku.clone(),
+        },
+        order_key,
+        shipment: *shipment,
+    })
 }
 
 /// Writes entries to the ledger of a generation, and what its balances come to with them. Of each
-/// SKU one transaction does so at a time.
+/// SKU one transaction does so at a time: the balances are locked here, and `writes` is to be sent
+/// in the same transaction.
 pub(crate) async fn post(
     conn: &mut Conn,
+    writes: &mut Writes,
     generation: u32,
     entries: Vec<Entry>,
 ) -> Result<(), DbError> {
@@ -104,8 +140,8 @@ pub(crate) async fn post(
             .ok_or_else(|| DbError::Corrupt(format!("the stock of {} cannot be made", key.sku)))?;
         stored.extend(add(conn, generation, stock, entries).await?);
     }
-    stock_entries::insert(conn, generation, &stored).await?;
-    stock_balances::put(conn, generation, &stocks).await
+    stock_entries::write(writes, generation, &stored)?;
+    stock_balances::write(writes, generation, &stocks)
 }
 
 /// Adds entries of one SKU, in the order of their places, to its balance and to what lay there
@@ -203,7 +239,10 @@ pub(super) async fn replay(app: &App, generation: u32) -> Result<(), ProjectionE
                     missing.push(entry);
                 }
             }
-            post(&mut conn, generation, missing).await?;
+            let mut writes = Writes::default();
+            post(&mut conn, &mut writes, generation, missing).await?;
+            let per_message = conn.per_message();
+            writes.send(&mut conn, per_message).await?;
             Ok(page.into_iter().last())
         }
         .await;
@@ -218,6 +257,7 @@ pub(super) async fn replay(app: &App, generation: u32) -> Result<(), ProjectionE
 pub(super) async fn forget(conn: &mut Conn, generation: u32) -> Result<bool, DbError> {
     let deleted = stock_entries::delete_before(conn, generation, DELETED_MAX).await?
         + stock_balances::delete_before(conn, generation, DELETED_MAX).await?
-        + stock_holdings::delete_before(conn, generation, DELETED_MAX).await?;
+        + stock_orders::delete_before(conn, generation, DELETED_MAX).await?
+        + stock_holders::delete_before(conn, generation, DELETED_MAX).await?;
     Ok(deleted > 0)
 }

@@ -9,7 +9,7 @@ use belay_domain::store::Warehouse;
 use crate::App;
 use crate::db::snapshot::Snapshot;
 use crate::db::{
-    DbError, StoreRecord as _, projections, stock_balances, stock_entries, stock_holdings,
+    DbError, StoreRecord as _, projections, stock_balances, stock_entries, stock_holders,
 };
 
 pub(crate) use crate::db::stock_balances::StockQuery;
@@ -82,6 +82,6 @@ pub(crate) async fn holders(
 ) -> Result<Vec<OpenHolding>, DbError> {
     let (mut conn, generation) = begin(app).await?;
     let of = (key, &scope.sellers);
-    let read = stock_holdings::list_open(&mut conn, generation, of, after, limit).await;
+    let read = stock_holders::list(&mut conn, generation, of, after, limit).await;
     conn.end(read).await
 }

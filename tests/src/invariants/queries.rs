@@ -186,6 +186,21 @@ pub(super) const QUERIES: &[(&str, &str)] = &[
     (
         "K3: what is reserved of a SKU is not what shipments have reserved",
         "SELECT CONCAT_WS(' ', b.generation, b.warehouse_id, b.sku) FROM stock_balances b
-         WHERE b.reserved <> (SELECT COALESCE(SUM(h.reserved), 0) FROM stock_holdings h WHERE h.generation = b.generation AND h.store_id = b.store_id AND h.warehouse_id = b.warehouse_id AND h.sku = b.sku)",
+         LEFT JOIN (SELECT o.generation, o.store_id, h.warehouse_id, h.sku, SUM(h.reserved) reserved FROM stock_orders o,
+             JSON_TABLE(o.holdings, '$[*]' COLUMNS (warehouse_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PATH '$[2]' ERROR ON EMPTY ERROR ON ERROR,
+                 sku VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$[1]' ERROR ON EMPTY ERROR ON ERROR, reserved INT UNSIGNED PATH '$[6]' ERROR ON EMPTY ERROR ON ERROR)) h
+             GROUP BY o.generation, o.store_id, h.warehouse_id, h.sku) s USING (generation, store_id, warehouse_id, sku)
+         WHERE b.reserved <> COALESCE(s.reserved, 0)",
+    ),
+    (
+        "K4: who waits for a SKU is not whose holdings are open",
+        "SELECT CONCAT_WS(' ', generation, warehouse_id, sku, HEX(order_key), shipment) FROM (
+             SELECT generation, store_id, warehouse_id, sku, order_key, shipment, 1 waits, 0 is_open FROM stock_holders
+             UNION ALL SELECT o.generation, o.store_id, h.warehouse_id, h.sku, o.order_key, h.shipment, 0, 1 FROM stock_orders o,
+             JSON_TABLE(o.holdings, '$[*]' COLUMNS (warehouse_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PATH '$[2]' ERROR ON EMPTY ERROR ON ERROR,
+                 sku VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PATH '$[1]' ERROR ON EMPTY ERROR ON ERROR, shipment INT UNSIGNED PATH '$[0]' ERROR ON EMPTY ERROR ON ERROR,
+                 stage VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin PATH '$[3]' ERROR ON EMPTY ERROR ON ERROR, live INT UNSIGNED PATH '$[5]' ERROR ON EMPTY ERROR ON ERROR)) h
+             WHERE h.live > 0 AND h.stage IN ('UNRELEASED', 'PLANNED', 'PREPARING', 'READY')) both_sides
+         GROUP BY generation, store_id, warehouse_id, sku, order_key, shipment HAVING SUM(waits) <> 1 OR SUM(is_open) <> 1",
     ),
 ];

@@ -62,6 +62,14 @@ const FILLS: &[(&str, &str)] = &[
         "0273_fill_units_of_cancellation_parts",
         include_str!("../../../migrations/0273_fill_units_of_cancellation_parts/up.sql"),
     ),
+    (
+        "0292_fill_stock_orders",
+        include_str!("../../../migrations/0292_fill_stock_orders/up.sql"),
+    ),
+    (
+        "0293_fill_stock_holders",
+        include_str!("../../../migrations/0293_fill_stock_holders/up.sql"),
+    ),
 ];
 
 /// The settings of the batches of a fill.
