@@ -224,6 +224,13 @@ fn tests_look_inside_a_server_by_one_door() {
     nowhere(others, &["belay_server::App", ".app()"]);
 }
 
+/// MariaDB answers a DO with OK whatever fails in it: `findings/mariadb-do-answers-ok.sh`.
+#[test]
+fn what_checks_a_statement_is_no_do() {
+    let ways = ["DO IF(", "DO (", "DO {", "DO \""];
+    nowhere(rust_files("server/src"), &ways);
+}
+
 #[test]
 fn one_file_knows_the_codes_of_grpc() {
     let files = [rust_files("server/src"), rust_files("server/wire/src")];

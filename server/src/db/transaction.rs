@@ -19,7 +19,7 @@ use super::writable::{self, takes_writes};
 /// may have been rolled back while a SELECT was prepared in it, which nobody is told of: the answer
 /// of that is sent before it is looked. What is written next would commit by itself, and COMMIT be
 /// answered OK.
-pub(super) const IS_OPEN: &str = "DO IF(@@in_transaction, 0, EXP(1000))";
+pub(super) const IS_OPEN: &str = "SELECT IF(@@in_transaction, 0, EXP(1000))";
 
 /// Begins a transaction that writes, at READ COMMITTED.
 pub async fn begin_write(conn: &mut Conn) -> Result<(), DbError> {
@@ -36,7 +36,7 @@ pub async fn begin_write(conn: &mut Conn) -> Result<(), DbError> {
 pub async fn begin_snapshot(conn: &mut Conn) -> Result<(), DbError> {
     const SNAPSHOT: &str = concat!(
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
-         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY; DO ",
+         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY; SELECT ",
         takes_writes!()
     );
     let begun = AnsiTransactionManager::begin_transaction_sql(conn, SNAPSHOT).await;

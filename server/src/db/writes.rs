@@ -232,7 +232,7 @@ impl Statement {
 
 /// Fails unless the statement before it found so many rows.
 fn row_count(count: usize) -> String {
-    format!("DO IF(ROW_COUNT() = {count}, 0, {FAIL})")
+    format!("SELECT IF(ROW_COUNT() = {count}, 0, {FAIL})")
 }
 
 fn column(table: &str, name: &str, cells: &Cells) -> Result<usize, DbError> {

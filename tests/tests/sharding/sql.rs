@@ -547,7 +547,8 @@ mod tests {
                 vec![all("orders")],
             ),
             ("SELECT 1 FROM stores WHERE store_id = 'a'".to_owned(), vec![]),
-            ("DO IF(ROW_COUNT() = 1, 0, EXP(1000))".to_owned(), vec![]),
+            ("DO 0".to_owned(), vec![]),
+            ("SELECT IF(ROW_COUNT() = 1, 0, EXP(1000))".to_owned(), vec![]),
         ] {
             assert_eq!(found(&text), expected, "{text}");
         }

@@ -35,7 +35,7 @@ fn update(rows: &[(u8, u32, [u32; 2], [&str; 2])]) -> String {
 const BEGIN: &str = "/* UPDATE shipments */ UPDATE `shipments` FORCE INDEX (PRIMARY) SET";
 
 fn end(count: usize) -> String {
-    format!("; DO IF(ROW_COUNT() = {count}, 0, EXP(1000))")
+    format!("; SELECT IF(ROW_COUNT() = {count}, 0, EXP(1000))")
 }
 
 #[test]
