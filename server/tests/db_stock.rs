@@ -332,6 +332,26 @@ async fn a_wait_that_ends_meets_no_lock_of_other_rows_and_may_begin_again() {
     assert_eq!(twice.kind(), ErrorKind::Duplicate);
 }
 
+/// The rows that each holding had of its own.
+async fn rows_of_before(conn: &mut Conn) -> Vec<String> {
+    let rows = "SELECT CONCAT_WS(' ', generation, HEX(order_key), shipment, sku, store_id, order_id, seller_id, warehouse_id, stage, \
+        units, live, reserved, is_open, CAST(zeroed_by AS JSON)) AS text FROM stock_holdings ORDER BY 1";
+    texts(conn, rows).await
+}
+
+/// Undoes the migrations that have moved them.
+async fn go_back(conn: &mut Conn) {
+    for name in [
+        "0294_drop_stock_holdings",
+        "0293_fill_stock_holders",
+        "0292_fill_stock_orders",
+    ] {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let down = std::fs::read_to_string(format!("{folder}/{name}/down.sql")).unwrap();
+        conn.batch_execute(&down).await.unwrap();
+    }
+}
+
 /// What was kept in a row for each holding.
 #[tokio::test]
 async fn holdings_of_before_are_read_as_they_were() {
@@ -373,6 +393,7 @@ async fn holdings_of_before_are_read_as_they_were() {
             conn.batch_execute(&insert).await.unwrap();
         }
     }
+    let rows = rows_of_before(&mut conn).await;
     // Batches end inside of an order.
     let batches = FillSettings {
         rows: 3,
@@ -399,4 +420,6 @@ async fn holdings_of_before_are_read_as_they_were() {
         ["7 8"],
         "empty lists are left out"
     );
+    go_back(&mut conn).await;
+    assert_eq!(rows_of_before(&mut conn).await, rows);
 }

@@ -134,7 +134,9 @@ pub enum DbError {
     Moved,
     #[error("{matched} of {expected} rows were at the version that was loaded")]
     VersionConflict { expected: usize, matched: usize },
-    #[error("an UPDATE did not find all rows that it was made for: somebody else has changed one")]
+    #[error(
+        "a statement did not find all rows that it was made for: somebody else has changed one"
+    )]
     Overtaken,
     #[error("a head that this server remembers is no longer where it was left")]
     HeadsMoved,

@@ -22,7 +22,7 @@ use super::writable::{self, FAIL};
 
 /// Most rows of one UPDATE, and of one DELETE.
 pub(crate) const CHANGES_MAX: usize = 128;
-/// The column by which all rows of an order are found, and first in their keys.
+/// The column by which all rows of an order are found.
 const ORDER_KEY: &str = "order_key";
 /// Most bytes of statements that go in one message, unless one of them is longer; half of the
 /// smallest default of `max_allowed_packet`, which is MariaDB's 16 MiB.

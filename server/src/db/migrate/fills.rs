@@ -126,10 +126,11 @@ pub(super) async fn run(
     let fill = Fill::parse(up)
         .ok_or_else(|| MigrateError::Failed(format!("{migration} is no fill of known form")))?;
     let failed = |error: DbError| MigrateError::Failed(format!("{migration}: {error}"));
-    // Without the second, MySQL tells how many rows there were up to a day ago; MariaDB passes over
-    // it.
+    // MariaDB cuts a list that is collected at this many bytes, and IGNORE takes what was cut: no
+    // column of ours is longer. Without the third, MySQL tells how many rows there were up to a day
+    // ago; MariaDB passes over it.
     let session = format!(
-        "SET SESSION innodb_lock_wait_timeout = {BATCH_LOCK_WAIT_S} \
+        "SET SESSION innodb_lock_wait_timeout = {BATCH_LOCK_WAIT_S}, group_concat_max_len = 16777215 \
          /*!80000 , information_schema_stats_expiry = 0 */"
     );
     conn.batch_execute(&session).await?;
@@ -267,7 +268,7 @@ impl Fill {
         if statement.contains(';') {
             return None;
         }
-        let words = outer_words(&statement);
+        let words = outer_words(&statement)?;
         let texts: Vec<&str> = words.iter().map(|(_, word)| *word).collect();
         let table = match texts.as_slice() {
             ["UPDATE", ..] => 1,
@@ -336,8 +337,9 @@ impl Fill {
     }
 }
 
-/// The words of a statement that stand in no parentheses, each with where it begins.
-fn outer_words(statement: &str) -> Vec<(usize, &str)> {
+/// The words of a statement that stand in no parentheses, each with where it begins; None where
+/// parentheses are not closed, or are in a text.
+fn outer_words(statement: &str) -> Option<Vec<(usize, &str)>> {
     let (mut words, mut depth, mut begin) = (Vec::new(), 0_usize, None);
     for (at, character) in statement.char_indices().chain([(statement.len(), ' ')]) {
         let is_of_word = depth == 0 && !character.is_whitespace() && !"()".contains(character);
@@ -351,11 +353,11 @@ fn outer_words(statement: &str) -> Vec<(usize, &str)> {
         }
         match character {
             '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
+            ')' => depth = depth.checked_sub(1)?,
             _ => {}
         }
     }
-    words
+    (depth == 0).then_some(words)
 }
 
 /// Where a word stands that is there once.
@@ -375,7 +377,16 @@ fn is_plain_select(words: &[&str]) -> bool {
         "ORDER",
         "UNION",
         "WINDOW",
+        "OVER",
         "DUPLICATE",
+        "AVG",
+        "COUNT",
+        "GROUP_CONCAT",
+        "JSON_ARRAYAGG",
+        "JSON_OBJECTAGG",
+        "MAX",
+        "MIN",
+        "SUM",
     ];
     once(words, "SELECT").is_some() && !words.iter().any(|word| OTHERS.contains(word))
 }
@@ -490,6 +501,8 @@ mod tests {
             // A row of several, which a batch may cut in two.
             "INSERT IGNORE INTO a (k) SELECT k FROM b WHERE c GROUP BY k",
             "INSERT IGNORE INTO a (k) SELECT DISTINCT k FROM b WHERE c",
+            "INSERT IGNORE INTO a (k) SELECT MAX(k) FROM b WHERE c",
+            "INSERT IGNORE INTO a (k) SELECT ROW_NUMBER() OVER () FROM b WHERE c",
             "INSERT IGNORE INTO a (k) SELECT k FROM b WHERE c ORDER BY k LIMIT 1",
             "INSERT IGNORE INTO a (k) SELECT k FROM b UNION SELECT k FROM c WHERE d",
             "INSERT IGNORE INTO a (k) SELECT k FROM b WHERE c ON DUPLICATE KEY UPDATE k = 1",

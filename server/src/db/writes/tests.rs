@@ -122,14 +122,17 @@ fn a_statement_that_goes_alone_has_its_check_in_the_next_message() {
     let statement = Statement {
         summary: "UPDATE orders".to_owned(),
         text: "UPDATE".to_owned(),
-        check: Some("DO".to_owned()),
+        check: Some("SELECT".to_owned()),
     };
     let sent: Vec<String> = alone(&statement).collect();
     assert_eq!(
         sent,
-        ["/* UPDATE orders */ UPDATE", "/* UPDATE orders */ DO"]
+        ["/* UPDATE orders */ UPDATE", "/* UPDATE orders */ SELECT"]
     );
-    assert_eq!(messages(&[statement]), ["/* UPDATE orders */ UPDATE; DO"]);
+    assert_eq!(
+        messages(&[statement]),
+        ["/* UPDATE orders */ UPDATE; SELECT"]
+    );
 }
 
 #[test]
