@@ -2,7 +2,7 @@
 
 use belay_client::model::TrackingFact;
 use belay_proto::v1 as pb;
-use belay_tests::{invariants, run};
+use belay_tests::{TestServer, invariants, run};
 use prost::Message;
 
 /// A row changed behind Belay's back, and the invariant that is then broken.
@@ -84,18 +84,23 @@ fn each_invariant_is_found_broken_where_it_is() {
     run(async |t| {
         t.place_paid("A-1").await;
         t.cancel("A-1").await;
-        assert_eq!(invariants::violations(&t.database).await, [""; 0]);
-        for (corrupt, fix, invariant) in CORRUPTIONS {
-            t.database.execute(corrupt, ()).await;
-            let violations = invariants::violations(&t.database).await;
-            assert!(
-                violations.iter().any(|found| found.starts_with(invariant)),
-                "{corrupt}: {violations:#?}"
-            );
-            t.database.execute(fix, ()).await;
-            assert_eq!(invariants::violations(&t.database).await, [""; 0], "{fix}");
-        }
+        find_each(t, CORRUPTIONS).await;
     });
+}
+
+/// Each is found, and nothing before it or once it is put right.
+async fn find_each(t: &TestServer, corruptions: &[(&str, &str, &str)]) {
+    assert_eq!(invariants::violations(&t.database).await, [""; 0]);
+    for (corrupt, fix, invariant) in corruptions {
+        assert!(t.database.execute(corrupt, ()).await > 0, "{corrupt}");
+        let violations = invariants::violations(&t.database).await;
+        assert!(
+            violations.iter().any(|found| found.starts_with(invariant)),
+            "{corrupt}: {violations:#?}"
+        );
+        t.database.execute(fix, ()).await;
+        assert_eq!(invariants::violations(&t.database).await, [""; 0], "{fix}");
+    }
 }
 
 /// The same of what is projected of an order that waits.
@@ -138,17 +143,7 @@ fn each_invariant_of_stock_is_found_broken_where_it_is() {
     run(async |t| {
         t.place_paid("A-1").await;
         belay_tests::stock::projected(&t.database).await;
-        assert_eq!(invariants::violations(&t.database).await, [""; 0]);
-        for (corrupt, fix, invariant) in CORRUPTIONS_OF_STOCK {
-            assert!(t.database.execute(corrupt, ()).await > 0, "{corrupt}");
-            let violations = invariants::violations(&t.database).await;
-            assert!(
-                violations.iter().any(|found| found.starts_with(invariant)),
-                "{corrupt}: {violations:#?}"
-            );
-            t.database.execute(fix, ()).await;
-            assert_eq!(invariants::violations(&t.database).await, [""; 0], "{fix}");
-        }
+        find_each(t, CORRUPTIONS_OF_STOCK).await;
     });
 }
 

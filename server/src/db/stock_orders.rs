@@ -41,7 +41,7 @@ pub struct ChangedHoldings {
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = stock_orders, check_for_backend(Mysql), treat_none_as_default_value = false)]
-struct OrderRow {
+struct StockOrderRow {
     generation: u32,
     order_key: Bytes<16>,
     store_id: Name<StoreId>,
@@ -50,7 +50,7 @@ struct OrderRow {
     holdings: Json<StoredHoldings>,
 }
 
-impl statement::Row for OrderRow {
+impl statement::Row for StockOrderRow {
     fn bytes(&self) -> usize {
         let holdings = self.holdings.0.0.iter();
         // Twice as long where it is not plain, and so written in hex.
@@ -161,7 +161,7 @@ pub fn write(
     generation: u32,
     changed: &[ChangedHoldings],
 ) -> Result<(), DbError> {
-    let row = |holder: &Holder, holdings: &OrderHoldings| OrderRow {
+    let row = |holder: &Holder, holdings: &OrderHoldings| StockOrderRow {
         generation,
         order_key: OrderKey::of(&holder.store, &holder.order).into(),
         store_id: Name(holder.store.clone()),

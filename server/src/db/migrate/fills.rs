@@ -270,6 +270,7 @@ impl Fill {
         }
         let words = outer_words(&statement)?;
         let texts: Vec<&str> = words.iter().map(|(_, word)| *word).collect();
+        let is_update = texts.as_slice().first() == Some(&"UPDATE");
         let table = match texts.as_slice() {
             ["UPDATE", ..] => 1,
             ["INSERT", "IGNORE", "INTO", ..] if is_plain_select(&texts) => {
@@ -286,8 +287,9 @@ impl Fill {
         }
         let (begin, word) = words[place];
         let (write, condition) = (&statement[..begin], &statement[begin + word.len()..]);
-        // Which rows of its own table an UPDATE fills is no question to others.
-        if table == 1 && condition.contains("WHERE ") {
+        // By its own columns an UPDATE finds which rows lack the value: a run behind one that was
+        // cut off looks nowhere else.
+        if is_update && condition.contains("WHERE ") {
             return None;
         }
         let name = match texts[table + 1] {
