@@ -38,6 +38,7 @@ mod checkpoint;
 mod error;
 mod feed;
 mod ledger;
+mod progress;
 mod stops;
 mod subscription;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::progress::Progress;
 use crate::error::Error;
 use crate::ids::ResumeToken;
 use crate::model::EventBatch;
@@ -29,8 +30,7 @@ pub(super) struct Feed {
     open_stream: OpenStream,
     heartbeat_timeout: Duration,
     backoff: Backoff,
-    /// Behind the last batch.
-    token: Option<ResumeToken>,
+    progress: Progress,
     link: Link,
     /// The time for the next message, or for the next attempt.
     timer: Pin<Box<Sleep>>,
@@ -60,7 +60,7 @@ impl Feed {
             open_stream,
             heartbeat_timeout,
             backoff,
-            token,
+            progress: Progress::behind(token),
             link: Link::Opening(opening),
             timer: Box::pin(sleep_until(after(heartbeat_timeout))),
             is_listening: false,
@@ -74,7 +74,7 @@ impl Feed {
         self.last_error.take()
     }
 
-    /// The next batch, a bookmark among them.
+    /// The next batch, a bookmark among them. It holds what is new alone.
     ///
     /// Fails with what does not pass by itself; it must not be polled after that.
     pub(super) fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Result<EventBatch, Error>> {
@@ -108,7 +108,8 @@ impl Feed {
                     self.begun = Instant::now();
                     self.is_listening = false;
                     self.timer.as_mut().reset(after(self.heartbeat_timeout));
-                    self.link = Link::Opening((self.open_stream)(self.token.clone()));
+                    let token = self.progress.token().cloned();
+                    self.link = Link::Opening((self.open_stream)(token));
                 }
             }
         }
@@ -121,8 +122,7 @@ impl Feed {
             self.backoff.reset();
         }
         self.last_error = None;
-        self.token = Some(batch.resume_token.clone());
-        batch
+        self.progress.advance(batch)
     }
 
     /// Gives the stream up, and waits before the next.

@@ -1,6 +1,5 @@
 //! A watch under way: deliveries, acknowledgements and checkpoints over one feed.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -53,8 +52,6 @@ use crate::retry::{Backoff, after};
 pub struct Subscription {
     feed: Feed,
     ledger: Arc<Ledger>,
-    /// The last position that was delivered, by partition.
-    delivered: BTreeMap<i32, i64>,
     saver: Option<Saver>,
     /// What came before anybody waited.
     first: Option<Delivered>,
@@ -80,7 +77,6 @@ impl Subscription {
         Self {
             feed,
             ledger: Arc::new(Ledger::behind(position)),
-            delivered: BTreeMap::new(),
             saver,
             first: None,
             pause: Pause {
@@ -191,14 +187,8 @@ impl Subscription {
         }
     }
 
-    /// A delivery of what is new in a batch. A batch without is passed.
-    fn receive(&mut self, mut batch: EventBatch) -> Option<Delivered> {
-        batch.events.retain(|event| {
-            let last = self.delivered.entry(event.partition).or_insert(i64::MIN);
-            let is_new = event.position > *last;
-            *last = event.position.max(*last);
-            is_new
-        });
+    /// A delivery of a batch. One without events is passed.
+    fn receive(&mut self, batch: EventBatch) -> Option<Delivered> {
         if batch.events.is_empty() {
             self.ledger.pass(batch.resume_token);
             return None;

@@ -109,14 +109,14 @@ fn plain() -> Watch {
     belay.store("demo").watch()
 }
 
-fn batch(token: &str, positions: &[i64]) -> EventBatch {
-    let event = |position: &i64| Event {
+pub(super) fn event(partition: i32, position: i64) -> Event {
+    Event {
         event_type: EventType::OrderPaid,
-        partition: 0,
-        position: *position,
+        partition,
+        position,
         store_id: StoreId::unchecked("demo"),
         order_id: OrderId::unchecked("A-1"),
-        order_version: *position,
+        order_version: position,
         event_time: Timestamp::UNIX_EPOCH,
         actor: Actor {
             role: Role::System,
@@ -131,9 +131,12 @@ fn batch(token: &str, positions: &[i64]) -> EventBatch {
         warehouse_id: None,
         carrier_id: None,
         detail: None,
-    };
+    }
+}
+
+fn batch(token: &str, positions: &[i64]) -> EventBatch {
     EventBatch {
-        events: positions.iter().map(event).collect(),
+        events: positions.iter().map(|at| event(0, *at)).collect(),
         resume_token: token.into(),
         positions: Vec::new(),
     }

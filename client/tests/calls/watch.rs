@@ -198,6 +198,27 @@ async fn a_commit_whose_reply_is_lost_is_made_again() {
 }
 
 #[tokio::test]
+async fn a_stream_that_begins_too_early_does_not_take_the_checkpoint_back() {
+    let server = Running::start().await;
+    let watch = watch(&server).consumer("index").from_oldest();
+    let mut subscription = watch.checkpoint_every(Duration::ZERO).open().await.unwrap();
+    for position in 1..=3 {
+        server.world.commit([paid()]);
+        assert_eq!(handled(&mut subscription).await, [position]);
+        subscription.flush().await.unwrap();
+    }
+    server.world.state().streams.push_back(Goes::Repeats);
+    server.cut();
+    server.world.commit([paid()]);
+    assert_eq!(handled(&mut subscription).await, [4]);
+    subscription.close().await.unwrap();
+    let state = server.world.state();
+    assert!(state.streams.is_empty(), "it has begun too early");
+    assert_eq!(state.commits.last(), Some(&4));
+    assert!(state.commits.is_sorted(), "{:?}", state.commits);
+}
+
+#[tokio::test]
 async fn a_process_under_the_same_name_that_is_ahead_is_found() {
     let server = Running::start().await;
     let [mut one, mut other] = [
