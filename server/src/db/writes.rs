@@ -167,7 +167,9 @@ impl Writes {
         self.statements.push(Statement {
             summary: format!("DELETE {table}"),
             // A hint, for a DELETE takes no FORCE INDEX. Without it a small table may be scanned:
-            // others may have locked its rows, and a DELETE waits also for those that it skips.
+            // others may have locked its rows, and a DELETE waits also for those that it skips. In
+            // the form for several tables it would take one, and be led by the columns that all
+            // rows have in common.
             text: format!("DELETE /*+ INDEX(`{table}` PRIMARY) */ FROM `{table}` WHERE {found}"),
             check: Some(row_count(rows.len())),
         });
@@ -347,22 +349,42 @@ impl<'a> Matches<'a> {
     }
 
     /// The condition that these rows meet and no other of those that are alike in the columns
-    /// before this one.
+    /// before this one. Values are listed, not rows: of a list the database sorts what it compares
+    /// with, and of rows joined by OR it tries one after the other.
     fn any_of(&self, column: usize, rows: &[usize]) -> String {
-        if let [(name, values)] = &self.apart[column..] {
-            let values: Vec<&str> = rows.iter().map(|row| values[*row].as_str()).collect();
-            return match values.as_slice() {
+        let (name, values) = self.apart[column];
+        let is_last = column + 1 == self.apart.len();
+        let rest = |rows: &[usize]| {
+            if is_last {
+                String::new()
+            } else {
+                self.any_of(column + 1, rows)
+            }
+        };
+        let mut alternatives: Vec<(String, Vec<&str>)> = Vec::new();
+        for (value, rows) in groups(rows, values) {
+            let rest = rest(&rows);
+            match alternatives.iter_mut().find(|(other, _)| *other == rest) {
+                Some((_, values)) => values.push(value),
+                None => alternatives.push((rest, vec![value])),
+            }
+        }
+        let texts = alternatives.iter().map(|(rest, values)| {
+            let these = match values.as_slice() {
                 [value] => format!("`{name}` = {value}"),
                 values => format!("`{name}` IN ({})", values.join(", ")),
             };
+            if is_last {
+                these
+            } else {
+                format!("{these} AND {rest}")
+            }
+        });
+        let texts: Vec<String> = texts.collect();
+        match texts.as_slice() {
+            [only] => only.clone(),
+            texts => format!("(({}))", texts.join(") OR (")),
         }
-        let one = |row: &usize| {
-            let columns = self.apart[column..].iter();
-            let equal = columns.map(|(name, values)| format!("`{name}` = {}", values[*row]));
-            format!("({})", equal.collect::<Vec<_>>().join(" AND "))
-        };
-        let rows: Vec<String> = rows.iter().map(one).collect();
-        format!("({})", rows.join(" OR "))
     }
 
     /// The expression that is each row's own of these values.
@@ -390,15 +412,7 @@ impl<'a> Matches<'a> {
         of_rows: &dyn Fn(&[usize]) -> String,
     ) -> String {
         let (name, keys) = self.apart[column];
-        let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
-        let mut sorted = rows.to_vec();
-        sorted.sort_by_key(|row| keys[*row].as_str());
-        for row in sorted {
-            match groups.last_mut() {
-                Some((key, rows)) if *key == keys[row] => rows.push(row),
-                _ => groups.push((keys[row].as_str(), vec![row])),
-            }
-        }
+        let groups = groups(rows, keys);
         let choices = groups.iter().map(|(key, rows)| (*key, of_rows(rows)));
         let mut choices: Vec<(&str, String)> = choices.collect();
         if is_in_order(&choices) {
@@ -409,6 +423,20 @@ impl<'a> Matches<'a> {
             listed(name, &choices)
         }
     }
+}
+
+/// The rows by what they have in a column, in the order of that.
+fn groups<'a>(rows: &[usize], values: &'a [String]) -> Vec<(&'a str, Vec<usize>)> {
+    let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
+    let mut sorted = rows.to_vec();
+    sorted.sort_by_key(|row| values[*row].as_str());
+    for row in sorted {
+        match groups.last_mut() {
+            Some((value, rows)) if *value == values[row] => rows.push(row),
+            _ => groups.push((values[row].as_str(), vec![row])),
+        }
+    }
+    groups
 }
 
 /// Whether the text of these keys has the order of their values, so that the database sorts them

@@ -175,8 +175,27 @@ fn a_delete_names_the_whole_key_of_each_row_and_says_how_many_there_are() {
         delete(&[(1, 1, "CUP"), (1, 1, "MUG"), (2, 1, "MUG")]),
         format!(
             "{BEGIN} `shipment` = 1 AND ((`sku` = 'CUP' AND `order_key` = x'01') \
-             OR (`sku` = 'MUG' AND `order_key` = x'01') OR (`sku` = 'MUG' AND `order_key` = x'02')){}",
+             OR (`sku` = 'MUG' AND `order_key` IN (x'01', x'02'))){}",
             end(3)
+        )
+    );
+    // Orders of the same SKUs.
+    assert_eq!(
+        delete(&[(1, 1, "CUP"), (1, 1, "MUG"), (2, 1, "CUP"), (2, 1, "MUG")]),
+        format!(
+            "{BEGIN} `shipment` = 1 AND `sku` IN ('CUP', 'MUG') \
+             AND `order_key` IN (x'01', x'02'){}",
+            end(4)
+        )
+    );
+    // All three columns differ.
+    assert_eq!(
+        delete(&[(1, 1, "CUP"), (1, 2, "CUP"), (2, 1, "MUG"), (3, 2, "MUG")]),
+        format!(
+            "{BEGIN} ((`sku` = 'CUP' AND `order_key` = x'01' AND `shipment` IN (1, 2)) \
+             OR (`sku` = 'MUG' AND ((`order_key` = x'02' AND `shipment` = 1) \
+             OR (`order_key` = x'03' AND `shipment` = 2)))){}",
+            end(4)
         )
     );
     // Of one SKU: no row but those of these orders is looked at.
