@@ -27,7 +27,7 @@ use crate::App;
 use crate::db::projection_positions::{self as positions, Move};
 use crate::db::projections::{self, Generations};
 use crate::db::transaction::Transaction;
-use crate::db::{Conn, DbError, ErrorKind, feed, partition_tails, transaction};
+use crate::db::{Conn, DbError, ErrorKind, feed, in_time, partition_tails, transaction};
 use crate::feed::{FeedError, FeedRow, Form};
 
 /// Between two looks at the ends of the feed when nothing was new, and between two rounds that
@@ -94,7 +94,7 @@ pub async fn run(app: Arc<App>) {
     let mut turns = Turns::default();
     loop {
         // Read before the round: what is committed during it is new after it.
-        let ends = app.feed.ends().await.ok();
+        let ends = in_time(app.feed.ends()).await.ok();
         match round(&app, &mut turns).await {
             Did::Nothing => rest(&app, ends.as_deref()).await,
             Did::All => tokio::time::sleep(IDLE).await,
@@ -108,7 +108,7 @@ async fn rest(app: &App, ends: Option<&[PartitionEnds]>) {
     let rested = Instant::now();
     while rested.elapsed() < REST_MAX {
         tokio::time::sleep(IDLE).await;
-        match app.feed.ends().await {
+        match in_time(app.feed.ends()).await {
             Ok(now) if Some(now.as_slice()) == ends => {}
             Ok(_) | Err(_) => return,
         }
@@ -196,7 +196,7 @@ impl Seen {
 
 /// Takes each generation of each projection a step on.
 async fn round(app: &App, turns: &mut Turns) -> Did {
-    let mut seen = match look(app).await {
+    let mut seen = match in_time(look(app)).await {
         Ok(seen) => seen,
         Err(error) => {
             wait_after(app, "all", &error.into()).await;
@@ -212,7 +212,7 @@ async fn round(app: &App, turns: &mut Turns) -> Did {
             Some(_) => finish(app, projection, generations).await,
             None => Ok(false),
         };
-        let forgotten = forget(app, projection, generations.serving).await;
+        let forgotten = in_time(forget(app, projection, generations.serving)).await;
         match finished.and_then(|finished| Ok(finished | forgotten?)) {
             Ok(true) => did = Did::NotAll,
             Ok(false) => {}
@@ -235,7 +235,7 @@ async fn follow(app: &App, seen: &mut Seen, turns: &mut Turns) -> Did {
     let mut alone = seen.behind.clone();
     let mut moved = BTreeSet::new();
     let mut has_failed = false;
-    match step(app, &serving, &shared, turns).await {
+    match in_time(step(app, &serving, &shared, turns)).await {
         Ok(Step { moves, apart }) => {
             if !moves.is_empty() {
                 moved.extend(serving.iter().copied());
@@ -250,7 +250,7 @@ async fn follow(app: &App, seen: &mut Seen, turns: &mut Turns) -> Did {
         Err(error) => tracing::debug!(%error, "projections do not go together"),
     }
     for (follower, behind) in &alone {
-        match step(app, &[*follower], behind, turns).await {
+        match in_time(step(app, &[*follower], behind, turns)).await {
             Ok(Step { moves, .. }) => {
                 if !moves.is_empty() {
                     moved.insert(*follower);
@@ -518,6 +518,16 @@ async fn finish(
             Projection::SellerQuality => {}
         }
     }
+    in_time(serve_if_as_far(app, projection, building)).await
+}
+
+/// One transaction: what is built is replayed by now, and it is read from now on if it is as far as
+/// the one before. Says whether it is.
+async fn serve_if_as_far(
+    app: &App,
+    projection: Projection,
+    building: u32,
+) -> Result<bool, ProjectionError> {
     let mut conn = Transaction::begin(&app.pools.background).await?;
     let written = async {
         let present = projections::lock(&mut conn, projection).await?;

@@ -80,6 +80,8 @@ pub struct ServerSettings {
     pub database_wait_max: Duration,
     /// See [`PoolSettings::lock_wait_max`]; more only for tests.
     pub lock_wait_max: Duration,
+    /// See [`PoolSettings::statement_wait_max`]; less only for tests.
+    pub statement_wait_max: Duration,
     /// See [`LOOK_INTERVAL`](workers::evaluate_sellers::LOOK_INTERVAL); more only for tests.
     pub sellers_interval: Duration,
     /// How long a server that stops goes on serving after it has said that it does not.
@@ -136,6 +138,7 @@ impl ServerSettings {
             connection_wait_max: CONNECTION_WAIT_DEFAULT,
             database_wait_max: DATABASE_WAIT_MAX,
             lock_wait_max: PoolSettings::default().lock_wait_max,
+            statement_wait_max: PoolSettings::default().statement_wait_max,
             sellers_interval: workers::evaluate_sellers::LOOK_INTERVAL,
             stop_notice: STOP_NOTICE_DEFAULT,
             drain_max: DRAIN_MAX,

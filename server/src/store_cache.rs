@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::db::error::DbError;
 use crate::db::pool::Pool;
 use crate::db::snapshot::Snapshot;
-use crate::db::{Conn, StoreRecord as _, policies, stores};
+use crate::db::{Conn, StoreRecord as _, in_time, policies, stores};
 
 /// How often stores in use are read again.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -158,7 +158,7 @@ impl StoreCache {
     async fn read(&self, store: &StoreId) -> Result<Arc<StoreConfig>, StoreCacheError> {
         let read_at = Instant::now();
         let previous = self.latest(store).map(|(config, _)| config);
-        let loaded = load(&self.0.pool, store, previous.as_deref())
+        let loaded = in_time(load(&self.0.pool, store, previous.as_deref()))
             .await
             .map_err(|error| {
                 if error.is_exhaustion() {

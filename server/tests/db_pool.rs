@@ -5,7 +5,8 @@ mod common;
 use std::time::Duration;
 
 use belay_server::db::pool::PoolSettings;
-use belay_server::db::{Conn, ErrorKind, Pool, transaction};
+use belay_server::db::transaction::{self, Transaction};
+use belay_server::db::{Conn, ErrorKind, Pool};
 use common::{HANG, TestDatabase};
 use diesel::prelude::*;
 use diesel_async::pooled_connection::{
@@ -197,11 +198,6 @@ async fn who_waits_too_long_for_a_connection_is_told() {
 
 #[tokio::test]
 async fn a_session_is_set_up_whole() {
-    #[derive(QueryableByName, Debug, PartialEq)]
-    struct Session {
-        #[diesel(sql_type = diesel::sql_types::Text)]
-        text: String,
-    }
     let database = TestDatabase::empty().await;
     let mut conn = database.connect().await;
     let query = "SELECT CONCAT_WS(' ', @@transaction_isolation, @@innodb_lock_wait_timeout, @@time_zone, @@lc_messages, \
@@ -211,4 +207,60 @@ async fn a_session_is_set_up_whole() {
         .await
         .unwrap();
     assert_eq!(session.text, "READ-COMMITTED 2 +00:00 en_US 1 utf8mb4");
+
+    // What runs alone may be still for long; of a pool's connections none is.
+    let waits = "SELECT CONCAT_WS(' ', @@wait_timeout, @@GLOBAL.wait_timeout, @@innodb_lock_wait_timeout) AS text";
+    let alone: Session = diesel::sql_query(waits)
+        .get_result(&mut conn)
+        .await
+        .unwrap();
+    assert_eq!(alone.text, "28800 28800 2");
+    let pool = Pool::new(&database.url, PoolSettings::default()).unwrap();
+    let mut pooled = pool.checkout().await.unwrap();
+    let of_pool: Session = diesel::sql_query(waits)
+        .get_result(&mut pooled)
+        .await
+        .unwrap();
+    assert_eq!(of_pool.text, "30 28800 2");
+    pooled.finish();
+}
+
+/// A server that is frozen or gone without a word keeps nothing locked, and finds out.
+#[tokio::test]
+async fn a_transaction_that_says_nothing_is_rolled_back_by_the_database() {
+    let database = TestDatabase::empty().await;
+    let mut other = database.connect().await;
+    other
+        .batch_execute(
+            "CREATE TABLE heads (id INT PRIMARY KEY, head INT); INSERT INTO heads VALUES (1, 0)",
+        )
+        .await
+        .unwrap();
+    let settings = PoolSettings {
+        statement_wait_max: Duration::from_secs(1),
+        ..PoolSettings::default()
+    };
+    let pool = Pool::new(&database.url, settings).unwrap();
+    let mut frozen = Transaction::begin(&pool).await.unwrap();
+    let lock = "UPDATE heads SET head = head + 1 WHERE id = 1";
+    frozen.batch_execute(lock).await.unwrap();
+    // A statement waits for a lock for two seconds, and the tries have an end.
+    let mut tries = 0;
+    while let Err(error) = other.batch_execute(lock).await {
+        tries += 1;
+        assert!(tries < 60, "it is locked for ever: {error}");
+    }
+    let ended = frozen.end(Ok(())).await.unwrap_err();
+    assert!(ended.kind().ends_connection(), "{ended}");
+    let head: Session = diesel::sql_query("SELECT CAST(head AS CHAR) AS text FROM heads")
+        .get_result(&mut other)
+        .await
+        .unwrap();
+    assert_eq!(head.text, "1", "what the frozen one wrote is rolled back");
+}
+
+#[derive(QueryableByName, Debug, PartialEq)]
+struct Session {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
 }

@@ -14,3 +14,4 @@ mod lost_replies;
 mod proxy;
 mod pruning;
 mod server_killed;
+mod silence;

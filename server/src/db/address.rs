@@ -17,7 +17,6 @@ mod tls;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::ValueEnum;
 use mysql_async::UrlError;
@@ -26,6 +25,7 @@ use url::Url;
 
 use self::endpoint::Endpoint;
 pub(super) use self::primary::Primary;
+pub(super) use self::session::SessionWaits;
 pub use self::session::{PerMessage, ReplicationState};
 use super::Conn;
 use super::error::{DbError, ErrorKind};
@@ -299,11 +299,11 @@ impl Address {
     /// A session with the database; where several places are given, with the one that takes writes.
     pub(super) async fn connect(
         &self,
-        lock_wait_max: Duration,
+        waits: SessionWaits,
     ) -> Result<(Conn, ReplicationState), DbError> {
         match (self.wanted, &*self.endpoints) {
-            (Wanted::Secondary, [only]) => session::begin_at_secondary(only, lock_wait_max).await,
-            _ => self.primary.connect(&self.endpoints, lock_wait_max).await,
+            (Wanted::Secondary, [only]) => session::begin_at_secondary(only, waits).await,
+            _ => self.primary.connect(&self.endpoints, waits).await,
         }
     }
 

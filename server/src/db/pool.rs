@@ -20,7 +20,7 @@ use futures_util::future::try_join_all;
 use secrecy::SecretString;
 
 use super::Conn;
-use super::address::{Address, PerMessage, Primary};
+use super::address::{Address, PerMessage, Primary, SessionWaits};
 use super::error::{DbError, ErrorKind};
 use super::spans::StatementSpans;
 use crate::outage::Notes;
@@ -31,13 +31,17 @@ use crate::telemetry::metrics::Queue;
 pub const CONNECTION_WAIT_DEFAULT: Duration = Duration::from_secs(2);
 /// A connection that was used this recently is taken to be alive; a longer idle one is asked first.
 const PING_AFTER: Duration = Duration::from_secs(5);
-/// A connection that nobody wanted for this long is closed.
-const IDLE_MAX: Duration = Duration::from_secs(600);
+/// A connection that nobody wanted for this long is closed, before the database closes it.
+const IDLE_MAX: Duration = Duration::from_secs(20);
 /// How often the pool is searched for connections to close.
-const REAP_EVERY: Duration = Duration::from_secs(30);
+const REAP_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a statement waits for a lock; see `address::session`.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long the database waits for the next statement of a connection of a pool. Long beside what a
+/// server does between two statements of a transaction, and short for those who wait for what that
+/// transaction holds.
+const STATEMENT_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The settings of a pool.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +59,10 @@ pub struct PoolSettings {
     pub age_max: Duration,
     /// How long a statement waits for a lock, in whole seconds; more only for tests.
     pub lock_wait_max: Duration,
+    /// How long the database waits for the next statement of a connection, in whole seconds; less
+    /// only for tests. Then it ends the connection and rolls back what is open on it: of a server
+    /// that is gone without a word, or is frozen, it would not hear, and keep its locks.
+    pub statement_wait_max: Duration,
 }
 
 impl Default for PoolSettings {
@@ -66,13 +74,19 @@ impl Default for PoolSettings {
             recycle_max: Duration::from_secs(2),
             age_max: Duration::from_secs(3600),
             lock_wait_max: LOCK_WAIT_MAX,
+            statement_wait_max: STATEMENT_WAIT_MAX,
         }
     }
 }
 
-/// Connects outside any pool, for what runs alone: migrations.
+/// Connects outside any pool, for what runs alone, and may be still for as long as another of its
+/// connections works: migrations.
 pub async fn connect(url: &SecretString) -> Result<Conn, DbError> {
-    Ok(Address::parse(url)?.connect(LOCK_WAIT_MAX).await?.0)
+    let waits = SessionWaits {
+        lock_max: LOCK_WAIT_MAX,
+        statement_max: None,
+    };
+    Ok(Address::parse(url)?.connect(waits).await?.0)
 }
 
 /// A connection of a pool, and what is known of its server.
@@ -83,7 +97,7 @@ struct Session {
 
 struct Manager {
     address: Address,
-    lock_wait_max: Duration,
+    waits: SessionWaits,
     telemetry: Telemetry,
 }
 
@@ -92,7 +106,7 @@ impl managed::Manager for Manager {
     type Error = DbError;
 
     async fn create(&self) -> Result<Session, DbError> {
-        let (mut conn, standing) = self.address.connect(self.lock_wait_max).await?;
+        let (mut conn, standing) = self.address.connect(self.waits).await?;
         conn.set_instrumentation(StatementSpans::new());
         let per_message = standing.per_message();
         Ok(Session { conn, per_message })
@@ -173,7 +187,10 @@ impl Pool {
         };
         let builder = managed::Pool::builder(Manager {
             address,
-            lock_wait_max: settings.lock_wait_max,
+            waits: SessionWaits {
+                lock_max: settings.lock_wait_max,
+                statement_max: Some(settings.statement_wait_max),
+            },
             telemetry,
         })
         .max_size(settings.size)
@@ -257,7 +274,12 @@ impl Pool {
     /// A connection that is not the pool's, for what must not wait for others: the look at the
     /// database's health.
     pub async fn connect_beside(&self) -> Result<Conn, DbError> {
-        let connecting = self.inner.manager().address.connect(LOCK_WAIT_MAX);
+        let manager = self.inner.manager();
+        let waits = SessionWaits {
+            lock_max: LOCK_WAIT_MAX,
+            ..manager.waits
+        };
+        let connecting = manager.address.connect(waits);
         let connected = tokio::time::timeout(self.create_max, connecting).await;
         match connected {
             Ok(connected) => Ok(connected?.0),

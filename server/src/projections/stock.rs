@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::projection::Projection;
-use belay_domain::stock::{Entry, EntryKind, OrderHoldings, Stock, StockKey, StoredEntry};
+use belay_domain::stock::{Entry, EntryKind, OrderHoldings, Stock, StockKey, StoredEntry, Telling};
 use belay_wire::events::order_news;
 
 use super::{DELETED_MAX, ProjectionError, TELLINGS_MAX};
@@ -20,8 +20,8 @@ use crate::db::stock_orders::{ChangedHoldings, Holder};
 use crate::db::transaction::Transaction;
 use crate::db::writes::Writes;
 use crate::db::{
-    Conn, DbError, projections, stock_balances, stock_entries, stock_holders, stock_orders,
-    stock_tellings,
+    Conn, DbError, in_time, projections, stock_balances, stock_entries, stock_holders,
+    stock_orders, stock_tellings,
 };
 use crate::feed::FeedRow;
 
@@ -220,37 +220,46 @@ async fn add(
 pub(super) async fn replay(app: &App, generation: u32) -> Result<(), ProjectionError> {
     let mut after = None;
     loop {
-        let mut conn = Transaction::begin(&app.pools.background).await?;
-        let written = async {
-            // A generation that has ended is not written any more.
-            let present = projections::share(&mut conn, Projection::Stock).await?;
-            if present.building != Some(generation) {
-                return Ok(None);
-            }
-            let page = stock_tellings::page(&mut conn, after.as_ref(), TELLINGS_MAX).await?;
-            let keys = page.iter().map(|telling| telling.key.clone()).collect();
-            stock_balances::lock(&mut conn, generation, &keys).await?;
-            let mut missing = Vec::new();
-            for telling in &page {
-                let entry = telling.entry();
-                let is_there =
-                    stock_entries::exists(&mut conn, generation, &entry.key, entry.place).await?;
-                if !is_there {
-                    missing.push(entry);
-                }
-            }
-            let mut writes = Writes::default();
-            post(&mut conn, &mut writes, generation, missing).await?;
-            let per_message = conn.per_message();
-            writes.send(&mut conn, per_message).await?;
-            Ok(page.into_iter().last())
-        }
-        .await;
-        after = super::end(conn, written).await?;
+        after = in_time(replay_page(app, generation, after.as_ref())).await?;
         if after.is_none() {
             return Ok(());
         }
     }
+}
+
+/// One transaction: a page of it behind this one. Gives the last of the page.
+async fn replay_page(
+    app: &App,
+    generation: u32,
+    after: Option<&Telling>,
+) -> Result<Option<Telling>, ProjectionError> {
+    let mut conn = Transaction::begin(&app.pools.background).await?;
+    let written = async {
+        // A generation that has ended is not written any more.
+        let present = projections::share(&mut conn, Projection::Stock).await?;
+        if present.building != Some(generation) {
+            return Ok(None);
+        }
+        let page = stock_tellings::page(&mut conn, after, TELLINGS_MAX).await?;
+        let keys = page.iter().map(|telling| telling.key.clone()).collect();
+        stock_balances::lock(&mut conn, generation, &keys).await?;
+        let mut missing = Vec::new();
+        for telling in &page {
+            let entry = telling.entry();
+            let is_there =
+                stock_entries::exists(&mut conn, generation, &entry.key, entry.place).await?;
+            if !is_there {
+                missing.push(entry);
+            }
+        }
+        let mut writes = Writes::default();
+        post(&mut conn, &mut writes, generation, missing).await?;
+        let per_message = conn.per_message();
+        writes.send(&mut conn, per_message).await?;
+        Ok(page.into_iter().last())
+    }
+    .await;
+    super::end(conn, written).await
 }
 
 /// Deletes some of what lies before this generation. Says whether there was something.

@@ -105,6 +105,7 @@ async fn open_database(
     let pool_settings = PoolSettings {
         wait_max: settings.connection_wait_max,
         lock_wait_max: settings.lock_wait_max,
+        statement_wait_max: settings.statement_wait_max,
         ..PoolSettings::default()
     };
     let pools = Pools::new(&settings.database_url, shares, pool_settings, telemetry)

@@ -13,11 +13,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::App;
-use crate::db::aged::Aged;
+use crate::db::aged::{Aged, Deleted};
 use crate::db::events::EventsAge;
 use crate::db::transaction::Transaction;
 use crate::db::{
-    Conn, DbError, bulk_cancellations, bulk_orders, decisions, events, order_history,
+    Conn, DbError, bulk_cancellations, bulk_orders, decisions, events, in_time, order_history,
     partition_tails, requests,
 };
 use crate::retention::{Keep, Kind, RetentionSettings};
@@ -47,9 +47,12 @@ pub async fn run(app: Arc<App>, settings: RetentionSettings) {
 
 /// Prunes all of a kind that is old enough now.
 pub async fn pass(app: &App, kind: Kind, kept: Duration) -> Result<(), DbError> {
-    let mut conn = app.pools.background.checkout().await?;
-    let now = app.clock.now(&mut conn).await;
-    let now = conn.finish_with(now)?;
+    let now = in_time(async {
+        let mut conn = app.pools.background.checkout().await?;
+        let now = app.clock.now(&mut conn).await;
+        conn.finish_with(now)
+    });
+    let now = now.await?;
     // What cannot be so old is older than nothing.
     let before = |kept: SignedDuration| now.checked_sub(kept).unwrap_or(Timestamp::UNIX_EPOCH);
     let kept = SignedDuration::try_from(kept).unwrap_or(SignedDuration::MAX);
@@ -86,11 +89,14 @@ async fn prune_aged(
     let mut from = Timestamp::UNIX_EPOCH;
     loop {
         let began = Instant::now();
-        let mut conn = app.pools.background.checkout().await?;
-        let deleted = aged
-            .delete(&mut conn, from, before, app.retention.batch_rows)
-            .await;
-        let deleted = conn.finish_with(deleted)?;
+        let deleted = in_time(async {
+            let mut conn = app.pools.background.checkout().await?;
+            let deleted = aged
+                .delete(&mut conn, from, before, app.retention.batch_rows)
+                .await;
+            conn.finish_with(deleted)
+        });
+        let deleted: Deleted = deleted.await?;
         app.telemetry.metrics.pruned(kind, deleted.rows);
         let Some(reached) = deleted.reached else {
             break;
@@ -98,9 +104,12 @@ async fn prune_aged(
         from = reached;
         rest(began).await;
     }
-    let mut conn = app.pools.background.checkout().await?;
-    let oldest = aged.oldest(&mut conn).await;
-    conn.finish_with(oldest)
+    let oldest = in_time(async {
+        let mut conn = app.pools.background.checkout().await?;
+        let oldest = aged.oldest(&mut conn).await;
+        conn.finish_with(oldest)
+    });
+    oldest.await
 }
 
 /// Deletes bulk cancellations that ended before this time, the results of each before it. Says when
@@ -108,28 +117,38 @@ async fn prune_aged(
 async fn prune_bulk_results(app: &App, before: Timestamp) -> Result<Option<Timestamp>, DbError> {
     loop {
         let began = Instant::now();
-        let mut conn = app.pools.background.checkout().await?;
-        let pruned = async {
-            let oldest = bulk_cancellations::oldest_ended(&mut conn).await?;
-            let is_old = |(_, end_time): &(JobKey, Timestamp)| *end_time < before;
-            let Some((key, _)) = oldest.filter(is_old) else {
-                return Ok((oldest, None));
-            };
-            let rows_max = app.retention.batch_rows;
-            let rows = bulk_orders::delete(&mut conn, key, rows_max).await?;
-            if rows < usize::from(rows_max) {
-                bulk_cancellations::delete(&mut conn, key).await?;
-            }
-            Ok((oldest, Some(rows)))
-        }
-        .await;
-        let (oldest, rows) = conn.finish_with(pruned)?;
+        let (oldest, rows) = in_time(prune_bulk_batch(app, before)).await?;
         let Some(rows) = rows else {
             return Ok(oldest.map(|(_, end_time)| end_time));
         };
         app.telemetry.metrics.pruned(Kind::BulkResults, rows);
         rest(began).await;
     }
+}
+
+/// One batch of the results of the bulk cancellation that ended first, if that was before this
+/// time; with the last of them goes the bulk cancellation. Gives when the first has ended, and how
+/// many results it deleted.
+async fn prune_bulk_batch(
+    app: &App,
+    before: Timestamp,
+) -> Result<(Option<(JobKey, Timestamp)>, Option<usize>), DbError> {
+    let mut conn = app.pools.background.checkout().await?;
+    let pruned = async {
+        let oldest = bulk_cancellations::oldest_ended(&mut conn).await?;
+        let is_old = |(_, end_time): &(JobKey, Timestamp)| *end_time < before;
+        let Some((key, _)) = oldest.filter(is_old) else {
+            return Ok((oldest, None));
+        };
+        let rows_max = app.retention.batch_rows;
+        let rows = bulk_orders::delete(&mut conn, key, rows_max).await?;
+        if rows < usize::from(rows_max) {
+            bulk_cancellations::delete(&mut conn, key).await?;
+        }
+        Ok((oldest, Some(rows)))
+    }
+    .await;
+    conn.finish_with(pruned)
 }
 
 /// The times before which events are pruned, and before which they are soon to be.
@@ -155,10 +174,13 @@ async fn prune_events(app: &App, times: Times) -> Result<Option<Timestamp>, DbEr
     for partition in app.partitions.all() {
         loop {
             let began = Instant::now();
-            let mut conn = Transaction::begin(&app.pools.background).await?;
-            let written =
-                prune_partition(&mut conn, partition, times, app.retention.batch_rows).await;
-            let batch = conn.end(written).await?;
+            let batch = in_time(async {
+                let mut conn = Transaction::begin(&app.pools.background).await?;
+                let written =
+                    prune_partition(&mut conn, partition, times, app.retention.batch_rows).await;
+                conn.end(written).await
+            });
+            let batch: Batch = batch.await?;
             app.telemetry.metrics.pruned(Kind::Events, batch.rows);
             rest(began).await;
             if !batch.has_more {

@@ -14,8 +14,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::App;
-use crate::db::DbError;
 use crate::db::orders::{self, DueOrder};
+use crate::db::{DbError, in_time};
 use crate::engine::{EngineError, Priority, Submission};
 use crate::ids;
 use crate::store_cache::StoreCacheError;
@@ -97,7 +97,7 @@ impl Worker {
         if after.is_none() {
             self.failures.forget_old(now);
         }
-        let (mut page, read_at) = self.due(after.as_ref()).await?;
+        let (mut page, read_at) = in_time(self.due(after.as_ref())).await?;
         *after = page
             .last()
             .filter(|_| page.len() == usize::from(PAGE))

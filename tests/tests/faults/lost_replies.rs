@@ -20,6 +20,8 @@ const CALLERS: usize = 8;
 /// When a silent connection is given up. A machine that is slow beyond measure gives up others too,
 /// and repeats.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// When mysqld ends a connection that is silent, and so gives back what its transaction has locked.
+const STATEMENT_WAIT_MAX: Duration = Duration::from_secs(2);
 /// More packets than a cancellation's transaction has on any connection; a bound for the test
 /// alone.
 const STEPS_MAX: usize = 64;
@@ -156,6 +158,7 @@ fn a_database_that_falls_silent_holds_no_lane() {
             settings.lanes = 1;
             settings.connections = Shares::least(1);
             settings.database_wait_max = SILENCE_MAX;
+            settings.statement_wait_max = STATEMENT_WAIT_MAX;
         });
         let service = service.await;
         let shop = storefront(&insistent(service.address()));

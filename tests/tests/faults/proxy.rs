@@ -37,18 +37,21 @@ impl Cut {
     }
 }
 
-/// The packet of a writing transaction that is cut.
+/// The packet that is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
-    /// Counted from BEGIN, which is 0.
+    /// Of a writing transaction, counted from BEGIN, which is 0.
     Step(usize),
+    /// Of a writing transaction.
     Commit,
+    /// The first that is sent or prepared and says all of this, in a transaction or not.
+    Statement(&'static [&'static str]),
 }
 
-/// The next act of the proxy; it does it once.
+/// The next acts of the proxy; it does each once.
 #[derive(Debug, Default)]
 struct Plan {
-    armed: Option<(At, Cut)>,
+    armed: Vec<(At, Cut)>,
     /// What was cut.
     done: Vec<String>,
 }
@@ -90,15 +93,25 @@ impl Proxy {
         self.url.clone()
     }
 
-    /// Cuts the next writing transaction that comes to this packet.
+    /// Cuts the next connection that comes to this packet.
     pub(super) fn cut(&self, at: At, cut: Cut) {
-        self.plan().armed = Some((at, cut));
+        self.plan().armed = vec![(at, cut)];
+    }
+
+    /// The same beside what else is to be cut.
+    pub(super) fn cut_too(&self, at: At, cut: Cut) {
+        self.plan().armed.push((at, cut));
+    }
+
+    /// Whether all is cut that was to be.
+    pub(super) fn has_cut_all(&self) -> bool {
+        self.plan().armed.is_empty()
     }
 
     /// What was cut since this was last asked; nothing is cut any more.
     pub(super) fn take_cut(&self) -> Option<String> {
         let mut plan = self.plan();
-        plan.armed = None;
+        plan.armed.clear();
         plan.done.pop()
     }
 
@@ -143,7 +156,10 @@ async fn forward(mut client: TcpStream, behind: SocketAddr, plan: &Mutex<Plan>) 
                         // With its first byte here, it is done there.
                         let _ = timeout(HANG, mysqld.read(&mut reply)).await;
                     }
-                    while cut.is_silent() && client.read(&mut reply).await? > 0 {}
+                    if cut.is_silent() {
+                        // Where one gives up, the other hears nothing of it.
+                        tokio::join!(drain(client), drain(mysqld));
+                    }
                     return Ok(());
                 }
             }
@@ -155,6 +171,12 @@ async fn forward(mut client: TcpStream, behind: SocketAddr, plan: &Mutex<Plan>) 
     }
 }
 
+/// Reads until the other side closes.
+async fn drain(mut side: TcpStream) {
+    let mut read = vec![0; 1024];
+    while side.read(&mut read).await.is_ok_and(|length| length > 0) {}
+}
+
 /// Counts the packets of a writing transaction and says whether this one is to be cut.
 fn cut_of(command: Command, step: &mut Option<usize>, plan: &Mutex<Plan>) -> Option<Cut> {
     if command.text == "BEGIN" {
@@ -164,19 +186,17 @@ fn cut_of(command: Command, step: &mut Option<usize>, plan: &Mutex<Plan>) -> Opt
     if command.text == "(close)" {
         return None;
     }
-    let number = (*step)?;
+    let number = *step;
     let ends = ["COMMIT", "ROLLBACK"].contains(&&*command.text);
-    *step = (!ends).then_some(number + 1);
+    *step = number.filter(|_| !ends).map(|number| number + 1);
     let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
-    let (at, cut) = plan.armed?;
-    let is_there = match at {
-        At::Step(step) => step == number,
-        At::Commit => command.text == "COMMIT",
+    let is_there = |(at, _): &(At, Cut)| match at {
+        At::Step(step) => number == Some(*step),
+        At::Commit => number.is_some() && command.text == "COMMIT",
+        At::Statement(words) => words.iter().all(|word| command.text.contains(word)),
     };
-    if !is_there {
-        return None;
-    }
-    plan.armed = None;
+    let index = plan.armed.iter().position(is_there)?;
+    let (_, cut) = plan.armed.remove(index);
     plan.done.push(command.text);
     Some(cut)
 }

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Endpoint;
-use super::session::{self, ReplicationState};
+use super::session::{self, ReplicationState, SessionWaits};
 use crate::db::Conn;
 use crate::db::error::{DbError, ErrorKind};
 
@@ -60,15 +60,15 @@ impl Primary {
     pub(super) async fn connect(
         &self,
         endpoints: &[Endpoint],
-        lock_wait_max: Duration,
+        waits: SessionWaits,
     ) -> Result<(Conn, ReplicationState), DbError> {
         if let [only] = endpoints {
-            return session::begin(only, lock_wait_max).await;
+            return session::begin(only, waits).await;
         }
         let asked_at = Instant::now();
         loop {
             let known = self.last_index.load(Ordering::Relaxed);
-            let session = session::begin_at_primary(&endpoints[known], lock_wait_max);
+            let session = session::begin_at_primary(&endpoints[known], waits);
             if let Ok(Ok(begun)) = timeout(HEAD_START, session).await {
                 return Ok(begun);
             }
@@ -83,7 +83,7 @@ impl Primary {
                 let (kind, message) = (*kind, message.clone());
                 return Err(DbError::Connect { kind, message });
             }
-            match search_all(endpoints, lock_wait_max).await {
+            match search_all(endpoints, waits).await {
                 Ok((found, begun)) => {
                     if found != known {
                         self.last_index.store(found, Ordering::Relaxed);
@@ -159,12 +159,12 @@ impl Primary {
 /// again and again, whatever others keep silent.
 async fn search_all(
     endpoints: &[Endpoint],
-    lock_wait_max: Duration,
+    waits: SessionWaits,
 ) -> Result<(usize, (Conn, ReplicationState)), (ErrorKind, String)> {
     let begun_at = Instant::now();
     let ask = |index: usize, pause: Duration| async move {
         sleep(pause).await;
-        let session = session::begin_at_primary(&endpoints[index], lock_wait_max);
+        let session = session::begin_at_primary(&endpoints[index], waits);
         let begun = timeout(ANSWER_MAX, session).await;
         let waited_ms = ANSWER_MAX.as_millis();
         let begun = begun.unwrap_or(Err(DbError::TimedOut { waited_ms }));

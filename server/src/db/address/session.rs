@@ -19,6 +19,16 @@ const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
     SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
     time_zone = '+00:00', lc_messages = 'en_US'";
 
+/// What a session waits for at most, in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::db) struct SessionWaits {
+    /// A statement for a lock.
+    pub(in crate::db) lock_max: Duration,
+    /// The server for the next statement. It ends the session then, and rolls back what is open.
+    /// None is as the server has it, which is 8 hours by default.
+    pub(in crate::db) statement_max: Option<Duration>,
+}
+
 /// On a member of a group, each transaction and each statement outside of one begins behind all
 /// that the group has agreed on: a member that was the primary and is cut off, or was asleep while
 /// another one was elected, answers nothing, and a new primary answers once it has applied what the
@@ -37,22 +47,18 @@ const OF_SECONDARY_OF_GALERA: &str = "SET SESSION wsrep_sync_wait = 0";
 /// Begins a session at a place, whether it takes writes or not.
 pub(super) async fn begin(
     endpoint: &Endpoint,
-    lock_wait_max: Duration,
+    waits: SessionWaits,
 ) -> Result<(Conn, ReplicationState), DbError> {
-    begin_with(endpoint, lock_wait_max, (OF_GROUP, OF_GALERA)).await
+    begin_with(endpoint, waits, (OF_GROUP, OF_GALERA)).await
 }
 
 /// Begins a session for reads that may be old.
 pub(super) async fn begin_at_secondary(
     endpoint: &Endpoint,
-    lock_wait_max: Duration,
+    waits: SessionWaits,
 ) -> Result<(Conn, ReplicationState), DbError> {
-    let (conn, replication) = begin_with(
-        endpoint,
-        lock_wait_max,
-        (OF_SECONDARY, OF_SECONDARY_OF_GALERA),
-    )
-    .await?;
+    let (conn, replication) =
+        begin_with(endpoint, waits, (OF_SECONDARY, OF_SECONDARY_OF_GALERA)).await?;
     if replication.commits_out_of_order {
         return Err(DbError::Connect {
             kind: ErrorKind::Statement,
@@ -66,14 +72,21 @@ pub(super) async fn begin_at_secondary(
 
 async fn begin_with(
     endpoint: &Endpoint,
-    lock_wait_max: Duration,
+    waits: SessionWaits,
     (of_group, of_galera): (&str, &str),
 ) -> Result<(Conn, ReplicationState), DbError> {
     let mut conn = endpoint.connect().await?;
-    let session = format!(
+    let SessionWaits {
+        lock_max,
+        statement_max,
+    } = waits;
+    let mut session = format!(
         "{SESSION}, innodb_lock_wait_timeout = {}",
-        lock_wait_max.as_secs()
+        lock_max.as_secs()
     );
+    if let Some(statement_max) = statement_max {
+        session.push_str(&format!(", wait_timeout = {}", statement_max.as_secs()));
+    }
     conn.batch_execute(&session).await?;
     let replication = ReplicationState::read(&mut conn).await?;
     if replication.may_be_of_group {
@@ -89,9 +102,9 @@ async fn begin_with(
 /// has asked the others.
 pub(super) async fn begin_at_primary(
     endpoint: &Endpoint,
-    lock_wait_max: Duration,
+    waits: SessionWaits,
 ) -> Result<(Conn, ReplicationState), DbError> {
-    let (mut conn, replication) = begin(endpoint, lock_wait_max).await?;
+    let (mut conn, replication) = begin(endpoint, waits).await?;
     let asks_others = replication.may_be_of_group || replication.is_of_galera;
     if asks_others {
         // What asks the others is the beginning of a transaction.
