@@ -45,9 +45,10 @@ pub enum Kind {
     /// The server is overloaded, or the message is too large (RESOURCE_EXHAUSTED). Nothing was
     /// done.
     Overloaded,
-    /// The server or its database cannot be reached, or the connection of a read broke. Nothing was
-    /// done. The client has repeated the call already, as far as its
-    /// [`RetryPolicy`](crate::RetryPolicy) allows.
+    /// The server or its database cannot be reached, or the connection of a read broke, which a
+    /// proxy may say in the server's place (HTTP 429, 502, 503 and 504). Nothing was done. The
+    /// client has repeated the call already, as far as its [`RetryPolicy`](crate::RetryPolicy)
+    /// allows.
     Unavailable,
     /// The deadline of a read has passed.
     DeadlineExceeded,

@@ -94,6 +94,7 @@ mod freshness;
 mod ids;
 mod network;
 mod pages;
+mod response;
 mod retry;
 mod store;
 mod telemetry;

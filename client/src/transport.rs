@@ -12,6 +12,7 @@ use tower::Service;
 use tower::util::BoxCloneSyncService;
 
 use crate::network::Network;
+use crate::response::told_apart;
 
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
@@ -49,10 +50,11 @@ impl Service<Request> for Transport {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self {
+        let answering: Self::Future = match self {
             Transport::Network(network) => Box::pin(network.clone().call(request)),
             #[cfg(feature = "testing")]
             Transport::InProcess(service) => service.call(request),
-        }
+        };
+        Box::pin(async move { Ok(told_apart(answering.await?)) })
     }
 }

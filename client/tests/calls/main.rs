@@ -5,8 +5,10 @@
     reason = "small counts and the numbers of enums"
 )]
 
+mod in_process;
 mod messages;
 mod network;
+mod proxies;
 mod refund_workers;
 mod repeats;
 mod streams;

@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -85,6 +86,21 @@ pub(crate) struct World {
 }
 
 impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Arc::default(),
+            moved: watch::Sender::new(()),
+            open: Arc::default(),
+        }
+    }
+
+    pub(crate) fn routes(&self) -> Routes {
+        Routes::new(EventServiceServer::new(self.clone()))
+            .add_service(CancellationServiceServer::new(self.clone()))
+            .add_service(FulfillmentServiceServer::new(self.clone()))
+            .add_service(RefundServiceServer::new(self.clone()))
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
@@ -601,18 +617,16 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start() -> Self {
-        let world = World {
-            state: Arc::default(),
-            moved: watch::Sender::new(()),
-            open: Arc::default(),
-        };
+        Self::start_on(Server::builder()).await
+    }
+
+    /// On a server with settings of the test's own.
+    pub(crate) async fn start_on(mut server: Server) -> Self {
+        let world = World::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let behind = listener.local_addr().unwrap();
-        let serve = Server::builder()
-            .add_service(EventServiceServer::new(world.clone()))
-            .add_service(CancellationServiceServer::new(world.clone()))
-            .add_service(FulfillmentServiceServer::new(world.clone()))
-            .add_service(RefundServiceServer::new(world.clone()))
+        let serve = server
+            .add_routes(world.routes())
             .serve_with_incoming(TcpListenerStream::new(listener));
         let mut tasks = JoinSet::new();
         tasks.spawn(async { serve.await.unwrap() });
