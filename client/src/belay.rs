@@ -16,7 +16,7 @@ use tower::{BoxError, Service, util::BoxCloneSyncService};
 use crate::caller::{Caller, Scope};
 use crate::error::Error;
 use crate::model::Role;
-use crate::network::{Connecting, Network};
+use crate::network::{Carries, Connecting, Network};
 use crate::retry::RetryPolicy;
 use crate::telemetry::Server;
 #[cfg(feature = "tls")]
@@ -37,8 +37,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client of one Belay server. Cheap to clone; clones share the connection and the budget of
-/// retries.
+/// A client of one Belay server. Cheap to clone; clones share the connections and the budget of
+/// retries. To each address there is one connection for calls, and one for streams that stay open,
+/// such as those of [`watch`](Self::watch): a stream that is not read holds no call up.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), belay_client::Error> {
@@ -56,7 +57,7 @@ pub struct Belay {
     caller: Caller,
 }
 
-/// The part that all clones share: the connection and the settings of calls.
+/// The part that all clones share: the connections and the settings of calls.
 pub(crate) struct Link {
     /// For messages to people.
     pub(crate) address: String,
@@ -403,7 +404,8 @@ impl BelayBuilder {
             #[cfg(feature = "tls")]
             tls: self.tls.clone(),
         };
-        Ok(Transport::Network(Network::new(addresses, connecting)?))
+        let network = Network::new(addresses, connecting)?;
+        Ok(Transport::Network(network, Carries::Calls))
     }
 
     /// An address, checked.

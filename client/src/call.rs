@@ -260,7 +260,8 @@ async fn try_open<R: StreamRpc>(
         Ok(shown) => shown,
         Err(error) => return (Err(error), None),
     };
-    let mut grpc = Grpc::new(link.transport.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
+    let transport = link.transport.for_streams();
+    let mut grpc = Grpc::new(transport).max_decoding_message_size(RESPONSE_BYTES_MAX);
     let opened = async {
         grpc.ready()
             .await

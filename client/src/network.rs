@@ -29,6 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The largest HTTP/2 frame that is taken, in bytes: a large message of a stream then comes in one
 /// or two, and not in sixteen of the smallest bound that HTTP/2 allows.
 const FRAME_BYTES_MAX: u32 = 256 * 1024;
+/// What may wait unread of a stream that stays open, in bytes: a batch of events that was large and
+/// the one behind it.
+const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
+/// And of all streams of a connection: more than as many as a server takes (1,024) leave unread, so
+/// that whoever does not read holds nobody else up.
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 30;
 /// For how long nobody calls an address that could not be connected to: doubled with each failure
 /// up to the most.
 const LEFT_ALONE: Duration = Duration::from_millis(500);
@@ -61,6 +67,15 @@ struct Inner {
     looking: tokio::sync::Mutex<()>,
 }
 
+/// The use of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// Calls with one answer each.
+    Calls,
+    /// Streams that stay open.
+    Streams,
+}
+
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network")
@@ -84,7 +99,10 @@ struct State {
 struct Target {
     /// The address, and of a name that is resolved what it stands for.
     name: String,
-    channel: Channel,
+    calls: Channel,
+    /// Streams that stay open have a connection of their own: those that nobody reads leave no
+    /// window to answers, and as many as a server or a proxy takes at once no stream to calls.
+    streams: Channel,
     failures: u32,
     left_alone_until: Option<Instant>,
 }
@@ -129,15 +147,20 @@ impl Network {
 
     pub(crate) async fn call(
         self,
+        carries: Carries,
         request: http::Request<Body>,
     ) -> Result<http::Response<Body>, BoxError> {
         self.look().await?;
-        let Some(mut target) = self.next() else {
+        let Some(target) = self.next() else {
             return Err(ConnectError("no address to connect to".into()).into());
         };
+        let mut channel = match carries {
+            Carries::Calls => target.calls,
+            Carries::Streams => target.streams,
+        };
         let called = async {
-            poll_fn(|cx| target.channel.poll_ready(cx)).await?;
-            target.channel.call(request).await
+            poll_fn(|cx| channel.poll_ready(cx)).await?;
+            channel.call(request).await
         };
         let called = called.await.map_err(BoxError::from);
         let is_unreachable = called
@@ -324,16 +347,20 @@ impl Connecting {
         let endpoint = endpoint
             .user_agent(self.agent.clone())
             .map_err(|error| Error::setup(format!("the user agent: {error}")))?;
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(self.connect_timeout)
             .http2_keep_alive_interval(self.keep_alive)
             .keep_alive_timeout(self.keep_alive_timeout)
             .keep_alive_while_idle(true)
-            .max_frame_size(FRAME_BYTES_MAX)
-            .connect_lazy();
+            .max_frame_size(FRAME_BYTES_MAX);
+        let streams = endpoint
+            .clone()
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
         Ok(Target {
             name: name(address, socket),
-            channel,
+            calls: endpoint.connect_lazy(),
+            streams: streams.connect_lazy(),
             failures: 0,
             left_alone_until: None,
         })
@@ -387,7 +414,8 @@ mod tests {
     fn state(names: &[&str]) -> State {
         let target = |name: &&str| Target {
             name: (*name).to_owned(),
-            channel: Endpoint::from_static("http://127.0.0.1:1").connect_lazy(),
+            calls: Endpoint::from_static("http://127.0.0.1:1").connect_lazy(),
+            streams: Endpoint::from_static("http://127.0.0.1:1").connect_lazy(),
             failures: 0,
             left_alone_until: None,
         };

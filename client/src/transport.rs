@@ -11,25 +11,36 @@ use tower::Service;
 #[cfg(feature = "testing")]
 use tower::util::BoxCloneSyncService;
 
-use crate::network::Network;
+use crate::network::{Carries, Network};
 use crate::response::told_apart;
 
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A connection; clones share it.
+/// A connection to each address for calls, and one for streams; clones share them.
 #[derive(Clone)]
 pub(crate) enum Transport {
-    Network(Network),
+    Network(Network, Carries),
     #[cfg(feature = "testing")]
     InProcess(BoxCloneSyncService<Request, Response, BoxError>),
+}
+
+impl Transport {
+    /// The same, for streams that stay open.
+    pub(crate) fn for_streams(&self) -> Self {
+        match self {
+            Transport::Network(network, _) => Transport::Network(network.clone(), Carries::Streams),
+            #[cfg(feature = "testing")]
+            Transport::InProcess(service) => Transport::InProcess(service.clone()),
+        }
+    }
 }
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Transport::Network(_) => "Network",
+            Transport::Network(..) => "Network",
             #[cfg(feature = "testing")]
             Transport::InProcess(_) => "InProcess",
         })
@@ -43,7 +54,7 @@ impl Service<Request> for Transport {
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
-            Transport::Network(_) => Poll::Ready(Ok(())),
+            Transport::Network(..) => Poll::Ready(Ok(())),
             #[cfg(feature = "testing")]
             Transport::InProcess(service) => service.poll_ready(_cx),
         }
@@ -51,7 +62,9 @@ impl Service<Request> for Transport {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let answering: Self::Future = match self {
-            Transport::Network(network) => Box::pin(network.clone().call(request)),
+            Transport::Network(network, carries) => {
+                Box::pin(network.clone().call(*carries, request))
+            }
             #[cfg(feature = "testing")]
             Transport::InProcess(service) => service.call(request),
         };

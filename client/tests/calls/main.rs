@@ -5,6 +5,7 @@
     reason = "small counts and the numbers of enums"
 )]
 
+mod backlogs;
 mod in_process;
 mod messages;
 mod network;
