@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 #[cfg(feature = "testing")]
 use tonic::body::Body;
 use tonic::transport::Endpoint;
@@ -23,6 +24,7 @@ use crate::telemetry::Server;
 use crate::tls::Tls;
 use crate::token::{TokenFile, TokenSource, Tokens};
 use crate::transport::Transport;
+use crate::watch::WATCHING_MAX;
 
 /// The time-out of a call, its repeats included, unless another is set.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -68,6 +70,8 @@ pub(crate) struct Link {
     pub(crate) attempt_timeout: Duration,
     pub(crate) retry: RetryPolicy,
     pub(crate) budget: TpsBudget,
+    /// The streams of waits for a cancellation.
+    pub(crate) watching: Semaphore,
 }
 
 impl fmt::Debug for Link {
@@ -447,6 +451,7 @@ impl BelayBuilder {
             timeout: self.timeout,
             attempt_timeout: self.attempt_timeout,
             retry: self.retry,
+            watching: Semaphore::new(WATCHING_MAX),
         };
         Belay {
             link: Arc::new(link),

@@ -52,6 +52,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+pub(crate) use self::cancellation::WATCHING_MAX;
 pub use self::cancellation::WaitError;
 pub use self::checkpoint::Checkpoint;
 use self::checkpoint::{AnyCheckpoint, Keeper, NamedConsumer, Saver};

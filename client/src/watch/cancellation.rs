@@ -20,6 +20,9 @@ use crate::store::Store;
 const READ_FIRST: Duration = Duration::from_millis(500);
 /// And from then on.
 const READ_EVERY: Duration = Duration::from_secs(5);
+/// The largest number of waits of one client that watch at a time: a proxy may take as few as a
+/// hundred streams of a connection, which subscriptions want too.
+pub(crate) const WATCHING_MAX: usize = 32;
 
 /// The reason why a wait for a cancellation ended without one that is decided.
 #[non_exhaustive]
@@ -57,8 +60,9 @@ impl Store {
     /// is then: completed, rejected, withdrawn, or in a state that this version does not know.
     ///
     /// It watches the order's events before it reads the cancellation, so that a decision in
-    /// between is not missed. Where the feed cannot be watched it reads every 5 seconds. The future
-    /// may be dropped at any time.
+    /// between is not missed. Where the feed cannot be watched it reads every 5 seconds; so do the
+    /// waits beyond 32 at a time of one client, which share its connections. The future may be
+    /// dropped at any time.
     ///
     /// # Errors
     /// [`WaitError::TimedOut`] has the cancellation as it was read last. Fails with
@@ -101,9 +105,14 @@ impl Store {
         id: &CancellationId,
         last: &mut Option<Cancellation>,
     ) -> Result<Cancellation, Error> {
-        // The wait as a whole has a time: nothing else ends the attempts to open.
-        let watch = self.watch().order_id(id.order_id()).timeout(Duration::MAX);
-        let mut events = Events::Opening(watch.into_future());
+        let stream = self.belay.link().watching.try_acquire();
+        let mut events = if stream.is_ok() {
+            // The wait as a whole has a time: nothing else ends the attempts to open.
+            let watch = self.watch().order_id(id.order_id()).timeout(Duration::MAX);
+            Events::Opening(watch.into_future())
+        } else {
+            Events::None
+        };
         // A feed that cannot be opened now holds up the first read for a moment only.
         let mut wait = READ_FIRST;
         loop {

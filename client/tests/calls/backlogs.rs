@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use belay_client::Belay;
+use belay_client::model::CancellationState as State;
 use belay_proto::v1 as pb;
+use belay_proto::v1::CancellationState;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::transport::Server;
 
-use crate::world::{Running, an_event};
+use crate::world::{Running, a_cancellation, an_event};
 
 /// Ends what would never end.
 const HANG: Duration = Duration::from_secs(300);
@@ -59,7 +62,10 @@ async fn subscriptions_that_nobody_reads_hold_no_call_up() {
 /// One that takes so many streams of a connection at once.
 async fn narrow(streams_max: u32) -> Running {
     let server = Server::builder().max_concurrent_streams(streams_max);
-    Running::start_on(server).await
+    let server = Running::start_on(server).await;
+    let cancellation = a_cancellation("A-1:c1");
+    server.world.state().cancellations.push(cancellation);
+    server
 }
 
 #[tokio::test]
@@ -72,4 +78,34 @@ async fn subscriptions_that_fill_a_connection_hold_no_call_up() {
     }
     list(&belay).await;
     drop(open);
+}
+
+#[tokio::test]
+async fn waits_that_would_fill_a_connection_end_and_leave_room_for_subscriptions() {
+    let waits = 60;
+    let server = narrow(waits).await;
+    let belay = server.belay();
+    // With the settings of the server known.
+    drop(belay.store("demo").watch().await.unwrap());
+    list(&belay).await;
+    server.world.until_nobody_watches().await;
+    let mut waiting = JoinSet::new();
+    for _ in 0..waits {
+        let store = belay.store("demo");
+        waiting.spawn(async move { store.wait_for_cancellation("A-1:c1", HANG).await });
+    }
+    // All wait, and have read once: those that watch have tried to by then.
+    let reads = usize::try_from(waits).unwrap();
+    server.world.until(|state| state.reads >= reads).await;
+    let watches = server.world.state().watches.len();
+    assert!(watches <= 1 + 32, "{watches} streams");
+    let subscription = belay.store("demo").watch().timeout(HANG).await.unwrap();
+    list(&belay).await;
+    server.world.state().cancellations[0].set_state(CancellationState::Completed);
+    let completed = pb::EventType::CancellationCompleted.into();
+    server.world.commit([an_event(completed)]);
+    for decided in waiting.join_all().await {
+        assert_eq!(decided.unwrap().state, State::Completed);
+    }
+    drop(subscription);
 }
