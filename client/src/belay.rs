@@ -291,8 +291,8 @@ impl BelayBuilder {
     }
 
     /// The source of the caller's tokens, instead of one [`token`](Self::token) for good: they may
-    /// expire and be renewed. A call that the server refuses with a token that is no longer good is
-    /// made again with the next one.
+    /// expire and be renewed. A call that the server refuses with a token that is no longer good
+    /// waits for the next one and is made again with it.
     ///
     /// ```no_run
     /// # fn example(vault: impl belay_client::TokenSource) -> Result<(), belay_client::Error> {

@@ -99,7 +99,7 @@ impl<R: Rpc> Call<R> {
             let (outcome, shown) = self.attempt(deadline, span).await;
             attempt += 1;
             span.attempt_ended(attempt, outcome.as_ref().map(drop));
-            let error = match outcome {
+            let mut error = match outcome {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -107,10 +107,16 @@ impl<R: Rpc> Call<R> {
             if error.kind() == Kind::Unauthenticated
                 && !has_renewed
                 && let Some(shown) = shown
-                && timeout_at(deadline, shown.refused()).await == Ok(true)
             {
-                has_renewed = true;
-                continue;
+                let renewed = timeout_at(deadline, shown.refused()).await;
+                match renewed.unwrap_or_else(|_| Err(Error::silent_source())) {
+                    Ok(true) => {
+                        has_renewed = true;
+                        continue;
+                    }
+                    Ok(false) => {}
+                    Err(no_token) => error = no_token,
+                }
             }
             let left = deadline.saturating_duration_since(Instant::now());
             // An attempt that took too long leaves time for another.
@@ -240,9 +246,12 @@ async fn open_stream<R: StreamRpc>(
     let (mut opened, shown) = try_open(belay, message.clone(), &span).await;
     if let (Err(error), Some(shown)) = (&opened, shown)
         && error.kind() == Kind::Unauthenticated
-        && shown.refused().await
     {
-        (opened, _) = try_open(belay, message, &span).await;
+        match shown.refused().await {
+            Ok(true) => (opened, _) = try_open(belay, message, &span).await,
+            Ok(false) => {}
+            Err(no_token) => opened = Err(no_token),
+        }
     }
     span.end(opened.as_ref().map(drop));
     opened

@@ -82,8 +82,9 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    /// The server did not take it. Says whether there is another one by now.
-    pub(crate) async fn refused(&self) -> bool {
+    /// The server did not take it. Says whether there is another one by now; fails where its source
+    /// does.
+    pub(crate) async fn refused(&self) -> Result<bool, Error> {
         self.tokens.refused(&self.header).await
     }
 }

@@ -448,6 +448,11 @@ impl Error {
         error
     }
 
+    /// The error of a caller whose source of tokens does not answer in time. Nothing was sent.
+    pub(crate) fn silent_source() -> Self {
+        Self::no_token(&*BoxError::from("its source does not answer"))
+    }
+
     pub(crate) fn setup(message: impl Into<String>) -> Self {
         Self::new(Kind::Setup, None, message)
     }

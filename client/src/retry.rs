@@ -104,7 +104,7 @@ impl RetryPolicy {
 
 /// The longest wait; what is longer is taken as this. An instant cannot be as far away as a
 /// duration can be long.
-const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest delay that a server may ask for before a stream is opened again.
 const SERVERS_DELAY_MAX: Duration = Duration::from_secs(5 * 60);

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::error::{BoxError, Error};
-use crate::retry::after;
+use crate::retry::{WAIT_MAX, after};
 
 /// So much of a token's life is left when another is asked for.
 const REFRESH_BEFORE: Duration = Duration::from_secs(60);
@@ -40,8 +40,8 @@ impl Token {
         }
     }
 
-    /// The time after which the server does not take it any more. Another is asked for a minute
-    /// before, or when half of it has passed if that is later.
+    /// The time after which the server does not take it any more, from when the source was asked.
+    /// Another is asked for a minute before, or when half of it has passed if that is later.
     pub fn expires_in(mut self, expires_in: Duration) -> Self {
         self.expires_in = Some(expires_in);
         self
@@ -75,8 +75,9 @@ pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<Token, BoxError>> 
 /// A source of tokens, such as a file that a platform renews or a service that gives them out.
 ///
 /// One call at a time asks it. While it fails or is silent, the token that is known is used for as
-/// long as it is good; after that calls fail with [`Kind::Unavailable`](crate::Kind::Unavailable),
-/// and nothing is sent.
+/// long as it is good: until it expires, or the server refuses it. After that calls wait for the
+/// source, and where it fails, or is silent for the time of the call, they fail with
+/// [`Kind::Unavailable`](crate::Kind::Unavailable), and nothing is sent.
 ///
 /// ```
 /// use std::time::Duration;
@@ -126,10 +127,11 @@ pub(crate) struct Tokens {
 struct State {
     known: Option<Known>,
     /// The source at work: a call that is given up leaves it to the next.
-    asking: Option<TokenFuture<'static>>,
-    asked_at: Option<Instant>,
-    /// The token that is known was refused, and the source has no other.
-    has_refused: bool,
+    asking: Option<Asking>,
+    /// The token that is known was refused, and the source has not answered since.
+    is_refused: bool,
+    /// When the source gave the token again that was refused.
+    no_other_at: Option<Instant>,
 }
 
 struct Known {
@@ -139,9 +141,26 @@ struct Known {
     expires_at: Option<Instant>,
 }
 
-impl Known {
-    fn is_good(&self) -> bool {
-        self.expires_at.is_none_or(|at| at > Instant::now())
+/// A source at work, since when.
+struct Asking {
+    future: TokenFuture<'static>,
+    begun: Instant,
+}
+
+impl State {
+    /// The token that is known, if the server should take it.
+    fn good(&mut self) -> Option<&mut Known> {
+        let is_good = |known: &&mut Known| known.expires_at.is_none_or(|at| at > Instant::now());
+        self.known
+            .as_mut()
+            .filter(is_good)
+            .filter(|_| !self.is_refused)
+    }
+
+    /// The token that is known, if it is not time for another.
+    fn fresh(&self) -> Option<&Known> {
+        let is_fresh = |known: &&Known| known.ask_at > Instant::now();
+        self.known.as_ref().filter(is_fresh)
     }
 }
 
@@ -162,51 +181,66 @@ impl Tokens {
     /// The header of the token that is good now.
     pub(crate) async fn header(&self) -> Result<MetadataValue<Ascii>, Error> {
         let mut state = self.state.lock().await;
-        match &state.known {
-            Some(known) if known.ask_at > Instant::now() => Ok(known.header.clone()),
-            Some(_) | None => self.ask(&mut state).await,
+        match state.fresh() {
+            Some(known) => Ok(known.header.clone()),
+            None => self.ask(&mut state).await,
         }
     }
 
-    /// Asks the source. A source that fails or is silent is not waited for while the token that is
-    /// known is good.
+    /// Asks the source. What a call has left behind may have been asked for long ago, and is asked
+    /// for again where it is as old as that.
     async fn ask(&self, state: &mut State) -> Result<MetadataValue<Ascii>, Error> {
+        if state.asking.is_some() {
+            let asked = self.ask_once(state).await;
+            if asked.is_ok() && state.fresh().is_some() {
+                return asked;
+            }
+        }
+        self.ask_once(state).await
+    }
+
+    /// A source that fails or is silent is not waited for while the token that is known is good.
+    async fn ask_once(&self, state: &mut State) -> Result<MetadataValue<Ascii>, Error> {
+        let patience = state.good().map_or(Duration::MAX, |_| PATIENCE);
         let source = self.source.clone();
-        let asking = state
-            .asking
-            .get_or_insert_with(|| Box::pin(async move { source.token().await }));
-        let is_good = state.known.as_ref().is_some_and(Known::is_good);
-        let patience = if is_good { PATIENCE } else { Duration::MAX };
-        let asked = match timeout_at(after(patience), asking).await {
+        let asking = state.asking.get_or_insert_with(|| Asking {
+            future: Box::pin(async move { source.token().await }),
+            begun: Instant::now(),
+        });
+        let begun = asking.begun;
+        let asked = match timeout_at(after(patience), &mut asking.future).await {
             Ok(asked) => {
                 state.asking = None;
-                asked.and_then(|token| Ok((bearer(&token.secret)?, token.expires_in)))
+                let read = |token: Token| Ok((bearer(&token.secret)?, token.expires_in));
+                asked
+                    .and_then(read)
+                    .map_err(|error| Error::no_token(&*error))
             }
-            Err(_) => Err("its source does not answer".into()),
+            Err(_) => Err(Error::silent_source()),
         };
-        state.asked_at = Some(Instant::now());
         match asked {
             Ok((header, expires_in)) => {
                 let ask_in = expires_in.map_or(ASK_AGAIN, |expires_in| {
                     let before = expires_in.saturating_sub(REFRESH_BEFORE);
                     before.max(expires_in / 2)
                 });
-                let is_new = state
-                    .known
-                    .as_ref()
-                    .is_none_or(|known| known.header != header);
-                state.has_refused &= !is_new;
+                let known = state.known.as_ref();
+                let is_same = known.is_some_and(|known| known.header == header);
+                let was_refused = std::mem::take(&mut state.is_refused);
+                state.no_other_at = (was_refused && is_same).then(Instant::now);
+                // It may be as old as the question.
                 state.known = Some(Known {
                     header: header.clone(),
-                    ask_at: after(ask_in),
-                    expires_at: expires_in.map(after),
+                    ask_at: begun + ask_in.min(WAIT_MAX),
+                    expires_at: expires_in.map(|expires_in| begun + expires_in.min(WAIT_MAX)),
                 });
                 Ok(header)
             }
             Err(error) => {
-                let Some(good) = state.known.as_mut().filter(|known| known.is_good()) else {
-                    return Err(Error::no_token(&*error));
+                let Some(good) = state.good() else {
+                    return Err(error);
                 };
+                let error = error.message();
                 tracing::warn!(target: "belay_client", error, "the token is not renewed");
                 good.ask_at = after(AFTER_FAILURE);
                 Ok(good.header.clone())
@@ -214,27 +248,36 @@ impl Tokens {
         }
     }
 
-    /// The server did not take this one: asks the source, unless it was asked a moment ago. Says
-    /// whether there is another.
-    pub(crate) async fn refused(&self, header: &MetadataValue<Ascii>) -> bool {
+    /// The server did not take this one: asks the source, unless it has said a moment ago that it
+    /// has no other. Says whether there is another.
+    ///
+    /// # Errors
+    /// Where the source fails: whether there is another will show.
+    pub(crate) async fn refused(&self, header: &MetadataValue<Ascii>) -> Result<bool, Error> {
         let mut state = self.state.lock().await;
         if state
             .known
             .as_ref()
             .is_some_and(|known| known.header != *header)
         {
-            // Somebody else has found out before.
-            return true;
+            // Another call has found out before.
+            return Ok(true);
         }
-        if state
-            .asked_at
-            .is_some_and(|at| at.elapsed() < AFTER_FAILURE)
-            && state.has_refused
-        {
-            return false;
+        let no_other_at = state.no_other_at;
+        if no_other_at.is_some_and(|at| at.elapsed() < AFTER_FAILURE) {
+            return Ok(false);
         }
-        state.has_refused = true;
-        let asked = self.ask(&mut state).await;
-        asked.is_ok_and(|another| another != *header)
+        state.is_refused = true;
+        if let Some(known) = &mut state.known {
+            known.ask_at = Instant::now();
+        }
+        // Asked for before the refusal, it may be the same.
+        let is_left = state.asking.is_some();
+        let mut another = self.ask(&mut state).await?;
+        if is_left && another == *header {
+            state.is_refused = true;
+            another = self.ask_once(&mut state).await?;
+        }
+        Ok(another != *header)
     }
 }

@@ -15,6 +15,7 @@ mod repeats;
 mod streams;
 mod support;
 mod tls;
+mod tokens;
 mod waits;
 mod watch;
 mod world;
