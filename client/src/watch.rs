@@ -50,6 +50,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(crate) use self::cancellation::WATCHING_MAX;
@@ -255,8 +256,10 @@ impl Watch {
     }
 
     /// Opens the watch: reads its position, connects, and waits for the point of the feed that it
-    /// begins at. What is committed after this is delivered. Attempts that fail in a way that
-    /// passes by itself are repeated within the time-out. To await the watch does the same.
+    /// begins at. What is committed after this is delivered: where its consumer or checkpoint has
+    /// no position yet, this one is saved before, so that it is delivered after a crash too.
+    /// Attempts that fail in a way that passes by itself are repeated within the time-out. To await
+    /// the watch does the same.
     ///
     /// # Errors
     /// [`WatchError`] says what went wrong.
@@ -302,19 +305,24 @@ impl Watch {
             Some(keeper) => load(keeper, backoff(), deadline).await?,
             None => None,
         };
+        let is_new = position.is_none();
         let saver = self
             .keeper
             .map(|keeper| Saver::new(keeper, position.clone(), self.checkpoint_every, backoff()));
         let feed = Feed::new(open, position.clone(), self.heartbeat_timeout, backoff());
         let mut subscription = Subscription::new(feed, position, saver, backoff());
         match timeout_at(deadline, subscription.begin()).await {
-            Ok(begun) => begun.map(|()| subscription),
-            Err(_) => Err(WatchError::Call(
-                subscription
-                    .take_last_error()
-                    .unwrap_or_else(Error::deadline_exceeded),
-            )),
+            Ok(begun) => begun?,
+            Err(_) => {
+                let last = subscription.take_last_error();
+                let error = last.unwrap_or_else(Error::deadline_exceeded);
+                return Err(WatchError::Call(error));
+            }
         }
+        if is_new {
+            save_first(&mut subscription, backoff(), deadline).await?;
+        }
+        Ok(subscription)
     }
 }
 
@@ -325,17 +333,45 @@ async fn load(
     deadline: Instant,
 ) -> Result<Option<ResumeToken>, WatchError> {
     loop {
-        let error = match timeout_at(deadline, keeper.load()).await {
-            Ok(Err(WatchError::Call(error))) if error.is_transient() => error,
-            Ok(outcome) => return outcome,
-            Err(_) => return Err(WatchError::Call(Error::deadline_exceeded())),
-        };
-        let again = after(backoff.next_delay(error.retry_after()));
-        if again >= deadline {
-            return Err(WatchError::Call(error));
+        let loaded = timeout_at(deadline, keeper.load()).await;
+        if let Some(position) = done(loaded, &mut backoff, deadline).await? {
+            return Ok(position);
         }
-        sleep_until(again).await;
     }
+}
+
+/// Saves where the watch begins, again after what passes by itself: what comes from here on is not
+/// missed, even if nothing is read before a crash.
+async fn save_first(
+    subscription: &mut Subscription,
+    mut backoff: Backoff,
+    deadline: Instant,
+) -> Result<(), WatchError> {
+    loop {
+        let saved = timeout_at(deadline, subscription.flush()).await;
+        if let Some(()) = done(saved, &mut backoff, deadline).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// What an attempt gave. None, after a delay, where another may give more.
+async fn done<T>(
+    attempt: Result<Result<T, WatchError>, Elapsed>,
+    backoff: &mut Backoff,
+    deadline: Instant,
+) -> Result<Option<T>, WatchError> {
+    let error = match attempt {
+        Ok(Err(WatchError::Call(error))) if error.is_transient() => error,
+        Ok(outcome) => return outcome.map(Some),
+        Err(_) => return Err(WatchError::Call(Error::deadline_exceeded())),
+    };
+    let again = after(backoff.next_delay(error.retry_after()));
+    if again >= deadline {
+        return Err(WatchError::Call(error));
+    }
+    sleep_until(again).await;
+    Ok(None)
 }
 
 impl IntoFuture for Watch {

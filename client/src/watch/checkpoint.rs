@@ -177,10 +177,7 @@ impl Saver {
         loop {
             if self.under_way.is_some() {
                 match ready!(self.poll_under_way(cx)) {
-                    Ok(()) => {
-                        self.backoff.reset();
-                        self.timer.as_mut().reset(after(self.every));
-                    }
+                    Ok(()) => {}
                     Err(WatchError::Call(error)) if error.is_transient() => {
                         let delay = self.backoff.next_delay(error.retry_after());
                         self.timer.as_mut().reset(after(delay));
@@ -238,6 +235,8 @@ impl Saver {
         let token = self.under_way.take().map(|(token, _)| token);
         if outcome.is_ok() {
             self.saved = token;
+            self.backoff.reset();
+            self.timer.as_mut().reset(after(self.every));
         }
         Poll::Ready(outcome)
     }

@@ -1,6 +1,8 @@
 //! Subscriptions over streams that say what the test wants, by a clock that is moved only where
 //! everybody waits.
 
+mod opening;
+
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -176,6 +178,8 @@ struct Kept {
     first: Option<String>,
     saved: Vec<(String, Option<Instant>)>,
     fails: bool,
+    /// A save waits so long.
+    takes: Duration,
 }
 
 impl Place {
@@ -193,7 +197,8 @@ impl Checkpoint for Place {
     }
 
     async fn save(&self, token: &ResumeToken) -> Result<(), crate::BoxError> {
-        tokio::task::yield_now().await;
+        let takes = self.0.lock().unwrap().takes;
+        tokio::time::sleep(takes).await;
         let mut kept = self.0.lock().unwrap();
         if kept.fails {
             return Err("the disk is full".into());
@@ -541,8 +546,9 @@ async fn bookmarks_move_the_checkpoint_once_everything_before_is_acknowledged() 
 #[tokio::test(start_paused = true)]
 async fn an_error_of_the_checkpoint_ends_the_watch() {
     let place = Place::default();
+    place.0.lock().unwrap().first = Some("0".to_owned());
     place.0.lock().unwrap().fails = true;
-    let script = Script::new([vec![Batch("0", &[]), Silence]]);
+    let script = Script::new([vec![Batch("1", &[]), Silence]]);
     let watch = plain().checkpoint(place.clone());
     let mut subscription = script.watch(watch).await.unwrap();
     let error = subscription.try_next().await.unwrap_err();
