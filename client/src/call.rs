@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tonic::client::Grpc;
 use tonic::{Request, Response, Status, Streaming};
 use tower::retry::budget::Budget;
+use tower::util::MapRequest;
 
 use crate::argument_errors::ArgumentErrors;
 use crate::belay::Belay;
@@ -22,6 +23,7 @@ use crate::error::{Error, Kind};
 use crate::freshness::{Freshness, WritePosition};
 use crate::ids::RequestId;
 use crate::retry::RetryPolicy;
+use crate::sent::Sent;
 use crate::telemetry::CallSpan;
 use crate::transport::Transport;
 use crate::wire::Malformed;
@@ -94,9 +96,11 @@ impl<R: Rpc> Call<R> {
         let mut delays = self.retry.as_ref().unwrap_or(&link.retry).delays();
         let is_write = R::IDEMPOTENCY != Idempotency::Read;
         let (mut is_unknown, mut attempt, mut has_renewed) = (false, 0, false);
+        // Why there was no connection for the attempts so far.
+        let mut unreached: Option<String> = None;
         link.budget.deposit();
         loop {
-            let (outcome, shown) = self.attempt(deadline, span).await;
+            let (outcome, shown) = self.attempt(deadline, span, unreached.as_deref()).await;
             attempt += 1;
             span.attempt_ended(attempt, outcome.as_ref().map(drop));
             let mut error = match outcome {
@@ -117,6 +121,11 @@ impl<R: Rpc> Call<R> {
                     Ok(false) => {}
                     Err(no_token) => error = no_token,
                 }
+            }
+            if !error.was_not_sent() {
+                unreached = None;
+            } else if std::error::Error::source(&error).is_some() {
+                unreached = Some(error.message().to_owned());
             }
             let left = deadline.saturating_duration_since(Instant::now());
             // An attempt that took too long leaves time for another.
@@ -152,6 +161,7 @@ impl<R: Rpc> Call<R> {
         &self,
         deadline: Instant,
         span: &CallSpan,
+        unreached: Option<&str>,
     ) -> (Result<Answered<R>, Error>, Option<Shown>) {
         let now = Instant::now();
         let attempt_deadline = match R::IDEMPOTENCY {
@@ -170,22 +180,31 @@ impl<R: Rpc> Call<R> {
         span.write(request.metadata_mut());
         self.freshness.write(request.metadata_mut());
         let link = self.belay.link();
-        let mut shown = None;
-        let sent = async {
+        let (sent, mut shown, mut has_token) = (Sent::default(), None, false);
+        let answering = async {
             shown = self.belay.caller().write(request.metadata_mut()).await?;
-            let sent = unary(link.transport.clone(), request).await;
-            sent.map_err(|status| Error::from_status(status).at(&link.address))
+            has_token = true;
+            let answer = unary(link.transport.clone(), sent.clone(), request).await;
+            answer.map_err(|status| Error::from_status(status).at(&link.address))
         };
-        let outcome = timeout_at(attempt_deadline, sent).await;
-        (
-            outcome.unwrap_or_else(|_| Err(Error::deadline_exceeded())),
-            shown,
-        )
+        let outcome = timeout_at(attempt_deadline, answering).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(Error::deadline_exceeded()));
+        let outcome = outcome.map_err(|error| match error.is_timeout() && sent.withdraw() {
+            true if has_token => Error::not_reached(&link.address, unreached),
+            true => Error::silent_source(),
+            false => error,
+        });
+        (outcome, shown)
     }
 }
 
 /// Sends a request, as tonic's generated stubs do.
-async fn unary<R: Rpc>(transport: Transport, request: Request<R>) -> Result<Answered<R>, Status> {
+async fn unary<R: Rpc>(
+    transport: Transport,
+    sent: Sent,
+    request: Request<R>,
+) -> Result<Answered<R>, Status> {
+    let transport = MapRequest::new(transport, move |request| sent.watch(request));
     let mut grpc = Grpc::new(transport).max_decoding_message_size(RESPONSE_BYTES_MAX);
     grpc.ready()
         .await

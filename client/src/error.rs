@@ -1,5 +1,7 @@
 //! The error of a call: a [`Kind`] and an [`ErrorReason`] for programs, a message for people.
 
+mod unsent;
+
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
@@ -104,8 +106,8 @@ struct Inner {
     request_id: Option<RequestId>,
     /// As the server or tonic told it; of what was never sent, what a server would have told.
     code: Code,
-    /// It ended before there was anything to send.
-    has_no_token: bool,
+    /// It ended before its request had left.
+    is_unsent: bool,
     source: Option<Status>,
 }
 
@@ -139,7 +141,8 @@ impl Error {
         self.reason() == Some(reason)
     }
 
-    /// Whether the call's deadline has passed. What became of a write is then unknown.
+    /// Whether the call's deadline has passed. What became of a write is then unknown. A call that
+    /// has reached nobody by then is [`Kind::Unavailable`] instead.
     ///
     /// ```no_run
     /// # async fn example(store: belay_client::Store) -> Result<(), belay_client::Error> {
@@ -302,7 +305,7 @@ impl Error {
             retry_after: None,
             request_id: None,
             code: Code::Unknown,
-            has_no_token: false,
+            is_unsent: false,
             source: None,
         }))
     }
@@ -368,9 +371,9 @@ impl Error {
         }
     }
 
-    /// Whether the connection could not even be made.
+    /// Whether the request has not even left.
     pub(crate) fn was_not_sent(&self) -> bool {
-        if self.0.has_no_token {
+        if self.0.is_unsent {
             return true;
         }
         let cause = self.0.source.as_ref().and_then(Status::source);
@@ -409,18 +412,6 @@ impl Error {
         self
     }
 
-    /// The error of invalid arguments. Nothing was sent.
-    pub(crate) fn invalid(field_violations: Vec<FieldViolation>) -> Self {
-        let mut error = Self::new(
-            Kind::InvalidArgument,
-            Some(ErrorReason::InvalidField),
-            "the request has invalid fields",
-        );
-        error.0.field_violations = field_violations;
-        error.0.code = Code::InvalidArgument;
-        error
-    }
-
     pub(crate) fn deadline_exceeded() -> Self {
         let mut error = Self::new(
             Kind::DeadlineExceeded,
@@ -437,24 +428,6 @@ impl Error {
             None,
             format!("the server's answer lacks a valid `{}`", malformed.0),
         )
-    }
-
-    /// The error of a caller whose token cannot be had now. Nothing was sent.
-    pub(crate) fn no_token(cause: &dyn std::error::Error) -> Self {
-        let message = format!("there is no token: {cause}");
-        let mut error = Self::new(Kind::Unavailable, None, message);
-        error.0.code = Code::Unavailable;
-        error.0.has_no_token = true;
-        error
-    }
-
-    /// The error of a caller whose source of tokens does not answer in time. Nothing was sent.
-    pub(crate) fn silent_source() -> Self {
-        Self::no_token(&*BoxError::from("its source does not answer"))
-    }
-
-    pub(crate) fn setup(message: impl Into<String>) -> Self {
-        Self::new(Kind::Setup, None, message)
     }
 
     pub(crate) fn from_status(status: Status) -> Self {

@@ -96,6 +96,7 @@ mod network;
 mod pages;
 mod response;
 mod retry;
+mod sent;
 mod store;
 mod telemetry;
 #[cfg(feature = "tls")]

@@ -16,6 +16,7 @@ mod streams;
 mod support;
 mod tls;
 mod tokens;
+mod unsent;
 mod waits;
 mod watch;
 mod world;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use belay_client::{Belay, BoxError, Kind, Token, TokenFuture, TokenSource};
+use belay_client::{Belay, BoxError, Kind, Token, TokenFuture, TokenSource, Units};
 use belay_proto::v1 as pb;
 use tokio::time::{sleep, timeout};
 use tonic::Code;
@@ -169,4 +169,25 @@ async fn a_token_that_was_asked_for_long_ago_is_asked_for_again() {
     let list = belay.store("demo").list_cancellations();
     list.timeout(SECOND / 2).await.unwrap();
     assert_eq!(shown.all(), ["token-2", "token-2", "token-3"]);
+}
+
+/// Never gives a token out.
+struct Silent;
+
+impl TokenSource for Silent {
+    fn token(&self) -> TokenFuture<'_> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_token_nothing_is_sent_and_nothing_unknown() {
+    let (belay, _) = with_tokens(&World::new(), Silent);
+    let store = belay.store("demo");
+    let call = store.request_cancellation("A-1", Units::all());
+    let error = call.timeout(SECOND / 20).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+    assert!(error.message().contains("token"), "{error}");
+    let error = store.list_cancellations().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable, "{error}");
 }
