@@ -99,6 +99,8 @@ struct State {
 struct Target {
     /// The address, and of a name that is resolved what it stands for.
     name: String,
+    /// Of a name that is resolved.
+    socket: Option<SocketAddr>,
     calls: Channel,
     /// Streams that stay open have a connection of their own: those that nobody reads leave no
     /// window to answers, and as many as a server or a proxy takes at once no stream to calls.
@@ -242,36 +244,31 @@ impl Network {
         let is_new = seen != self.state().files;
         #[cfg(not(feature = "tls"))]
         let is_new = false;
-        let known: HashMap<String, Target> = if is_new {
-            HashMap::new()
-        } else {
-            let targets = self.state().targets.clone().into_iter();
-            targets
-                .map(|target| (target.name.clone(), target))
-                .collect()
-        };
+        let targets = self.state().targets.clone();
+        let mut known: HashMap<&str, &Target> = HashMap::new();
+        if !is_new {
+            known.extend(targets.iter().map(|target| (&*target.name, target)));
+        }
         let (mut found, mut unknown) = (Vec::new(), None);
         for address in addresses {
             let sockets: Vec<Option<SocketAddr>> = if connecting.resolves {
                 match resolve(address).await {
                     Ok(sockets) => sockets.into_iter().map(Some).collect(),
-                    // Others may be there; and so may be what the name stood for.
+                    // Others may be there; and so may be what the name stood for, with whatever
+                    // the files hold now.
                     Err(error) => {
-                        tracing::warn!(target: "belay_client", error, "a name is left out");
-                        let prefix = format!("{} ", address.uri());
-                        let known = known.iter();
-                        let known = known.filter(|(name, _)| name.starts_with(&prefix));
-                        found.extend(known.map(|(_, target)| target.clone()));
+                        tracing::warn!(target: "belay_client", error, "a name is not resolved");
                         unknown = Some(error);
-                        continue;
+                        let stood_for = targets.iter().filter(|target| target.is_of(address));
+                        stood_for.map(|target| target.socket).collect()
                     }
                 }
             } else {
                 vec![None]
             };
             for socket in sockets {
-                found.push(match known.get(&name(address, socket)) {
-                    Some(target) => target.clone(),
+                found.push(match known.get(&*name(address, socket)) {
+                    Some(target) => Target::clone(target),
                     None => connecting
                         .target(address, socket)
                         .map_err(|error| error.to_string())?,
@@ -325,6 +322,12 @@ impl State {
     }
 }
 
+impl Target {
+    fn is_of(&self, address: &Endpoint) -> bool {
+        self.name == name(address, self.socket)
+    }
+}
+
 impl Connecting {
     fn target(&self, address: &Endpoint, socket: Option<SocketAddr>) -> Result<Target, Error> {
         let endpoint = match socket {
@@ -359,6 +362,7 @@ impl Connecting {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
         Ok(Target {
             name: name(address, socket),
+            socket,
             calls: endpoint.connect_lazy(),
             streams: streams.connect_lazy(),
             failures: 0,
@@ -414,6 +418,7 @@ mod tests {
     fn state(names: &[&str]) -> State {
         let target = |name: &&str| Target {
             name: (*name).to_owned(),
+            socket: None,
             calls: Endpoint::from_static("http://127.0.0.1:1").connect_lazy(),
             streams: Endpoint::from_static("http://127.0.0.1:1").connect_lazy(),
             failures: 0,
@@ -474,5 +479,40 @@ mod tests {
         let nothing = Endpoint::from_static("http://nothing.invalid:50051");
         let error = resolve(&nothing).await.unwrap_err();
         assert!(error.contains("nothing.invalid"), "{error}");
+    }
+
+    #[cfg(feature = "tls")]
+    #[tokio::test]
+    async fn files_that_change_leave_what_an_unknown_name_stood_for() {
+        let roots = std::env::temp_dir().join(format!("belay-roots-{}", std::process::id()));
+        std::fs::write(&roots, "one").unwrap();
+        let mut tls = Tls::default();
+        tls.set_roots_file(roots.clone());
+        let connecting = Connecting {
+            agent: "test".to_owned(),
+            connect_timeout: PATIENCE,
+            keep_alive: PATIENCE,
+            keep_alive_timeout: PATIENCE,
+            resolves: true,
+            look_again: PATIENCE,
+            tls,
+        };
+        let addresses = ["http://localhost:50051", "http://nothing.invalid:50051"];
+        let addresses = addresses.map(Endpoint::from_static);
+        let stood_for = Some(SocketAddr::from(([192, 0, 2, 1], 50051)));
+        let lost = connecting.target(&addresses[1], stood_for).unwrap();
+        let name = lost.name.clone();
+        let network = Network::new(addresses.to_vec(), connecting).unwrap();
+        network.state().targets.push(lost);
+        std::fs::write(&roots, "another").unwrap();
+        for _ in 0..2 {
+            let found = network.found().await.unwrap();
+            let names: Vec<_> = found.iter().map(|target| &target.name).collect();
+            assert!(names.contains(&&name) && names.len() > 1, "{names:?}");
+            network.state().replace(found);
+        }
+        let is_seen = network.state().files == network.0.connecting.tls.files_seen();
+        assert!(is_seen, "the files count for all of them");
+        std::fs::remove_file(&roots).unwrap();
     }
 }
