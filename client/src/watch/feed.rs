@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::progress::Progress;
+use super::progress::{Progress, Received};
 use crate::error::Error;
 use crate::ids::ResumeToken;
 use crate::model::EventBatch;
@@ -77,7 +77,7 @@ impl Feed {
     /// The next batch, a bookmark among them. It holds what is new alone.
     ///
     /// Fails with what does not pass by itself; it must not be polled after that.
-    pub(super) fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Result<EventBatch, Error>> {
+    pub(super) fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Error>> {
         loop {
             match &mut self.link {
                 Link::Opening(opening) => match opening.as_mut().poll(cx) {
@@ -115,7 +115,7 @@ impl Feed {
         }
     }
 
-    fn receive(&mut self, batch: EventBatch) -> EventBatch {
+    fn receive(&mut self, batch: EventBatch) -> Received {
         self.is_listening = false;
         // A bookmark alone is no success: a server could open and end streams for ever.
         if !batch.events.is_empty() {

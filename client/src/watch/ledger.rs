@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::task::AtomicWaker;
 
+use super::progress::Received;
 use crate::ids::ResumeToken;
-use crate::model::{Event, EventBatch};
+use crate::model::Event;
 
 /// The largest number of deliveries between the oldest that is not acknowledged and the newest. The
 /// subscription waits for acknowledgements then.
@@ -29,7 +30,7 @@ struct Entries {
     /// Deliveries from the oldest that is not acknowledged on.
     open: VecDeque<Entry>,
     /// Deliveries that were dropped without an acknowledgement, by number.
-    returned: BTreeMap<u64, EventBatch>,
+    returned: BTreeMap<u64, Received>,
     /// Behind everything that is acknowledged without a gap.
     position: Option<ResumeToken>,
     acknowledged: u64,
@@ -84,27 +85,27 @@ impl Ledger {
         }
     }
 
-    pub(super) fn deliver(self: &Arc<Self>, batch: EventBatch) -> Delivered {
+    pub(super) fn deliver(self: &Arc<Self>, received: Received) -> Delivered {
         let entries = &mut *self.entries();
         let open = u64::try_from(entries.open.len()).unwrap_or(u64::MAX);
         let number = entries.first.saturating_add(open);
         entries.open.push_back(Entry {
-            token: batch.resume_token.clone(),
+            token: received.token.clone(),
             is_acknowledged: false,
         });
         Delivered {
             number,
-            batch: Some(batch),
+            received: Some(received),
             ledger: Arc::clone(self),
         }
     }
 
     /// Delivers the oldest of what was dropped.
     pub(super) fn deliver_again(self: &Arc<Self>) -> Option<Delivered> {
-        let (number, batch) = self.entries().returned.pop_first()?;
+        let (number, received) = self.entries().returned.pop_first()?;
         Some(Delivered {
             number,
-            batch: Some(batch),
+            received: Some(received),
             ledger: Arc::clone(self),
         })
     }
@@ -130,8 +131,8 @@ impl Ledger {
         self.waiting.wake();
     }
 
-    fn take_back(&self, number: u64, batch: EventBatch) {
-        self.entries().returned.insert(number, batch);
+    fn take_back(&self, number: u64, received: Received) {
+        self.entries().returned.insert(number, received);
         self.waiting.wake();
     }
 }
@@ -157,7 +158,7 @@ impl Ledger {
 pub struct Delivered {
     number: u64,
     /// `None` once it is acknowledged.
-    batch: Option<EventBatch>,
+    received: Option<Received>,
     ledger: Arc<Ledger>,
 }
 
@@ -173,11 +174,17 @@ impl Delivered {
     /// # }
     /// ```
     pub fn events(&self) -> &[Event] {
-        self.batch.as_ref().map_or(&[], |batch| &batch.events)
+        self.received
+            .as_ref()
+            .map_or(&[], |received| &received.events)
     }
 
     /// The token behind these events, to be stored in the transaction of their effect. It says that
     /// everything before is handled too, so it is for those who handle in order.
+    ///
+    /// `None` where no token lies behind them yet: the stream was opened again at an earlier point
+    /// and has not caught up, so what was handled already follows. The effect is then stored
+    /// without a token, beside the one before; after a crash these events come again.
     ///
     /// ```no_run
     /// # fn example(delivered: belay_client::watch::Delivered) {
@@ -187,7 +194,10 @@ impl Delivered {
     /// # }
     /// ```
     pub fn resume_token(&self) -> Option<&ResumeToken> {
-        self.batch.as_ref().map(|batch| &batch.resume_token)
+        let received = self.received.as_ref();
+        received
+            .filter(|received| received.covers_events)
+            .map(|received| &received.token)
     }
 
     /// Says that the events are handled. They are not delivered again by this subscription, and the
@@ -204,15 +214,15 @@ impl Delivered {
     /// # }
     /// ```
     pub fn ack(mut self) {
-        self.batch = None;
+        self.received = None;
         self.ledger.acknowledge(self.number);
     }
 }
 
 impl Drop for Delivered {
     fn drop(&mut self) {
-        if let Some(batch) = self.batch.take() {
-            self.ledger.take_back(self.number, batch);
+        if let Some(received) = self.received.take() {
+            self.ledger.take_back(self.number, received);
         }
     }
 }
@@ -229,11 +239,11 @@ impl fmt::Debug for Delivered {
 mod tests {
     use super::*;
 
-    fn batch(token: &str) -> EventBatch {
-        EventBatch {
+    fn received(token: &str) -> Received {
+        Received {
             events: Vec::new(),
-            resume_token: token.into(),
-            positions: Vec::new(),
+            token: token.into(),
+            covers_events: true,
         }
     }
 
@@ -245,7 +255,7 @@ mod tests {
     fn the_position_moves_over_what_is_acknowledged_without_a_gap() {
         let ledger = Arc::new(Ledger::default());
         ledger.pass("0".into());
-        let [one, two, three] = ["1", "2", "3"].map(|token| ledger.deliver(batch(token)));
+        let [one, two, three] = ["1", "2", "3"].map(|token| ledger.deliver(received(token)));
         two.ack();
         assert_eq!(at(&ledger).as_deref(), Some("0"), "the first is still out");
         one.ack();
@@ -266,7 +276,7 @@ mod tests {
     #[test]
     fn what_is_dropped_comes_again_oldest_first_and_bars_the_position() {
         let ledger = Arc::new(Ledger::behind(Some("0".into())));
-        let [one, two, three] = ["1", "2", "3"].map(|token| ledger.deliver(batch(token)));
+        let [one, two, three] = ["1", "2", "3"].map(|token| ledger.deliver(received(token)));
         drop(two);
         drop(one);
         three.ack();
@@ -285,12 +295,12 @@ mod tests {
     #[test]
     fn what_is_open_is_bounded_by_the_oldest_that_is_not_acknowledged() {
         let ledger = Arc::new(Ledger::default());
-        let oldest = ledger.deliver(batch("1"));
+        let oldest = ledger.deliver(received("1"));
         for _ in 1..UNACKNOWLEDGED_MAX - 1 {
-            ledger.deliver(batch("x")).ack();
+            ledger.deliver(received("x")).ack();
         }
         assert!(!ledger.is_full());
-        ledger.deliver(batch("x")).ack();
+        ledger.deliver(received("x")).ack();
         assert!(ledger.is_full());
         oldest.ack();
         assert!(!ledger.is_full());

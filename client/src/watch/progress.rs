@@ -3,7 +3,16 @@
 use std::collections::BTreeMap;
 
 use crate::ids::ResumeToken;
-use crate::model::EventBatch;
+use crate::model::{Event, EventBatch};
+
+/// What a batch has brought that is new.
+pub(super) struct Received {
+    pub(super) events: Vec<Event>,
+    /// Behind everything that was received before.
+    pub(super) token: ResumeToken,
+    /// Whether the token lies behind these events too.
+    pub(super) covers_events: bool,
+}
 
 /// How far all streams of a watch have come, and how far the present one has.
 ///
@@ -33,9 +42,9 @@ impl Progress {
         self.token.as_ref()
     }
 
-    /// Moves over a batch, and leaves in it what is new: its events, and its token unless the
-    /// stream has not caught up with the ones before.
-    pub(super) fn advance(&mut self, mut batch: EventBatch) -> EventBatch {
+    /// Moves over a batch to what is new in it: its events, and its token unless the stream has not
+    /// caught up with the ones before.
+    pub(super) fn advance(&mut self, mut batch: EventBatch) -> Received {
         for place in &batch.positions {
             self.stream.insert(place.partition, place.position);
         }
@@ -54,36 +63,28 @@ impl Progress {
             is_caught_up &= *at >= *reached;
             *reached = (*reached).max(*at);
         }
-        match &self.token {
-            Some(token) if !is_caught_up => batch.resume_token = token.clone(),
-            _ => self.token = Some(batch.resume_token.clone()),
+        let (token, covers_events) = match &self.token {
+            Some(token) if !is_caught_up => (token.clone(), false),
+            _ => (batch.resume_token, true),
+        };
+        self.token = Some(token.clone());
+        Received {
+            events: batch.events,
+            token,
+            covers_events,
         }
-        batch
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::event;
+    use super::super::tests::{At, spread as batch};
     use super::*;
-    use crate::model::PartitionPosition;
-
-    /// A partition and a position there.
-    type Place = (i32, i64);
-
-    fn batch(token: &str, events: &[Place], positions: &[Place]) -> EventBatch {
-        let place = |&(partition, position): &Place| PartitionPosition::new(partition, position);
-        EventBatch {
-            events: events.iter().map(|at| event(at.0, at.1)).collect(),
-            resume_token: token.into(),
-            positions: positions.iter().map(place).collect(),
-        }
-    }
 
     #[test]
     fn a_stream_that_begins_too_early_gives_no_token_until_it_has_caught_up() {
         let mut progress = Progress::default();
-        let steps: [(EventBatch, &[Place], &str); 10] = [
+        let steps: [(EventBatch, &[At], &str); 10] = [
             (batch("a", &[], &[(0, 1), (1, 4)]), &[], "a"),
             (batch("b", &[(0, 2), (0, 3)], &[]), &[(0, 2), (0, 3)], "b"),
             (batch("c", &[(1, 7)], &[]), &[(1, 7)], "c"),
@@ -99,13 +100,14 @@ mod tests {
         ];
         for (batch, expected, token) in steps {
             let said = String::from(batch.resume_token.clone());
-            let batch = progress.advance(batch);
-            let events = batch.events.iter();
+            let received = progress.advance(batch);
+            let events = received.events.iter();
             let places: Vec<_> = events
                 .map(|event| (event.partition, event.position))
                 .collect();
             assert_eq!(places, expected, "{said}");
-            assert_eq!(batch.resume_token, token.into(), "{said}");
+            assert_eq!(received.token, token.into(), "{said}");
+            assert_eq!(received.covers_events, said == token, "{said}");
             assert_eq!(progress.token(), Some(&token.into()), "{said}");
         }
     }

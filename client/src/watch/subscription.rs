@@ -13,8 +13,8 @@ use super::checkpoint::Saver;
 use super::error::WatchError;
 use super::feed::Feed;
 use super::ledger::{Delivered, Ledger};
+use super::progress::Received;
 use crate::ids::ResumeToken;
-use crate::model::EventBatch;
 use crate::retry::{Backoff, after};
 
 /// A watch under way. Opened by [`Watch::open`](super::Watch::open).
@@ -188,12 +188,12 @@ impl Subscription {
     }
 
     /// A delivery of a batch. One without events is passed.
-    fn receive(&mut self, batch: EventBatch) -> Option<Delivered> {
-        if batch.events.is_empty() {
-            self.ledger.pass(batch.resume_token);
+    fn receive(&mut self, received: Received) -> Option<Delivered> {
+        if received.events.is_empty() {
+            self.ledger.pass(received.token);
             return None;
         }
-        Some(self.ledger.deliver(batch))
+        Some(self.ledger.deliver(received))
     }
 }
 

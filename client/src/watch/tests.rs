@@ -25,13 +25,18 @@ use crate::model::{Actor, Event, EventBatch, Role};
 enum Say {
     /// A batch with this token, of events at these positions of partition 0; a bookmark without.
     Batch(&'static str, &'static [i64]),
+    /// A batch with this token, of events at these places, or else the bookmark of these.
+    Spread(&'static str, &'static [At], &'static [At]),
     Fail(Status),
     End,
     /// Nothing for ever.
     Silence,
 }
 
-use Say::{Batch, End, Fail, Silence};
+use Say::{Batch, End, Fail, Silence, Spread};
+
+/// A partition and a position there.
+pub(super) type At = (i32, i64);
 
 /// Streams, one after the other; the last is opened again and again.
 #[derive(Clone)]
@@ -69,6 +74,7 @@ impl Script {
                 tokio::task::yield_now().await;
                 match say {
                     Batch(token, positions) => Some(Ok(batch(token, positions))),
+                    Spread(token, events, positions) => Some(Ok(spread(token, events, positions))),
                     Fail(status) => Some(Err(Error::from_status(status))),
                     End | Silence => None,
                 }
@@ -141,6 +147,15 @@ fn batch(token: &str, positions: &[i64]) -> EventBatch {
         events: positions.iter().map(|at| event(0, *at)).collect(),
         resume_token: token.into(),
         positions: Vec::new(),
+    }
+}
+
+pub(super) fn spread(token: &str, events: &[At], positions: &[At]) -> EventBatch {
+    let place = |&(partition, position): &At| PartitionPosition::new(partition, position);
+    EventBatch {
+        events: events.iter().map(|at| event(at.0, at.1)).collect(),
+        resume_token: token.into(),
+        positions: positions.iter().map(place).collect(),
     }
 }
 

@@ -128,3 +128,38 @@ async fn an_error_of_the_checkpoint_ends_the_watch() {
         Err(WatchError::Checkpoint(_))
     ));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_before_its_stream_has_caught_up_has_no_token() {
+    let script = Script::new([
+        vec![
+            Spread("a", &[], &[(0, 1), (1, 4)]),
+            Spread("b", &[(0, 2)], &[]),
+            Spread("c", &[(1, 7)], &[]),
+            End,
+        ],
+        vec![
+            Spread("early", &[], &[(0, 1), (1, 4)]),
+            Spread("d", &[(0, 2), (0, 3)], &[]),
+            Spread("e", &[(1, 7), (1, 8)], &[]),
+            Silence,
+        ],
+    ]);
+    let mut subscription = script.subscription().await;
+    for (position, token) in [(2, Some("b")), (7, Some("c")), (3, None), (8, Some("e"))] {
+        // What is given back comes again as it was.
+        for is_handled in [false, true] {
+            let delivered = subscription.try_next().await.unwrap().unwrap();
+            assert_eq!(positions(&delivered), [position]);
+            let told = delivered.resume_token().map(ResumeToken::as_str);
+            assert_eq!(told, token, "{position}");
+            if is_handled {
+                delivered.ack();
+            }
+        }
+        // The checkpoint keeps the token before.
+        let kept = at(&subscription);
+        assert_eq!(kept.as_deref(), token.or(Some("c")), "{position}");
+    }
+    subscription.close().await.unwrap();
+}
