@@ -12,11 +12,16 @@ use belay_client::model::Refund;
 use belay_client::refund_worker::{
     RefundAnswer, RefundProvider, RefundTrouble, RefundWorker, Settlement,
 };
-use belay_client::{BoxError, Error, Kind};
+use belay_client::{Belay, BoxError, Error, Kind};
 use belay_proto::v1 as pb;
 use belay_proto::v1::{RefundResult, RefundState};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tower::{BoxError as ServiceError, Service as _, service_fn};
 
-use crate::world::{Running, a_refund};
+use crate::in_process::quick;
+use crate::world::{Running, World, a_refund};
 
 /// Ends what would never end.
 const HANG: Duration = Duration::from_secs(300);
@@ -445,4 +450,44 @@ async fn a_run_may_move_to_another_task() {
     tasks.spawn(worker(&server, &bank).run());
     server.world.until(all(RefundState::Settled)).await;
     each_once(&bank, 1);
+}
+
+/// A client whose results of refunds are never answered, and what it tells once one is sent.
+fn without_answers(world: &World) -> (Belay, Arc<Notify>) {
+    let (routes, recording) = (world.routes(), Arc::<Notify>::default());
+    let told = Arc::clone(&recording);
+    let service = service_fn(move |request: http::Request<Body>| {
+        let (mut routes, told) = (routes.clone(), Arc::clone(&told));
+        async move {
+            let is_result = request.uri().path().ends_with("/RecordRefundResult");
+            let answer = routes.call(request).await?;
+            if is_result {
+                told.notify_one();
+                pending::<()>().await;
+            }
+            Ok::<_, ServiceError>(answer)
+        }
+    });
+    (quick().build_in_process(service).unwrap(), recording)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_stops_takes_a_lease_and_the_time_of_a_call() {
+    let world = World::new();
+    world.state().refunds.push(a_refund("A-1:r1"));
+    let (belay, recording) = without_answers(&world);
+    let (lease, call) = (Duration::from_secs(65), Duration::from_secs(10));
+    let worker = belay
+        .store("demo")
+        .refund_worker("worker-1", Bank::default());
+    let worker = worker.lease(lease).retry_delays(MILLISECOND, MILLISECOND);
+    let stopped = Arc::new(Mutex::new(Instant::now()));
+    let stop = async {
+        recording.notified().await;
+        *stopped.lock().unwrap() = Instant::now();
+    };
+    worker.run_until(stop).await.unwrap();
+    let took = stopped.lock().unwrap().elapsed();
+    // Its last call begins before the end of the lease, and has all of its time.
+    assert!(took > lease && took <= lease + call, "{took:?}");
 }
