@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::transport::Server;
 
-use crate::world::{Running, a_cancellation, an_event};
+use crate::running::Running;
+use crate::world::{a_cancellation, an_event};
 
 /// Ends what would never end.
 const HANG: Duration = Duration::from_secs(300);

@@ -12,6 +12,7 @@ mod network;
 mod proxies;
 mod refund_workers;
 mod repeats;
+mod running;
 mod streams;
 mod support;
 mod tls;

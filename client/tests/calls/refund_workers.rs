@@ -21,7 +21,8 @@ use tonic::body::Body;
 use tower::{BoxError as ServiceError, Service as _, service_fn};
 
 use crate::in_process::quick;
-use crate::world::{Running, World, a_refund};
+use crate::running::Running;
+use crate::world::{World, a_refund};
 
 /// Ends what would never end.
 const HANG: Duration = Duration::from_secs(300);

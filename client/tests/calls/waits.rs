@@ -13,8 +13,9 @@ use belay_proto::v1::CancellationState;
 use tonic::{Code, Status};
 use tonic_types::ErrorDetails;
 
+use crate::running::Running;
 use crate::support::rejection;
-use crate::world::{Goes, Running, World, a_cancellation, an_event, time};
+use crate::world::{Goes, World, a_cancellation, an_event, time};
 
 /// Ends what would never end.
 const HANG: Duration = Duration::from_secs(300);

@@ -12,8 +12,9 @@ use belay_proto::v1 as pb;
 use tonic::{Code, Status};
 use tonic_types::ErrorDetails;
 
+use crate::running::Running;
 use crate::support::rejection;
-use crate::world::{Goes, Running, an_event};
+use crate::world::{Goes, an_event};
 
 /// Ends what would never end.
 const HANG: Duration = Duration::from_secs(300);
