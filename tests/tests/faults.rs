@@ -6,6 +6,7 @@ mod bulk;
 mod callers_gone;
 mod database_killed;
 mod database_refuses;
+mod deliver;
 mod failover;
 mod feed;
 mod group;

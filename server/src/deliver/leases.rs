@@ -152,10 +152,8 @@ impl Courier {
     fn is_news(&self, seen: &DeliveryPartition) -> bool {
         let known = self.partitions.get(&seen.partition);
         seen.instance == self.instance
-            && known.is_none_or(|known| {
-                known.fence != seen.fence
-                    || (known.seen_changes != seen.changes && !known.has_changes())
-            })
+            && known
+                .is_none_or(|known| known.fence != seen.fence || known.is_outdated(seen.changes))
     }
 
     /// Goes by what was found: what passed on is forgotten, what was taken begins.

@@ -106,6 +106,27 @@ pub(super) struct Settlement {
     /// Of those the ones that are held.
     pub(super) held: Vec<(u64, OrderKey, Arc<pb::Event>, Hold)>,
     pub(super) changes: BTreeMap<u64, Change>,
+    /// Set where one before it may be stored, without an answer: how often somebody else had
+    /// changed what is held then.
+    unanswered_since: Option<u32>,
+}
+
+impl Settlement {
+    /// Those of the events to hold that have no row. Up to the stored position they were written
+    /// before, and by now somebody may have had one sent again, or dropped it.
+    pub(super) fn fresh(
+        &self,
+        stored: u64,
+    ) -> impl Iterator<Item = &(u64, OrderKey, Arc<pb::Event>, Hold)> {
+        let held = self.held.iter();
+        held.filter(move |(position, ..)| *position > stored)
+    }
+
+    /// Whether somebody else may have changed what this changes, after it was stored without an
+    /// answer: what they did stays.
+    pub(super) fn is_overtaken(&self, changes: u32) -> bool {
+        self.unanswered_since.is_some_and(|seen| seen != changes)
+    }
 }
 
 #[derive(Debug)]
@@ -118,6 +139,8 @@ pub(super) struct Partition {
     pub(super) is_leaving: bool,
     /// The feed no longer holds what comes next.
     pub(super) is_pruned: bool,
+    /// The last settlement may be stored: no answer came.
+    is_unanswered: bool,
     position: u64,
     read_to: u64,
     window: VecDeque<Entry>,
@@ -135,6 +158,7 @@ impl Partition {
             seen_changes,
             is_leaving: false,
             is_pruned: false,
+            is_unanswered: false,
             position,
             read_to: position,
             window: VecDeque::new(),
@@ -369,9 +393,10 @@ impl Partition {
         self.queues.values().any(|queue| queue.is_sending)
     }
 
-    /// Whether something came of an event that is held and is not stored yet.
-    pub(super) fn has_changes(&self) -> bool {
-        !self.changes.is_empty()
+    /// Whether what is held is to be read again: somebody else has changed it, and all that came
+    /// of it here is stored.
+    pub(super) fn is_outdated(&self, changes: u32) -> bool {
+        self.seen_changes != changes && self.changes.is_empty() && !self.is_unanswered
     }
 
     /// Whether something came of an event that is not stored yet.
@@ -406,11 +431,18 @@ impl Partition {
             },
             held: held.collect(),
             changes: self.changes.clone(),
+            unanswered_since: self.is_unanswered.then_some(self.seen_changes),
         }
+    }
+
+    /// The attempt to store a settlement failed.
+    pub(super) fn unanswered(&mut self) {
+        self.is_unanswered = true;
     }
 
     /// It is stored.
     pub(super) fn stored(&mut self, settlement: Settlement, now: Instant) {
+        self.is_unanswered = false;
         self.window.drain(..settlement.passed);
         self.position = settlement.to;
         for (position, order, _, hold) in settlement.held {

@@ -66,6 +66,11 @@ impl Courier {
                 self.told(Ok(()));
             }
             Err(error) => {
+                for number in settlements.keys() {
+                    if let Some(partition) = self.partitions.get_mut(number) {
+                        partition.unanswered();
+                    }
+                }
                 self.told(Err(error));
                 self.settle_at = Instant::now() + RETRY;
             }
@@ -74,7 +79,7 @@ impl Courier {
     }
 
     /// Says which partitions were ours to store. Again, after an answer that was lost, does no
-    /// harm.
+    /// harm, whatever somebody has done to dead letters since.
     async fn store(&self, settlements: &Settlements) -> Result<Vec<u16>, DbError> {
         let numbers: Vec<u16> = settlements.keys().copied().collect();
         let consumer = &self.name.consumer;
@@ -91,7 +96,7 @@ impl Courier {
                     && row.fence == *fence
                     && row.position <= settlement.to;
                 if is_ours {
-                    write(&mut conn, consumer, row.partition, settlement, now).await?;
+                    write(&mut conn, consumer, &row, settlement, now).await?;
                     let position = settlement.to;
                     moved.push(DeliveryPartition { position, ..row });
                 }
@@ -252,10 +257,11 @@ impl Courier {
 async fn write(
     conn: &mut Conn,
     consumer: &ConsumerId,
-    partition: u16,
+    row: &DeliveryPartition,
     settlement: &Settlement,
     now: Timestamp,
 ) -> Result<(), DbError> {
+    let partition = row.partition;
     let mark = |position, order, hold: &Hold| HeldMark {
         partition,
         position,
@@ -265,7 +271,7 @@ async fn write(
         attempt_time: later(now, hold.wait),
         failure: hold.failure.clone(),
     };
-    let fresh = settlement.held.iter();
+    let fresh = settlement.fresh(row.position);
     let fresh = fresh.map(|(position, order, event, hold)| HeldEvent {
         mark: mark(*position, *order, hold),
         payload: event.encode_to_vec(),
@@ -275,6 +281,8 @@ async fn write(
     for (position, change) in &settlement.changes {
         match change {
             Change::Taken => taken.push(*position),
+            // The next renewal reads what the row says.
+            Change::Held(..) if settlement.is_overtaken(row.changes) => {}
             Change::Held(order, hold) => {
                 held_events::update(conn, consumer, &mark(*position, *order, hold)).await?;
             }

@@ -10,6 +10,7 @@ use mysql_async::Opts;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -44,6 +45,8 @@ pub(super) enum At {
     Step(usize),
     /// Of a writing transaction.
     Commit,
+    /// The same, of one that has sent or prepared something that says this.
+    CommitOf(&'static str),
     /// The first that is sent or prepared and says all of this, in a transaction or not.
     Statement(&'static [&'static str]),
 }
@@ -52,6 +55,8 @@ pub(super) enum At {
 #[derive(Debug, Default)]
 struct Plan {
     armed: Vec<(At, Cut)>,
+    /// From the next cut on nothing comes through.
+    holds: bool,
     /// What was cut.
     done: Vec<String>,
 }
@@ -60,6 +65,8 @@ struct Plan {
 #[derive(Debug)]
 pub(super) struct Proxy {
     plan: Arc<Mutex<Plan>>,
+    /// Whether packets come through.
+    gate: Arc<watch::Sender<bool>>,
     url: SecretString,
     _connections: JoinSet<()>,
 }
@@ -75,14 +82,17 @@ impl Proxy {
             .expose_secret()
             .replacen(&behind, &address.to_string(), 1);
         let plan = Arc::<Mutex<Plan>>::default();
+        let gate = Arc::new(watch::Sender::new(true));
         let mut connections = JoinSet::new();
         connections.spawn(accept(
             listener,
             behind.parse().expect("mysqld is on this machine"),
             plan.clone(),
+            gate.clone(),
         ));
         Self {
             plan,
+            gate,
             url: SecretString::from(url),
             _connections: connections,
         }
@@ -98,7 +108,25 @@ impl Proxy {
         self.plan().armed = vec![(at, cut)];
     }
 
-    /// The same beside what else is to be cut.
+    /// The same, and from then on no packet comes through until [`Self::let_go`].
+    pub(super) fn cut_and_hold(&self, at: At, cut: Cut) {
+        self.cut(at, cut);
+        self.plan().holds = true;
+    }
+
+    /// Waits until it was cut and nothing comes through.
+    pub(super) async fn held(&self) {
+        let mut gate = self.gate.subscribe();
+        let held = timeout(HANG, gate.wait_for(|is_open| !is_open)).await;
+        held.expect("it is cut").expect("the gate is this proxy's");
+    }
+
+    pub(super) fn let_go(&self) {
+        self.plan().holds = false;
+        self.gate.send_replace(true);
+    }
+
+    /// As [`Self::cut`], beside what else is to be cut.
     pub(super) fn cut_too(&self, at: At, cut: Cut) {
         self.plan().armed.push((at, cut));
     }
@@ -120,25 +148,34 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, behind: SocketAddr, plan: Arc<Mutex<Plan>>) {
+async fn accept(
+    listener: TcpListener,
+    behind: SocketAddr,
+    plan: Arc<Mutex<Plan>>,
+    gate: Arc<watch::Sender<bool>>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        let plan = plan.clone();
+        let (plan, gate) = (plan.clone(), gate.clone());
         connections.spawn(async move {
             // However it ends, both sides are closed.
-            let _ = forward(client, behind, &plan).await;
+            let _ = forward(client, behind, &plan, &gate).await;
         });
     }
 }
 
 /// Hands on what comes until one side closes or the plan says to cut.
-async fn forward(mut client: TcpStream, behind: SocketAddr, plan: &Mutex<Plan>) -> io::Result<()> {
+async fn forward(
+    mut client: TcpStream,
+    behind: SocketAddr,
+    plan: &Mutex<Plan>,
+    gate: &watch::Sender<bool>,
+) -> io::Result<()> {
     let mut mysqld = TcpStream::connect(behind).await?;
     client.set_nodelay(true)?;
     mysqld.set_nodelay(true)?;
     let (mut request, mut reply) = (Vec::with_capacity(64 * 1024), vec![0; 64 * 1024]);
-    // The next packet's number in the transaction, where one is open.
-    let mut step = None;
+    let mut open = None;
     loop {
         tokio::select! {
             read = client.read_buf(&mut request) => {
@@ -147,7 +184,8 @@ async fn forward(mut client: TcpStream, behind: SocketAddr, plan: &Mutex<Plan>) 
                 }
                 while let Some(length) = packet_length(&request) {
                     let packet: Vec<u8> = request.drain(..length).collect();
-                    let cut = Command::of(&packet).and_then(|command| cut_of(command, &mut step, plan));
+                    let _ = gate.subscribe().wait_for(|is_open| *is_open).await;
+                    let cut = Command::of(&packet).and_then(|command| cut_of(command, &mut open, plan));
                     if !cut.is_some_and(Cut::is_before_request) {
                         mysqld.write_all(&packet).await?;
                     }
@@ -155,6 +193,9 @@ async fn forward(mut client: TcpStream, behind: SocketAddr, plan: &Mutex<Plan>) 
                     if !cut.is_before_request() {
                         // With its first byte here, it is done there.
                         let _ = timeout(HANG, mysqld.read(&mut reply)).await;
+                    }
+                    if plan.lock().unwrap_or_else(PoisonError::into_inner).holds {
+                        gate.send_replace(false);
                     }
                     if cut.is_silent() {
                         // Where one gives up, the other hears nothing of it.
@@ -177,26 +218,42 @@ async fn drain(mut side: TcpStream) {
     while side.read(&mut read).await.is_ok_and(|length| length > 0) {}
 }
 
+/// A writing transaction that is open.
+#[derive(Debug, Default)]
+struct Open {
+    /// The next packet's number.
+    step: usize,
+    /// What it has sent and prepared.
+    texts: String,
+}
+
 /// Counts the packets of a writing transaction and says whether this one is to be cut.
-fn cut_of(command: Command, step: &mut Option<usize>, plan: &Mutex<Plan>) -> Option<Cut> {
+fn cut_of(command: Command, open: &mut Option<Open>, plan: &Mutex<Plan>) -> Option<Cut> {
     if command.text == "BEGIN" {
-        *step = Some(0);
+        *open = Some(Open::default());
     }
     // To the end of a statement there is no reply; it is no step.
     if command.text == "(close)" {
         return None;
     }
-    let number = *step;
-    let ends = ["COMMIT", "ROLLBACK"].contains(&&*command.text);
-    *step = number.filter(|_| !ends).map(|number| number + 1);
+    let is_commit = command.text == "COMMIT";
     let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
     let is_there = |(at, _): &(At, Cut)| match at {
-        At::Step(step) => number == Some(*step),
-        At::Commit => number.is_some() && command.text == "COMMIT",
+        At::Step(step) => open.as_ref().is_some_and(|open| open.step == *step),
+        At::Commit => is_commit && open.is_some(),
+        At::CommitOf(text) => {
+            is_commit && open.as_ref().is_some_and(|open| open.texts.contains(text))
+        }
         At::Statement(words) => words.iter().all(|word| command.text.contains(word)),
     };
-    let index = plan.armed.iter().position(is_there)?;
-    let (_, cut) = plan.armed.remove(index);
+    let index = plan.armed.iter().position(is_there);
+    if is_commit || command.text == "ROLLBACK" {
+        *open = None;
+    } else if let Some(open) = open {
+        open.step += 1;
+        open.texts.push_str(&command.text);
+    }
+    let (_, cut) = plan.armed.remove(index?);
     plan.done.push(command.text);
     Some(cut)
 }

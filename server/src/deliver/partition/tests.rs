@@ -298,3 +298,25 @@ fn every_order_keeps_its_order() {
         }
     }
 }
+
+#[test]
+fn what_may_be_stored_already_gives_way_to_what_somebody_did_since() {
+    let now = Instant::now();
+    let mut partition = with(&[1]);
+    let letters = sent(&mut partition, now);
+    end(&mut partition, &letters[0], refused(), now);
+    assert!(!partition.settlement().is_overtaken(1));
+    assert!(!partition.is_outdated(0) && partition.is_outdated(1));
+    // It is stored, or not: what is held is not read before that is known.
+    partition.unanswered();
+    let settlement = partition.settlement();
+    assert!(!settlement.is_overtaken(0) && settlement.is_overtaken(1));
+    assert!(!partition.is_outdated(1));
+    assert_eq!(
+        (settlement.fresh(0).count(), settlement.fresh(1).count()),
+        (1, 0)
+    );
+    partition.stored(settlement, now);
+    assert!(partition.is_outdated(1));
+    assert!(!partition.settlement().is_overtaken(1));
+}
