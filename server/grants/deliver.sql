@@ -2,6 +2,7 @@
 GRANT SELECT ON `{database}`.`events` TO {user};
 GRANT SELECT ON `{database}`.`partition_heads` TO {user};
 GRANT SELECT ON `{database}`.`partition_tails` TO {user};
+GRANT SELECT ON `{database}`.`erasures` TO {user};
 GRANT SELECT ON `{database}`.`settings` TO {user};
 GRANT SELECT ON `{database}`.`__diesel_schema_migrations` TO {user};
 GRANT SELECT, INSERT, UPDATE ON `{database}`.`consumers` TO {user};

@@ -284,6 +284,18 @@ impl Database {
         }
     }
 
+    /// Whether a session of this database is at a statement that has all of these words: one that
+    /// the test has blocked, or it may be over.
+    pub async fn asks(&self, words: &[&str]) -> bool {
+        let mut connection = self.connection.lock().await;
+        let sessions = other_sessions(&mut connection).await.into_iter();
+        let mut here = sessions.filter(|one| one.database.as_deref() == Some(&self.name));
+        here.any(|one| {
+            let info = one.info.unwrap_or_default();
+            words.iter().all(|word| info.contains(word))
+        })
+    }
+
     /// A checksum of the rows of every table. The clock is left out: it is the test's own; and what
     /// is projected, for it follows in its own time.
     pub async fn snapshot(&self) -> Snapshot {

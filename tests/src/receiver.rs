@@ -13,6 +13,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// The answer of a receiver to one request.
@@ -21,6 +22,8 @@ pub enum Answer {
     /// It takes the event: 204.
     Take,
     Status(u16),
+    /// The same, once [`Receiver::let_go`] was called.
+    Delayed(u16),
     /// With this many seconds in `retry-after`.
     RetryAfter(u16, u64),
     /// 302 to itself.
@@ -91,6 +94,8 @@ struct State {
     secrets: Vec<Vec<u8>>,
     received: Mutex<Vec<Received>>,
     script: Mutex<Script>,
+    /// Whether delayed answers go.
+    gate: watch::Sender<bool>,
 }
 
 /// A receiver at work. It ends with the test.
@@ -121,6 +126,7 @@ impl Receiver {
             secrets: secrets.iter().map(decode).collect(),
             received: Mutex::default(),
             script: Mutex::new(Box::new(|_| Answer::Take)),
+            gate: watch::Sender::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
@@ -151,6 +157,11 @@ impl Receiver {
     /// From now on it answers so.
     pub fn answer(&self, script: impl FnMut(&Received) -> Answer + Send + 'static) {
         *lock(&self.state.script) = Box::new(script);
+    }
+
+    /// Delayed answers go, from now on at once.
+    pub fn let_go(&self) {
+        self.state.gate.send_replace(true);
     }
 
     /// All that came, in the order in which it came.
@@ -199,9 +210,14 @@ async fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
             lock(&state.received).push(received);
             answer
         };
+        if let Answer::Delayed(_) = answer {
+            let mut gate = state.gate.subscribe();
+            // The sender of the gate is the state's.
+            let _ = gate.wait_for(|is_open| *is_open).await;
+        }
         let text = match answer {
             Answer::Take => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
-            Answer::Status(status) => {
+            Answer::Status(status) | Answer::Delayed(status) => {
                 format!("HTTP/1.1 {status} Told\r\ncontent-length: 2\r\n\r\nno")
             }
             Answer::RetryAfter(status, seconds) => format!(
@@ -228,7 +244,11 @@ async fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
         };
         stream.write_all(text.as_bytes()).await?;
         match answer {
-            Answer::Take | Answer::Status(_) | Answer::RetryAfter(..) | Answer::Redirect => {}
+            Answer::Take
+            | Answer::Status(_)
+            | Answer::Delayed(_)
+            | Answer::RetryAfter(..)
+            | Answer::Redirect => {}
             Answer::Hang | Answer::SlowBody => {
                 hung_up(&mut stream).await;
                 return Ok(());

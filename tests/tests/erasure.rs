@@ -2,6 +2,7 @@
 //! was changed is known.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use belay_client::model::{ExternalReference, NoteVisibility, Order, RefundResult};
 use belay_client::{Units, reason};
@@ -10,10 +11,14 @@ use belay_server::db::{pool, settings};
 use belay_server::grants::GrantSet;
 use belay_server::identity_keys::IdentityKeys;
 use belay_server::verify::{Anchor, Report, verify};
+use belay_tests::deliver::{Deliverer, NAME, SECRETS, SecretFile, ids};
+use belay_tests::instance::session;
 use belay_tests::process::built;
+use belay_tests::receiver::{Answer, Receiver};
 use belay_tests::shop::{new_order_of, pay};
-use belay_tests::{SHOP, TestServer, run, run_at};
+use belay_tests::{SHOP, TestServer, run, run_at, until};
 use jiff::SignedDuration;
+use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Value};
 use secrecy::ExposeSecret;
 
@@ -248,5 +253,88 @@ fn an_order_that_has_just_changed_is_left() {
         let (is_done, said) = erase(t, &["--order", "A-1"]).await;
         assert!(!is_done && said.contains("within the last hour"), "{said}");
         assert_eq!(t.order("A-1").await.buyer_id.as_str(), BUYER);
+    });
+}
+
+/// A deliverer that has read all events of an order and sent the first, which its receiver refuses
+/// with all others once it is let go.
+async fn deliver(t: &TestServer) -> (Receiver, SecretFile, Deliverer) {
+    let receiver = Receiver::start(&SECRETS).await;
+    receiver.answer(|_| Answer::Delayed(410));
+    let secrets = SecretFile::new(&SECRETS[..1]);
+    let url = t.database.url_of(&[GrantSet::Deliver]).await;
+    let patient = ["--lease", "180s", "--timeout", "60s"];
+    let deliverer = Deliverer::start(&url, &receiver, &secrets, &patient).await;
+    until("an event is on its way", async || {
+        (!receiver.received().is_empty()).then_some(())
+    })
+    .await;
+    (receiver, secrets, deliverer)
+}
+
+/// All that the deliverer has read is a dead letter, and none tells of the buyer.
+async fn nothing_is_held_of_the_buyer(t: &TestServer, deliverer: Deliverer) {
+    let all = ids(&t.database).await.len();
+    until("all of it is held", async || {
+        let (held,): (usize,) = t.database.row("SELECT COUNT(*) FROM held_events", ()).await;
+        (held == all).then_some(())
+    })
+    .await;
+    assert_eq!(found(t, TEXTS).await, [""; 0]);
+    deliverer.stop().await;
+}
+
+#[test]
+fn what_a_deliverer_has_read_before_is_held_without_the_buyer() {
+    run_at("2026-03-02T10:00:00Z", async |t| {
+        place(t, "A-1").await;
+        cancel(t, "A-1").await;
+        let (receiver, _secrets, deliverer) = deliver(t).await;
+        let (is_done, said) = erase(t, &["--order", "A-1"]).await;
+        assert!(is_done, "{said}");
+        receiver.let_go();
+        nothing_is_held_of_the_buyer(t, deliverer).await;
+    });
+}
+
+#[test]
+fn what_a_deliverer_is_about_to_hold_is_waited_for_and_erased() {
+    run_at("2026-03-02T10:00:00Z", async |t| {
+        place(t, "A-1").await;
+        cancel(t, "A-1").await;
+        let (receiver, _secrets, deliverer) = deliver(t).await;
+        // The place of the first event is taken, so that its row waits to be written.
+        let mut somebody = session(&t.database.url()).await;
+        let (partition, position) = (receiver.received()[0].id.split_once(':'))
+            .map(|(partition, position)| (partition.to_owned(), position.to_owned()))
+            .expect("an id is partition and position");
+        let taken = format!(
+            "BEGIN; INSERT INTO held_events VALUES ('{NAME}', {partition}, {position}, REPEAT('x', 16), \
+             'DEAD', 1, SYSDATE(6), '', '')"
+        );
+        somebody.query_drop(taken).await.unwrap();
+        receiver.let_go();
+        until("the deliverer is about to hold it", async || {
+            let waits = t.database.asks(&["INSERT INTO `held_events`"]);
+            waits.await.then_some(())
+        })
+        .await;
+        let is_over = AtomicBool::new(false);
+        let erased = async {
+            let erased = erase(t, &["--order", "A-1"]).await;
+            is_over.store(true, Ordering::Relaxed);
+            erased
+        };
+        let let_go = async {
+            until("the erasure waits for it", async || {
+                let waits = t.database.asks(&["partition_tails", "FOR UPDATE"]).await;
+                (waits || is_over.load(Ordering::Relaxed)).then_some(())
+            })
+            .await;
+            somebody.query_drop("ROLLBACK").await.unwrap();
+        };
+        let ((is_done, said), ()) = tokio::join!(erased, let_go);
+        assert!(is_done, "{said}");
+        nothing_is_held_of_the_buyer(t, deliverer).await;
     });
 }

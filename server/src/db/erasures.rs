@@ -2,6 +2,8 @@
 //! each order, which locks the order and the tail of its partition, so that no row of its events is
 //! moved meanwhile.
 
+use std::collections::BTreeSet;
+
 use belay_domain::erasure::{ERASED, ERASED_TEXT, blank_annotations};
 use belay_domain::ids::{BuyerId, OrderId, OrderKey, StoreId};
 use belay_domain::order::Order;
@@ -18,6 +20,7 @@ use super::orders::{self, OnLocked, StoredAnnotations};
 use super::schema::{
     erasures, events, held_events, order_history, orders as orders_table, partition_tails,
 };
+use super::statement::{KEYS_MAX, one_of};
 
 /// Columns of a table of an order that hold personal data, and what is put there.
 struct Blanked {
@@ -76,7 +79,7 @@ pub async fn orders_of(
 }
 
 /// The order as it is, locked until the transaction ends, as are the rows of its partition against
-/// being moved; and the database's time.
+/// being moved, and what deliverers hold of it against being added to; and the database's time.
 pub async fn lock(conn: &mut Conn, key: OrderKey) -> Result<Option<(Order, Timestamp)>, DbError> {
     let locked = orders::lock(conn, &[key], OnLocked::Wait).await?;
     let [row] = locked.as_slice() else {
@@ -278,6 +281,24 @@ pub async fn replace_held(conn: &mut Conn, held: &Held) -> Result<(), DbError> {
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Those of these orders whose buyer was erased. May run anywhere.
+pub async fn among(
+    conn: &mut Conn,
+    orders: &BTreeSet<OrderKey>,
+) -> Result<BTreeSet<OrderKey>, DbError> {
+    let orders: Vec<OrderKey> = orders.iter().copied().collect();
+    let mut erased = BTreeSet::new();
+    for keys in orders.chunks(KEYS_MAX) {
+        let found: Vec<Bytes<16>> = erasures::table
+            .filter(one_of(erasures::order_key, keys))
+            .select(erasures::order_key)
+            .load(conn)
+            .await?;
+        erased.extend(found.into_iter().map(OrderKey::from));
+    }
+    Ok(erased)
 }
 
 /// That it was done, and when.

@@ -1,5 +1,6 @@
 //! The position up to which each partition of the feed was pruned. Who takes rows out of a
-//! partition has its row locked; no command does, and none waits for it.
+//! partition, or erases the buyer of one of its orders, has its row locked; no command does, and
+//! none waits for it.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -51,6 +52,17 @@ pub async fn share_pruned(conn: &mut Conn) -> Result<Vec<u64>, DbError> {
         .order(partition_tails::shard_partition)
         .select(partition_tails::pruned);
     Ok(Shared(query).load(conn).await?)
+}
+
+/// These partitions, and nothing is taken out of them and no buyer is erased there until the
+/// transaction ends.
+pub async fn share(conn: &mut Conn, partitions: &[u16]) -> Result<(), DbError> {
+    let query = partition_tails::table
+        .filter(partition_tails::shard_partition.eq_any(partitions.to_vec()))
+        .order(partition_tails::shard_partition)
+        .select(partition_tails::shard_partition);
+    let _: Vec<u16> = Shared(query).load(conn).await?;
+    Ok(())
 }
 
 /// The last position that every generation of every projection has read of a partition; none while

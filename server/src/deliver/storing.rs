@@ -1,11 +1,12 @@
 //! Reads of the feed by an instance, and the outcomes that it stores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use belay_domain::feed::PositionError;
 use belay_domain::ids::{ConsumerId, OrderId, OrderKey, StoreId};
 use belay_proto::v1 as pb;
+use belay_wire::events::{EventError, event_without_buyer};
 use jiff::Timestamp;
 use prost::Message as _;
 use tokio::time::Instant;
@@ -17,7 +18,9 @@ use super::retry::Hold;
 use crate::db::delivery_partitions::DeliveryPartition;
 use crate::db::held_events::{HeldEvent, HeldMark};
 use crate::db::transaction::Transaction;
-use crate::db::{Conn, DbError, clock, delivery_partitions, held_events, in_time};
+use crate::db::{
+    Conn, DbError, clock, delivery_partitions, erasures, held_events, in_time, partition_tails,
+};
 use crate::feed::{FeedError, FeedRow, Form};
 use crate::telemetry::deliveries::Backlog;
 
@@ -86,8 +89,7 @@ impl Courier {
         let mut conn = Transaction::begin(&self.pool).await?;
         let written = async {
             let locked = delivery_partitions::lock(&mut conn, consumer, &numbers).await?;
-            let now = clock::now(&mut conn).await?;
-            let mut moved = Vec::new();
+            let mut ours = Vec::new();
             for row in locked {
                 let Some((fence, settlement)) = settlements.get(&row.partition) else {
                     continue;
@@ -96,10 +98,16 @@ impl Courier {
                     && row.fence == *fence
                     && row.position <= settlement.to;
                 if is_ours {
-                    write(&mut conn, consumer, &row, settlement, now).await?;
-                    let position = settlement.to;
-                    moved.push(DeliveryPartition { position, ..row });
+                    ours.push((row, settlement));
                 }
+            }
+            let erased = erased(&mut conn, &ours).await?;
+            let now = clock::now(&mut conn).await?;
+            let mut moved = Vec::new();
+            for (row, settlement) in ours {
+                write(&mut conn, consumer, (&row, settlement), &erased, now).await?;
+                let position = settlement.to;
+                moved.push(DeliveryPartition { position, ..row });
             }
             delivery_partitions::update(&mut conn, consumer, &moved).await?;
             Ok(moved.iter().map(|row| row.partition).collect())
@@ -253,12 +261,39 @@ impl Courier {
     }
 }
 
+/// Of the orders whose events are to be held, those whose buyer was erased: the events may have
+/// been read before.
+///
+/// `belay erase` has the tail of the partition locked when it looks at what is held. So it finds
+/// what is written here, or is found here. All tails are shared before anything is written: whoever
+/// has written what an erasure waits for waits for none.
+async fn erased(
+    conn: &mut Conn,
+    ours: &[(DeliveryPartition, &Settlement)],
+) -> Result<BTreeSet<OrderKey>, DbError> {
+    let mut partitions = Vec::new();
+    let mut orders = BTreeSet::new();
+    for (row, settlement) in ours {
+        let fresh = settlement.fresh(row.position);
+        let held: Vec<OrderKey> = fresh.map(|(_, order, ..)| *order).collect();
+        if !held.is_empty() {
+            partitions.push(row.partition);
+        }
+        orders.extend(held);
+    }
+    if orders.is_empty() {
+        return Ok(orders);
+    }
+    partition_tails::share(conn, &partitions).await?;
+    erasures::among(conn, &orders).await
+}
+
 /// Writes what is held of a partition and what is held no more.
 async fn write(
     conn: &mut Conn,
     consumer: &ConsumerId,
-    row: &DeliveryPartition,
-    settlement: &Settlement,
+    (row, settlement): (&DeliveryPartition, &Settlement),
+    erased: &BTreeSet<OrderKey>,
     now: Timestamp,
 ) -> Result<(), DbError> {
     let partition = row.partition;
@@ -272,11 +307,18 @@ async fn write(
         failure: hold.failure.clone(),
     };
     let fresh = settlement.fresh(row.position);
-    let fresh = fresh.map(|(position, order, event, hold)| HeldEvent {
-        mark: mark(*position, *order, hold),
-        payload: event.encode_to_vec(),
+    let fresh = fresh.map(|(position, order, event, hold)| {
+        let mut payload = event.encode_to_vec();
+        if erased.contains(order)
+            && let Some(without) = event_without_buyer(&payload).map_err(corrupt)?
+        {
+            payload = without;
+        }
+        let mark = mark(*position, *order, hold);
+        Ok(HeldEvent { mark, payload })
     });
-    held_events::put(conn, consumer, &fresh.collect::<Vec<_>>()).await?;
+    let fresh: Vec<HeldEvent> = fresh.collect::<Result<_, DbError>>()?;
+    held_events::put(conn, consumer, &fresh).await?;
     let mut taken = Vec::new();
     for (position, change) in &settlement.changes {
         match change {
@@ -292,6 +334,10 @@ async fn write(
         held_events::delete(conn, consumer, partition, &taken).await?;
     }
     Ok(())
+}
+
+fn corrupt(error: EventError) -> DbError {
+    DbError::Corrupt(format!("an event that is to be held: {error}"))
 }
 
 fn order_key(event: &pb::Event) -> Result<OrderKey, DbError> {
