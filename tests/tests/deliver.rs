@@ -11,13 +11,14 @@ use belay_client::model::Event;
 use belay_client::{RequestId, Role, Units, reason};
 use belay_server::grants::GrantSet;
 use belay_tests::deliver::{Deliverer, NAME, SECRETS, SecretFile, dead_letters, ids};
-use belay_tests::instance::{Instance, Service, insistent, payments, storefront};
+use belay_tests::instance::{Instance, Service, insistent, payments, session, storefront};
 use belay_tests::process::{HttpAnswer, Running};
 use belay_tests::receiver::{Answer, Receiver};
 use belay_tests::shop::{new_order, pay};
 use belay_tests::{SHOP, TestServer, run, until};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
+use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
 
 /// A receiver with both secrets, a file with the first, and an instance that delivers to it.
@@ -341,6 +342,43 @@ fn a_dead_letter_is_set_aside_until_somebody_has_it_sent_again_or_drops_it() {
         .await;
         assert!(!receiver.taken().contains(&id));
         deliverer.stop().await;
+    });
+}
+
+#[test]
+fn what_somebody_had_sent_again_meanwhile_is_neither_dropped_nor_replayed() {
+    run(async |t| {
+        let (receiver, _secrets, deliverer) = deliver(t, &[]).await;
+        receiver.answer(|_| Answer::Status(410));
+        t.place("A-1").await;
+        dead(t, 1).await;
+        deliverer.stop().await;
+        let url = t.database.url_of(&[GrantSet::Deliver]).await;
+        let mut somebody = session(&t.database.url()).await;
+        for (action, said) in [
+            ("drop", "0 are dropped\n"),
+            ("replay", "0 are sent again\n"),
+        ] {
+            let sql = "UPDATE held_events SET state = 'DEAD'";
+            t.database.execute(sql, ()).await;
+            let lock = "BEGIN; SELECT * FROM delivery_partitions FOR UPDATE";
+            somebody.query_drop(lock).await.unwrap();
+            let all = [action, "--consumer", NAME, "--all"];
+            let meanwhile = async {
+                until("it has read and waits for the partition", async || {
+                    let waits = t.database.asks(&["delivery_partitions", "FOR UPDATE"]);
+                    waits.await.then_some(())
+                })
+                .await;
+                let sql = "UPDATE held_events SET state = 'WAITING', attempts = 7; COMMIT";
+                somebody.query_drop(sql).await.unwrap();
+            };
+            let (printed, ()) = tokio::join!(dead_letters(&url, &all), meanwhile);
+            assert_eq!(printed, Ok(said.to_owned()));
+            let sql = "SELECT state, attempts FROM held_events";
+            let held: Vec<(String, u32)> = t.database.rows(sql, ()).await;
+            assert_eq!(held, [("WAITING".to_owned(), 7)], "{action}");
+        }
     });
 }
 

@@ -91,6 +91,16 @@ macro_rules! of_consumer {
     };
 }
 
+/// An event that is a dead letter.
+macro_rules! dead {
+    ($consumer:expr, $place:expr) => {
+        of_consumer!($consumer)
+            .filter(held_events::shard_partition.eq($place.0))
+            .filter(held_events::position.eq($place.1))
+            .filter(held_events::state.eq(Name(HeldState::Dead)))
+    };
+}
+
 /// Holds events; one that is held already is held as it is now.
 pub async fn put(
     conn: &mut Conn,
@@ -151,6 +161,35 @@ pub async fn update(
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Has a dead letter sent again, as if it had never been; what came of it last stays to be read.
+/// Says whether it was a dead letter still.
+pub async fn replay_dead(
+    conn: &mut Conn,
+    consumer: &ConsumerId,
+    place: EventPlace,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let replayed = diesel::update(dead!(consumer, place))
+        .set((
+            held_events::state.eq(Name(HeldState::Waiting)),
+            held_events::attempts.eq(0_u32),
+            held_events::attempt_time.eq(At(now)),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(replayed == 1)
+}
+
+/// A dead letter is held no more. Says whether it was a dead letter still.
+pub async fn drop_dead(
+    conn: &mut Conn,
+    consumer: &ConsumerId,
+    place: EventPlace,
+) -> Result<bool, DbError> {
+    let dropped = diesel::delete(dead!(consumer, place)).execute(conn).await?;
+    Ok(dropped == 1)
 }
 
 /// What is held of a partition, in the order of the feed.

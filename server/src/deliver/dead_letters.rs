@@ -1,11 +1,9 @@
 //! Dead letters: events that a receiver refused, or that were sent as often as may be. They are
 //! kept until somebody has them sent again, or drops them.
 
-use belay_domain::feed::HeldState;
 use belay_domain::ids::{ConsumerId, OrderKey};
 use belay_proto::v1 as pb;
 use belay_wire::cloud_events::{id, type_name};
-use jiff::Timestamp;
 use prost::Message as _;
 use serde::Serialize;
 
@@ -80,7 +78,7 @@ pub async fn list(
     Ok(listed)
 }
 
-/// Says how many there were of the kind that is meant.
+/// Says how many dead letters it has changed: what is none any more stays as it is.
 pub async fn change(
     conn: &mut Conn,
     consumer: &ConsumerId,
@@ -94,9 +92,9 @@ pub async fn change(
             for (partition, position) in places {
                 let before = (*partition, position.saturating_sub(1));
                 let found = held_events::dead_letters(conn, consumer, None, Some(before), 1);
-                let found = found.await?.into_iter().map(|event| event.mark);
-                let meant: Vec<HeldMark> = found
-                    .filter(|mark| place(mark) == (*partition, *position))
+                let found = found.await?.into_iter().map(|event| place(&event.mark));
+                let meant: Vec<EventPlace> = found
+                    .filter(|place| *place == (*partition, *position))
                     .collect();
                 changed += change_some(conn, consumer, &meant, action).await?;
             }
@@ -111,8 +109,9 @@ pub async fn change(
                 let found = held_events::dead_letters(conn, consumer, order, after, BATCH).await?;
                 let Some(last) = found.last() else { break };
                 after = Some(place(&last.mark));
-                let marks: Vec<HeldMark> = found.into_iter().map(|event| event.mark).collect();
-                changed += change_some(conn, consumer, &marks, action).await?;
+                let places: Vec<EventPlace> =
+                    found.iter().map(|event| place(&event.mark)).collect();
+                changed += change_some(conn, consumer, &places, action).await?;
             }
         }
     }
@@ -130,10 +129,10 @@ async fn known(conn: &mut Conn, consumer: &ConsumerId) -> Result<(), DeadLetterE
 async fn change_some(
     conn: &mut Conn,
     consumer: &ConsumerId,
-    marks: &[HeldMark],
+    places: &[EventPlace],
     action: Action,
 ) -> Result<usize, DbError> {
-    let mut partitions: Vec<u16> = marks.iter().map(|mark| mark.partition).collect();
+    let mut partitions: Vec<u16> = places.iter().map(|(partition, _)| *partition).collect();
     partitions.dedup();
     if partitions.is_empty() {
         return Ok(0);
@@ -142,42 +141,33 @@ async fn change_some(
     let written = async {
         let locked = delivery_partitions::lock(conn, consumer, &partitions).await?;
         let now = clock::now(conn).await?;
-        for mark in marks {
-            match action {
-                Action::Replay => {
-                    held_events::update(conn, consumer, &replayed(mark, now)).await?;
-                }
-                Action::Drop => {
-                    let position = [mark.position];
-                    held_events::delete(conn, consumer, mark.partition, &position).await?;
-                }
-            }
+        let mut changed = 0;
+        for place in places {
+            // Somebody may have been faster.
+            let was_dead = match action {
+                Action::Replay => held_events::replay_dead(conn, consumer, *place, now).await?,
+                Action::Drop => held_events::drop_dead(conn, consumer, *place).await?,
+            };
+            changed += usize::from(was_dead);
         }
         let touched = |row: DeliveryPartition| DeliveryPartition {
             changes: row.changes.wrapping_add(1),
             ..row
         };
         let touched: Vec<DeliveryPartition> = locked.into_iter().map(touched).collect();
-        delivery_partitions::update(conn, consumer, &touched).await
+        delivery_partitions::update(conn, consumer, &touched).await?;
+        Ok(changed)
     }
     .await;
     match written {
-        Ok(()) => transaction::commit(conn).await?,
+        Ok(changed) => {
+            transaction::commit(conn).await?;
+            Ok(changed)
+        }
         Err(error) => {
             transaction::rollback(conn).await?;
-            return Err(error);
+            Err(error)
         }
-    }
-    Ok(marks.len())
-}
-
-/// As if it had never been sent; what came of it last stays to be read.
-fn replayed(mark: &HeldMark, now: Timestamp) -> HeldMark {
-    HeldMark {
-        state: HeldState::Waiting,
-        attempts: 0,
-        attempt_time: now,
-        ..mark.clone()
     }
 }
 
