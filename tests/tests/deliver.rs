@@ -439,6 +439,12 @@ fn two_instances_share_the_feed_and_a_killed_one_is_replaced() {
             (row == (1, 64)).then_some(())
         })
         .await;
+        until("the killed one is forgotten", async || {
+            let known = "SELECT COUNT(*) FROM delivery_instances";
+            let (known,): (u64,) = t.database.row(known, ()).await;
+            (known == 1).then_some(())
+        })
+        .await;
         until("operators see that nothing is left", async || {
             (lag(t).await == Some(0)).then_some(())
         })

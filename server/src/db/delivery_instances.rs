@@ -1,4 +1,4 @@
-//! The processes that deliver under a name. May run anywhere; one row at a time.
+//! The processes that deliver under a name. May run anywhere.
 
 use belay_domain::ids::ConsumerId;
 use diesel::prelude::*;
@@ -47,18 +47,24 @@ pub async fn count(
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// Forgets an instance that ends, and those whose lease was over before this time.
-pub async fn forget(
+/// Forgets an instance that ends.
+pub async fn forget(conn: &mut Conn, consumer: &ConsumerId, instance: Uuid) -> Result<(), DbError> {
+    let it = delivery_instances::table
+        .filter(delivery_instances::consumer_id.eq(Name(consumer.clone())))
+        .filter(delivery_instances::instance_id.eq(Bytes::from(instance)));
+    diesel::delete(it).execute(conn).await?;
+    Ok(())
+}
+
+/// Forgets those whose lease was over before this time: they were killed.
+pub async fn forget_gone(
     conn: &mut Conn,
     consumer: &ConsumerId,
-    instance: Uuid,
     before: Timestamp,
 ) -> Result<(), DbError> {
-    let is_over = delivery_instances::lease_until.lt(At(before));
-    let is_it = delivery_instances::instance_id.eq(Bytes::from(instance));
     let gone = delivery_instances::table
         .filter(delivery_instances::consumer_id.eq(Name(consumer.clone())))
-        .filter(is_over.or(is_it));
+        .filter(delivery_instances::lease_until.lt(At(before)));
     diesel::delete(gone).execute(conn).await?;
     Ok(())
 }

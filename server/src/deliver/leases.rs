@@ -99,6 +99,8 @@ impl Courier {
         held.retain(|partition| !given_back.contains(partition));
         if !self.is_stopping {
             delivery_instances::renew(conn, consumer, instance, until).await?;
+            let long_ago = earlier(now, self.bounds.lease);
+            delivery_instances::forget_gone(conn, consumer, long_ago).await?;
         }
         if !held.is_empty() {
             delivery_partitions::renew(conn, consumer, instance, &held, until).await?;
@@ -211,8 +213,7 @@ impl Courier {
             let consumer = &self.name.consumer;
             let given = async {
                 let now = clock::now(&mut conn).await?;
-                let long_ago = earlier(now, self.bounds.lease);
-                delivery_instances::forget(&mut conn, consumer, self.instance, long_ago).await?;
+                delivery_instances::forget(&mut conn, consumer, self.instance).await?;
                 if !held.is_empty() {
                     let instance = self.instance;
                     delivery_partitions::renew(&mut conn, consumer, instance, &held, now).await?;
