@@ -25,6 +25,8 @@ pub(crate) struct Measured {
     pub(crate) quality: Quality,
     pub(crate) window: Window,
     pub(crate) rate: Rate,
+    /// The generation of facts that was counted.
+    pub(crate) generation: u32,
 }
 
 /// The quality of a seller at this moment; None where the policy does not measure it.
@@ -52,6 +54,7 @@ pub(crate) async fn measure(
             numerator,
             denominator,
         },
+        generation,
     }))
 }
 
@@ -98,7 +101,15 @@ async fn write(
         quality,
         window,
         rate,
+        generation,
     } = measured;
+    // Where a rebuild has ended meanwhile, facts may have been deleted while they were counted: the
+    // seller stays due. As long as the generation serves nobody deletes of it. No lock holds it,
+    // for whoever writes facts shares that of the projection and waits for this standing.
+    let generations = projections::get(conn, Projection::SellerQuality).await?;
+    if generations.serving != generation {
+        return Ok(());
+    }
     let mut number = standing.crossings;
     for crossing in crossings(&standing.reached, &quality, rate) {
         number += 1;

@@ -56,6 +56,7 @@ mod profiles;
 mod projections;
 mod proxies;
 mod python;
+mod quality;
 mod races;
 mod readme;
 mod reasons;

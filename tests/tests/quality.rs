@@ -1,0 +1,68 @@
+//! The looks at the quality of sellers: what they record is what was there.
+
+use belay_client::calls::FirstPolicy;
+use belay_tests::instance::session;
+use belay_tests::market::Market;
+use belay_tests::stock::projected;
+use belay_tests::{TestServer, run_at_without_looks, until};
+use mysql_async::prelude::Queryable;
+
+const MONDAY: &str = "2026-03-02T10:00:00Z";
+
+/// What `1 of 1` crosses: WARNING and EXCEEDED.
+const CROSSED: usize = 2;
+
+/// A market whose seller acme has cancelled its only order, and has not been looked at since.
+async fn open(t: &TestServer) -> Market<'_> {
+    let market = t.open_market(FirstPolicy::preset("seller-center")).await;
+    market.place_paid("A-1", "standard").await;
+    let cancelled = market.sellers_request("A-1", "OUT_OF_STOCK").await;
+    cancelled.expect("a cancellation");
+    projected(&t.database).await;
+    market
+}
+
+/// How often acme has crossed a threshold.
+async fn crossings(market: &Market<'_>) -> usize {
+    let crossings = market.seller().list_threshold_crossings("acme").await;
+    crossings.expect("a page").items.len()
+}
+
+#[test]
+fn a_look_records_nothing_of_a_generation_that_is_deleted_meanwhile() {
+    run_at_without_looks(MONDAY, async |t| {
+        let market = open(t).await;
+        t.look_at_sellers().await;
+        assert_eq!(crossings(&market).await, CROSSED);
+        let due = "UPDATE seller_standings SET evaluate_time = '1970-01-01'";
+        t.database.execute(due, ()).await;
+        let mut somebody = session(&t.database.url()).await;
+        let lock = "LOCK TABLES seller_facts WRITE";
+        somebody.query_drop(lock).await.unwrap();
+        let rebuilt = async {
+            until("the look counts", async || {
+                let counts = t.database.asks(&["COUNT", "seller_facts"]);
+                counts.await.then_some(())
+            })
+            .await;
+            let serve = "UPDATE projections SET serving = 2 WHERE projection = 'seller-quality'";
+            t.database.execute(serve, ()).await;
+            let forget = "DELETE FROM seller_facts; UNLOCK TABLES";
+            somebody.query_drop(forget).await.unwrap();
+        };
+        tokio::join!(t.look_at_sellers(), rebuilt);
+        assert_eq!(crossings(&market).await, CROSSED);
+        let (due,): (u64,) = t
+            .database
+            .row(
+                "SELECT COUNT(*) FROM seller_standings WHERE evaluate_time = '1970-01-01'",
+                (),
+            )
+            .await;
+        assert_eq!(due, 1, "it is looked at again");
+        // What the other generation has of it is the same.
+        projected(&t.database).await;
+        t.look_at_sellers().await;
+        assert_eq!(crossings(&market).await, CROSSED);
+    });
+}
