@@ -1,8 +1,10 @@
-//! The looks at the quality of sellers: what they record is what was there.
+//! The looks at the quality of sellers: what they record is what was there, and a seller that
+//! cannot be looked at keeps no other.
 
 use belay_client::calls::FirstPolicy;
+use belay_tests::database::WITH_NUMBERS;
 use belay_tests::instance::session;
-use belay_tests::market::Market;
+use belay_tests::market::{MARKET, Market};
 use belay_tests::stock::projected;
 use belay_tests::{TestServer, run_at_without_looks, until};
 use mysql_async::prelude::Queryable;
@@ -64,5 +66,46 @@ fn a_look_records_nothing_of_a_generation_that_is_deleted_meanwhile() {
         projected(&t.database).await;
         t.look_at_sellers().await;
         assert_eq!(crossings(&market).await, CROSSED);
+    });
+}
+
+#[test]
+fn sellers_that_cannot_be_looked_at_keep_no_other() {
+    run_at_without_looks(MONDAY, async |t| {
+        let market = open(t).await;
+        // More of a store that cannot be read than a page has, all of them before acme.
+        t.database
+            .execute(
+                "CREATE TABLE copied AS SELECT * FROM stores WHERE store_id = ?",
+                (MARKET,),
+            )
+            .await;
+        for sql in [
+            "UPDATE copied SET store_id = 'broken', time_zone = 'Mars/Olympus'",
+            "INSERT INTO stores SELECT * FROM copied",
+            "DROP TABLE copied",
+        ] {
+            t.database.execute(sql, ()).await;
+        }
+        let many = format!(
+            "INSERT INTO seller_standings {WITH_NUMBERS} \
+             SELECT 'broken', CONCAT('seller-', n), '1970-01-01', '[]', 0 FROM number WHERE n < 65"
+        );
+        t.database.execute(&many, ()).await;
+        // And one whose standing is damaged.
+        let damaged = "INSERT INTO seller_standings VALUES (?, 'aaa', '1970-01-01', 'no list', 0)";
+        t.database.execute(damaged, (MARKET,)).await;
+        t.look_at_sellers().await;
+        assert_eq!(crossings(&market).await, CROSSED);
+        // They stay due.
+        let due = "SELECT COUNT(*) FROM seller_standings WHERE evaluate_time = '1970-01-01'";
+        let (left,): (u64,) = t.database.row(due, ()).await;
+        assert_eq!(left, 66);
+        for sql in [
+            "DELETE FROM seller_standings WHERE store_id = 'broken' OR seller_id = 'aaa'",
+            "DELETE FROM stores WHERE store_id = 'broken'",
+        ] {
+            t.database.execute(sql, ()).await;
+        }
     });
 }

@@ -52,22 +52,56 @@ pub async fn wake(conn: &mut Conn, sellers: &BTreeSet<(StoreId, SellerId)>) -> R
     Ok(())
 }
 
-/// So many sellers that are to be looked at by now, the longest due first.
+/// A seller that is due, in the order in which they are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueSeller {
+    pub evaluate_time: Timestamp,
+    pub store: StoreId,
+    pub seller: SellerId,
+}
+
+/// So many sellers that are to be looked at by now, the longest due first, behind this one.
 pub async fn due(
     conn: &mut Conn,
     now: Timestamp,
+    after: Option<&DueSeller>,
     limit: u16,
-) -> Result<Vec<(StoreId, SellerId)>, DbError> {
-    let query = seller_standings::table
+) -> Result<Vec<DueSeller>, DbError> {
+    let mut query = seller_standings::table
         .filter(seller_standings::evaluate_time.le(At(now)))
-        .order(seller_standings::evaluate_time)
+        .order((
+            seller_standings::evaluate_time,
+            seller_standings::store_id,
+            seller_standings::seller_id,
+        ))
         .limit(limit.into())
-        .select((seller_standings::store_id, seller_standings::seller_id));
-    let rows: Vec<(Name<StoreId>, Name<SellerId>)> = query.load(conn).await?;
-    Ok(rows
-        .into_iter()
-        .map(|(store, seller)| (store.0, seller.0))
-        .collect())
+        .select((
+            seller_standings::evaluate_time,
+            seller_standings::store_id,
+            seller_standings::seller_id,
+        ))
+        .into_boxed();
+    if let Some(after) = after {
+        let (store, seller) = (after.store.as_str(), after.seller.as_str());
+        let at = At(after.evaluate_time);
+        let of_store = seller_standings::store_id.eq(store.to_owned());
+        let later_seller = seller_standings::seller_id.gt(seller.to_owned());
+        let later_store = seller_standings::store_id.gt(store.to_owned());
+        query = query.filter(
+            seller_standings::evaluate_time
+                .gt(at)
+                .or(seller_standings::evaluate_time
+                    .eq(at)
+                    .and(later_store.or(of_store.and(later_seller)))),
+        );
+    }
+    let rows: Vec<(At, Name<StoreId>, Name<SellerId>)> = query.load(conn).await?;
+    let due = |(evaluate_time, store, seller): (At, Name<StoreId>, Name<SellerId>)| DueSeller {
+        evaluate_time: evaluate_time.0,
+        store: store.0,
+        seller: seller.0,
+    };
+    Ok(rows.into_iter().map(due).collect())
 }
 
 /// Locks a standing that is still due; None where it is not, or somebody else looks at it.
