@@ -62,16 +62,23 @@ pub(super) fn decide(
             pay_for_late_parcel(draft, incident.cancellation, late_parts);
             pay_for_unaccounted(draft, &incident, unaccounted);
         }
-        Resolution::DropRefund => {
-            for refund in incidents::held_back(&draft.order, &incident) {
-                draft.move_refund(refund, RefundState::Dropped);
-            }
-        }
+        Resolution::DropRefund => drop_refund(draft, &incident),
         Resolution::RetryRefund => retry(draft, incident.refund),
         Resolution::Accept => late::accept_late(draft, &incident),
     }
     refunds::reconcile(draft, None);
     Ok(Answer::Incident(number))
+}
+
+/// What is decided about one refund is about all of it, whatever else keeps it back.
+fn drop_refund(draft: &mut Draft<'_>, incident: &Incident) {
+    let refunds = match incident.refund {
+        Some(refund) => vec![refund],
+        None => incidents::held_back(&draft.order, incident),
+    };
+    for refund in refunds {
+        draft.move_refund(refund, RefundState::Dropped);
+    }
 }
 
 /// Every capture told so far is one of its own, and not another told twice.

@@ -214,6 +214,34 @@ fn only_the_refunds_of_the_contested_shipment_are_held() {
     assert_eq!(case.refunds(), [(1, 100, Due), (1, 100, Dropped)]);
 }
 
+/// 1.00 in each of two shipments: the first has left, the second was cancelled and has a refund
+/// that is due.
+fn second_is_cancelled() -> Case {
+    let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
+    case.dispatch(1).unwrap();
+    case.cancelled(CancellationRequest::shipment(2));
+    assert_eq!(case.refunds(), [(1, 100, Due)]);
+    case
+}
+
+#[test]
+fn a_refund_that_support_drops_is_dropped_while_its_shipment_is_contested() {
+    let mut case = second_is_cancelled();
+    case.fact("p1", PaymentFact::RefundedOutside, 100).unwrap();
+    assert_eq!(case.incidents(), [RefundMismatch]);
+    case.scan(2, TrackingFact::PickedUp).unwrap();
+    case.resolve(1, DropRefund).unwrap();
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![CancelledYetShipped], vec![(1, 100, Dropped)])
+    );
+    case.receive(2, GoodsCondition::Unopened).unwrap();
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![], vec![(1, 100, Dropped)])
+    );
+}
+
 #[test]
 fn goods_that_came_too_late_are_paid_for_if_support_says_so() {
     let mut case = received_too_late();

@@ -180,6 +180,17 @@ fn check_money(order: &Order) {
     }
     check_authorisations(order);
     check_promises(order);
+    for incident in &order.incidents {
+        let refund = incident
+            .refund
+            .filter(|_| incident.resolution == Some(Resolution::DropRefund));
+        let refund = refund.and_then(|number| order.refund(number));
+        assert!(
+            refund.is_none_or(|refund| refund.state == RefundState::Dropped),
+            "incident {} dropped {refund:?}",
+            incident.number
+        );
+    }
     for refund in &order.refunds {
         let is_contested = order.is_contested(refund.cancellation);
         assert!(
