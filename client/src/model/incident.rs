@@ -77,7 +77,8 @@ equal_but_for_position!(ResolvedIncident {
 open_enum! {
     /// The kind of an incident.
     IncidentKind {
-        /// A shipment left after its units were cancelled.
+        /// A shipment left after its units were cancelled, or was delivered although they were
+        /// cancelled because it was lost or on its way back.
         CancelledYetShipped,
         /// A fact arrived after the deadline by which it would have counted.
         LateFact,
@@ -104,7 +105,8 @@ open_enum! {
         /// Refunds that it keeps back become due; goods that came home too late are paid for all
         /// the same; captures that were unconfirmed happened.
         RefundAnyway,
-        /// Refunds that it keeps back are dropped for good.
+        /// The refund that it is about is dropped for good; of a shipment that left though it was
+        /// cancelled, what refunds give for its units that are out.
         DropRefund,
         /// A new refund, with a provider key of its own, replaces the one that failed or is
         /// withheld.

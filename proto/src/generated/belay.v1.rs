@@ -458,8 +458,8 @@ pub enum RefundState {
     Unknown = 6,
     /// Given up by the resolution of an incident.
     Dropped = 7,
-    /// No longer needed, and never sent: excess money that went back without Belay, or an authorisation that lapsed, was
-    /// captured, or is needed after all. No action is needed.
+    /// No longer needed, and never sent: excess money that went back without Belay, a refund that was dropped in part and
+    /// that others stand for, or an authorisation that lapsed, was captured, or is needed after all. No action is needed.
     Cancelled = 8,
 }
 impl RefundState {
@@ -1848,14 +1848,16 @@ pub struct Incident {
 pub enum IncidentKind {
     /// Not said. Never returned; as a filter it means "any".
     Unspecified = 0,
-    /// A shipment left after its units were cancelled.
+    /// A shipment left after its units were cancelled, or was delivered although they were cancelled because it was lost or
+    /// on its way back.
     CancelledYetShipped = 1,
     /// A fact arrived after the deadline by which it would have counted, or goods are home and silence would keep their
     /// money. One stays open for all that comes while it is; what comes after it was resolved opens another, about that
     /// alone. Resolved without a resolution once another cancellation has paid for all of its goods.
     LateFact = 2,
     /// The provider settled a refund with another amount than was asked, or money that a refund was to give back went back
-    /// without Belay. Where less was paid than asked, the rest is due under a refund of its own already.
+    /// without Belay. Where less was paid than asked, the rest is due under a refund of its own already. Resolved without a
+    /// resolution where its refund is dropped by that of CANCELLED_YET_SHIPPED.
     RefundMismatch = 3,
     /// The provider could not pay a refund out, or the money came back.
     RefundFailed = 4,
@@ -1917,7 +1919,9 @@ pub enum IncidentResolution {
     /// Refunds that it keeps back become DUE; goods that came home too late are paid for all the same, by a cancellation
     /// of their own; captures that were unconfirmed happened, and what nobody owes of them goes back.
     RefundAnyway = 1,
-    /// Refunds that it keeps back are DROPPED for good.
+    /// The refund that it is about is DROPPED for good. Of CANCELLED_YET_SHIPPED, what refunds give for units of the
+    /// shipment that are out: a refund that is for others too is CANCELLED, one for those units is DROPPED in its place, and
+    /// the rest goes back under a refund of its own.
     DropRefund = 2,
     /// A new refund, with a provider_key of its own, stands for the one that failed or is kept back: for as much as may
     /// still go back.

@@ -8,7 +8,8 @@ use crate::names::named_enum;
 
 named_enum! {
     pub enum IncidentKind {
-        /// A cancelled shipment was scanned out.
+        /// A cancelled shipment was scanned out, or what was cancelled as lost or coming back was
+        /// delivered.
         CancelledYetShipped = "CANCELLED_YET_SHIPPED",
         /// A fact came after its gate had ended.
         LateFact = "LATE_FACT",
@@ -36,7 +37,8 @@ named_enum! {
         /// the same; captures above what was authorised happened, and what nobody owes of them goes
         /// back.
         RefundAnyway = "REFUND_ANYWAY",
-        /// Refunds that it holds back are dropped for good.
+        /// The refund that it names is dropped for good; of a contested shipment, what refunds give
+        /// for its units that are out.
         DropRefund = "DROP_REFUND",
         /// A new row stands for the refund that failed or is held back, for as much as may still be
         /// refunded.

@@ -16,6 +16,7 @@
 //! - [`gates`]: gates open and close
 //! - [`late`]: goods that come home too late
 //! - [`refunds`]: refund rows follow the money
+//! - [`contested`]: what left though it was cancelled keeps its money
 //! - [`conclude`]: a cancellation is over, and money and shipments follow
 //! - [`parts`]: parts wait, are cancelled or end otherwise
 //! - [`refund_results`]: what a provider says of a refund
@@ -25,6 +26,7 @@
 
 pub(crate) mod conclude;
 pub(crate) mod consents;
+pub(crate) mod contested;
 pub(crate) mod customs;
 pub(crate) mod deadlines;
 pub(crate) mod departure;

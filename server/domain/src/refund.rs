@@ -29,7 +29,7 @@ named_enum! {
         Unknown = "UNKNOWN",
         /// Given up by a person.
         Dropped = "DROPPED",
-        /// Nothing is due under it any more, and nobody had sent it.
+        /// Nothing is due under it any more, or others stand for it, and nobody had sent it.
         Cancelled = "CANCELLED",
     }
 }

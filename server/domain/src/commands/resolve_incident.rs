@@ -8,7 +8,7 @@ use crate::cancellation::{Cancellation, Part, PartState};
 use crate::decision::Answer;
 use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use crate::lifecycle::draft::{Draft, NewRefund};
-use crate::lifecycle::{incidents, late, open, parts, refunds, undeliverable};
+use crate::lifecycle::{contested, incidents, late, open, parts, refunds, undeliverable};
 use crate::money::Amounts;
 use crate::order::Order;
 use crate::payment::PaymentFact;
@@ -72,12 +72,12 @@ pub(super) fn decide(
 
 /// What is decided about one refund is about all of it, whatever else keeps it back.
 fn drop_refund(draft: &mut Draft<'_>, incident: &Incident) {
-    let refunds = match incident.refund {
-        Some(refund) => vec![refund],
-        None => incidents::held_back(&draft.order, incident),
-    };
-    for refund in refunds {
+    if let Some(refund) = incident.refund {
         draft.move_refund(refund, RefundState::Dropped);
+    }
+    if let Some(shipment) = incident.shipment {
+        contested::drop_refunds(draft, shipment);
+        incidents::release_refunds(draft, incident);
     }
 }
 

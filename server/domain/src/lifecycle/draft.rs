@@ -383,7 +383,7 @@ impl<'a> Draft<'a> {
         shipment.unwrap_or_else(|| panic!("shipment {number} was looked up before"))
     }
 
-    pub(crate) fn add_refund(&mut self, new: NewRefund) {
+    pub(crate) fn add_refund(&mut self, new: NewRefund) -> u32 {
         let number = next_number(&self.order.refunds, |refund| refund.number);
         let refunds = &self.pinned(self.policy_version).refunds;
         let due_by = refunds.due_by(self.now, &self.order.destination.country_code);
@@ -426,6 +426,7 @@ impl<'a> Draft<'a> {
             amounts,
             due_by,
         });
+        number
     }
 
     pub(crate) fn refund_mut(&mut self, number: u32) -> &mut Refund {

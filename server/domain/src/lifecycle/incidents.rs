@@ -240,7 +240,7 @@ pub(crate) fn is_owed_whole(order: &Order, number: u32) -> bool {
 }
 
 /// The refunds that only this incident keeps from being paid.
-pub(crate) fn held_back(order: &Order, incident: &Incident) -> Vec<u32> {
+fn held_back(order: &Order, incident: &Incident) -> Vec<u32> {
     let is_open =
         |other: &&Incident| other.state == IncidentState::Open && other.number != incident.number;
     let is_mismatched = |refund: &Refund| {

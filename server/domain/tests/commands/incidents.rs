@@ -9,13 +9,14 @@ use belay_domain::incident::IncidentKind::{
 };
 use belay_domain::incident::Resolution::{self, Accept, DropRefund, RefundAnyway, RetryRefund};
 use belay_domain::payment::PaymentFact;
-use belay_domain::refund::RefundState::{Blocked, Dropped, Due, Failed};
+use belay_domain::refund::RefundState::{Blocked, Cancelled, Dropped, Due, Failed};
 use belay_domain::shipment::{Stage, TrackingFact};
 use belay_domain::terms::{GoodsCondition, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{CancellationRequest, Cart, Case, gate, settled};
+use crate::kit::{CancellationRequest, Cart, Case, amounts, gate, settled};
+use crate::{history, invariants};
 
 const HOURS_48: SignedDuration = SignedDuration::from_hours(48);
 
@@ -212,6 +213,159 @@ fn only_the_refunds_of_the_contested_shipment_are_held() {
     assert_eq!(case.refunds(), [(1, 100, Due), (1, 100, Blocked)]);
     case.resolve(1, DropRefund).unwrap();
     assert_eq!(case.refunds(), [(1, 100, Due), (1, 100, Dropped)]);
+}
+
+/// Money above what was due has nothing to do with goods that left.
+#[test]
+fn money_that_was_paid_twice_is_not_dropped_with_a_contested_shipment() {
+    let mut case = Cart::of(&[(1, 100)]).paid();
+    case.capture("p2", 100);
+    case.cancelled(CancellationRequest::all())
+        .scan(1, TrackingFact::PickedUp)
+        .unwrap();
+    assert_eq!(case.refunds(), [(2, 100, Blocked), (1, 100, Blocked)]);
+    case.resolve(1, DropRefund).unwrap();
+    assert_eq!(case.refunds(), [(2, 100, Due), (1, 100, Dropped)]);
+    invariants::check(&case.order, case.now);
+}
+
+/// Two shipments of one unit each, with their tax and shipping, cancelled by one request; the
+/// second has left all the same.
+fn half_has_left() -> Case {
+    let mut case = Cart::of(&[(2, 200)])
+        .discount_and_tax(0, 40)
+        .shipping(20, 4)
+        .split(&[&[(1, 1)], &[(1, 1)]])
+        .paid();
+    case.cancelled(CancellationRequest::all())
+        .scan(2, TrackingFact::PickedUp)
+        .unwrap();
+    assert_eq!(case.refunds(), [(1, 264, Blocked)]);
+    case
+}
+
+#[test]
+fn a_refund_is_dropped_for_the_contested_shipment_alone() {
+    let mut case = half_has_left();
+    case.resolve(1, DropRefund).unwrap();
+    assert_eq!(
+        case.refunds(),
+        [(1, 264, Cancelled), (1, 132, Dropped), (1, 132, Due)]
+    );
+    let rows = &case.order.refunds;
+    for row in &rows[1..] {
+        assert_eq!(
+            (row.amounts, row.cancellation, row.retry_of),
+            (amounts(100, 22, 10, 0), Some(1), None)
+        );
+    }
+    history::check(&case.history, &case.order);
+
+    // Nothing takes the place of what was dropped, whatever comes later.
+    case.capture("p2", 10);
+    case.receive(2, GoodsCondition::Unopened).unwrap();
+    assert_eq!(
+        case.refunds()[1..],
+        [(1, 132, Dropped), (1, 132, Due), (2, 10, Due)]
+    );
+    invariants::check(&case.order, case.now);
+}
+
+#[test]
+fn what_is_home_of_a_contested_shipment_is_refunded_when_the_rest_is_dropped() {
+    let mut case = left_though_cancelled();
+    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
+    case.resolve(1, DropRefund).unwrap();
+    assert_eq!(
+        case.refunds(),
+        [(1, 200, Cancelled), (1, 100, Dropped), (1, 100, Due)]
+    );
+}
+
+/// What was cancelled before the others left stayed behind.
+#[test]
+fn what_never_left_is_refunded_when_a_contested_shipment_is_dropped() {
+    let gate = gate("CARRIER_INTERCEPT", "REFUSE", "BAR");
+    let mut case = Cart::of(&[(2, 200)]).paid_under(outside(&[&gate]));
+    case.cancelled(CancellationRequest::lines(&[(1, 1)]))
+        .dispatch(1)
+        .unwrap();
+    case.cancelled(CancellationRequest::all().paths(&[Path::Intercept]))
+        .confirm_intercept(1)
+        .unwrap();
+    case.scan(1, TrackingFact::Delivered).unwrap();
+    assert_eq!(case.refunds(), [(1, 100, Blocked), (1, 100, Blocked)]);
+    case.resolve(1, DropRefund).unwrap();
+    assert_eq!(case.refunds(), [(1, 100, Due), (1, 100, Dropped)]);
+}
+
+/// Each incident is about its own shipment, whichever is resolved first.
+#[test]
+fn two_contested_shipments_of_one_refund_are_decided_one_by_one() {
+    for (first, second) in [(DropRefund, RefundAnyway), (RefundAnyway, DropRefund)] {
+        let mut case = half_has_left();
+        case.scan(1, TrackingFact::PickedUp).unwrap();
+        let incident = |shipment| {
+            let is_about = |of: &&belay_domain::incident::Incident| of.shipment == Some(shipment);
+            case.order.incidents.iter().find(is_about).unwrap().number
+        };
+        let (of_first, of_second) = (incident(1), incident(2));
+        case.resolve(of_first, first).unwrap();
+        if first == DropRefund {
+            assert_eq!(
+                case.refunds(),
+                [(1, 264, Cancelled), (1, 132, Dropped), (1, 132, Blocked)]
+            );
+        }
+        case.resolve(of_second, second).unwrap();
+        assert_eq!(
+            case.refunds(),
+            [(1, 264, Cancelled), (1, 132, Dropped), (1, 132, Due)],
+            "{first}, {second}"
+        );
+    }
+}
+
+#[test]
+fn what_went_back_outside_is_taken_off_what_is_refunded_besides_a_dropped_share() {
+    // Support has paid for the first shipment by hand, or the buyer has disputed a part of it.
+    for (outside, due) in [(132, 0), (32, 100)] {
+        for (fact, told_first) in [
+            (PaymentFact::RefundedOutside, true),
+            (PaymentFact::RefundedOutside, false),
+            (PaymentFact::Chargeback, false),
+        ] {
+            let mut case = Cart::of(&[(2, 264)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
+            case.cancelled(CancellationRequest::all());
+            if told_first {
+                case.fact("p1", fact, outside).unwrap();
+                assert_eq!(case.incidents(), [RefundMismatch]);
+            }
+            case.scan(2, TrackingFact::PickedUp).unwrap();
+            if !told_first {
+                case.fact("p1", fact, outside).unwrap();
+            }
+            let contested = case.order.incidents.last().unwrap().number;
+            case.resolve(contested, DropRefund).unwrap();
+            let mut rows = vec![(1, 264, Cancelled), (1, 132, Dropped)];
+            rows.extend((due > 0).then_some((1, due, Due)));
+            assert_eq!((case.refunds(), case.incidents()), (rows, vec![]));
+            invariants::check(&case.order, case.now);
+        }
+    }
+}
+
+#[test]
+fn an_authorisation_is_released_that_no_contested_goods_are_for() {
+    let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).place();
+    case.capture("p1", 100).authorize("p2", 100);
+    case.cancelled(CancellationRequest::all())
+        .scan(2, TrackingFact::PickedUp)
+        .unwrap();
+    assert_eq!(case.refunds(), [(1, 100, Blocked), (2, 100, Blocked)]);
+    case.resolve(1, DropRefund).unwrap();
+    assert_eq!(case.refunds(), [(1, 100, Dropped), (2, 100, Due)]);
 }
 
 /// 1.00 in each of two shipments: the first has left, the second was cancelled and has a refund

@@ -4,6 +4,8 @@
 //! Like `random` this knows nothing of the tests around it, so that a test of a running server may
 //! hold its orders against the same rules. The names M1 to L1 are those of the design.
 
+use std::collections::BTreeMap;
+
 use belay_domain::actor::Role;
 use belay_domain::annotations::Annotations;
 use belay_domain::cancellation::{Cancellation, GateState, Part, PartState};
@@ -671,6 +673,7 @@ pub(crate) fn check_step(before: &Order, after: &Order) {
             "what is settled stays settled"
         );
     }
+    check_dropped(before, after);
     for (was, is) in before.cancellations.iter().zip(&after.cancellations) {
         check_cancellation_step(was, is);
     }
@@ -714,6 +717,68 @@ fn check_refund_step(was: &Refund, is: &Refund) {
         was.state,
         is.state
     );
+}
+
+/// What support drops is one refund, or what refunds give for goods of one shipment that are out:
+/// nothing else is kept from the buyer by it.
+fn check_dropped(before: &Order, after: &Order) {
+    let is_now = |incident: &&Incident| {
+        let was = before.incident(incident.number);
+        was.is_none_or(|was| was.state == IncidentState::Open)
+    };
+    let resolved = |resolution: Resolution| {
+        let of = after.incidents.iter().filter(is_now);
+        of.filter(move |incident| incident.resolution == Some(resolution))
+    };
+    let is_named = |refund: &Refund| {
+        let mut by = resolved(Resolution::DropRefund).chain(resolved(Resolution::RetryRefund));
+        by.any(|incident| incident.refund == Some(refund.number))
+    };
+    let is_new = |refund: &&Refund| {
+        let was = before.refund(refund.number).map(|was| was.state);
+        refund.state == RefundState::Dropped && was != Some(RefundState::Dropped)
+    };
+    let dropped = after.refunds.iter().filter(is_new);
+    let dropped = dropped.filter(|refund| !is_named(refund));
+    let mut by_cancellation = BTreeMap::<Option<u32>, Vec<&Refund>>::new();
+    for refund in dropped {
+        let rows = by_cancellation.entry(refund.cancellation).or_default();
+        rows.push(refund);
+    }
+    for (cancellation, rows) in by_cancellation {
+        let of = cancellation.and_then(|number| before.cancellation(number));
+        let contested: Vec<u32> = resolved(Resolution::DropRefund)
+            .filter_map(|incident| incident.shipment)
+            .collect();
+        let parts = of.into_iter().flat_map(|of| &of.parts);
+        let share: i64 = parts
+            .filter(|part| contested.contains(&part.shipment))
+            .map(|part| outside_worth(before, part))
+            .sum();
+        assert!(share > 0, "{rows:?} are for nothing that is out");
+        // An authorisation cannot be released in part.
+        let refunds = rows
+            .iter()
+            .filter(|refund| refund.kind == RefundKind::Refund);
+        let total: i64 = refunds.map(|refund| refund.amounts.total()).sum();
+        assert!(
+            total <= share,
+            "{total} of cancellation {cancellation:?} is dropped for goods of {share}"
+        );
+    }
+}
+
+/// The most that a part gives back for its units that are out.
+fn outside_worth(order: &Order, part: &Part) -> i64 {
+    let shipment = order
+        .shipment(part.shipment)
+        .expect("a part is of a shipment");
+    let outside = part.units.intersection(&shipment.whereabouts.out());
+    if outside.is_empty() || part.state != PartState::Cancelled {
+        return 0;
+    }
+    let carried = order.amounts_of(&outside) + shipment.shipping_amounts();
+    carried.total().min(part.refund.total())
 }
 
 /// What is over stays as it was, but for two things: goods that come too late, or after all, are

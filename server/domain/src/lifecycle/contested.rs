@@ -1,0 +1,117 @@
+//! Contested refunds: the money for goods that were cancelled and are outside all the same, where
+//! support decides that it stays.
+
+use crate::cancellation::{Cancellation, Part, PartState};
+use crate::incident::{IncidentKind, IncidentState};
+use crate::lifecycle::draft::{Draft, NewRefund};
+use crate::lifecycle::{incidents, refunds};
+use crate::money::{Amounts, split_by_weight};
+use crate::order::Order;
+use crate::refund::{Refund, RefundKind, RefundState};
+use crate::shipment::Shipment;
+
+/// Drops what the refunds that are held back give for units of this shipment that are out, and no
+/// more: what a cancellation took of other shipments, what is home and what never left has its
+/// refund.
+pub(crate) fn drop_refunds(draft: &mut Draft<'_>, shipment: u32) {
+    let shares: Vec<(u32, Amounts)> = draft
+        .order
+        .shipment(shipment)
+        .into_iter()
+        .flat_map(|shipment| {
+            let of = draft.order.cancellations.iter();
+            of.map(|of| (of.number, share_of(&draft.order, of, shipment)))
+        })
+        .filter(|(_, share)| share.total() > 0)
+        .collect();
+    for (cancellation, share) in shares {
+        drop_share(draft, cancellation, share);
+        refunds::reconcile(draft, Some(cancellation));
+    }
+}
+
+/// What a cancellation gives back for units of a shipment that are out.
+fn share_of(order: &Order, of: &Cancellation, shipment: &Shipment) -> Amounts {
+    let out = shipment.whereabouts.out();
+    let share = |part: &Part| {
+        let (outside, others) = (part.units.intersection(&out), part.units.minus(&out));
+        if outside.is_empty() {
+            return Amounts::ZERO;
+        }
+        if others.is_empty() {
+            return part.refund;
+        }
+        let (outside, others) = (order.amounts_of(&outside), order.amounts_of(&others));
+        let split = |whole: i64, weights: [i64; 2]| split_by_weight(whole, &weights)[0];
+        let goods = [outside.goods, others.goods];
+        Amounts {
+            goods: split(part.refund.goods, goods),
+            tax: split(part.refund.tax, [outside.tax, others.tax]),
+            shipping: split(part.refund.shipping, goods),
+            excess: 0,
+        }
+    };
+    of.parts
+        .iter()
+        .filter(|part| part.state == PartState::Cancelled && part.shipment == shipment.number)
+        .map(share)
+        .sum()
+}
+
+/// Drops the held refunds of a cancellation up to this share. One that is for more ends, a row for
+/// the share is dropped in its place, and the rest is to go back as if nothing stood for it yet.
+fn drop_share(draft: &mut Draft<'_>, cancellation: u32, mut share: Amounts) {
+    let is_held = |refund: &&Refund| {
+        refund.cancellation == Some(cancellation) && refund.state == RefundState::Blocked
+    };
+    let mut held: Vec<Refund> = draft
+        .order
+        .refunds
+        .iter()
+        .filter(is_held)
+        .cloned()
+        .collect();
+    // Money that is here first: an authorisation is released whole or not at all.
+    held.sort_by_key(|refund| refund.kind == RefundKind::Void);
+    for refund in held {
+        let mut rest = refund.amounts;
+        let dropped = take_like(&mut rest, share);
+        take_like(&mut share, dropped);
+        if dropped.total() == 0 {
+            continue;
+        }
+        if rest.total() == 0 || refund.kind == RefundKind::Void {
+            draft.move_refund(refund.number, RefundState::Dropped);
+        } else {
+            draft.move_refund(refund.number, RefundState::Cancelled);
+            let number = draft.add_refund(NewRefund {
+                payment: refund.payment,
+                kind: refund.kind,
+                amounts: dropped,
+                cancellation: Some(cancellation),
+                state: RefundState::Blocked,
+                retry_of: None,
+            });
+            draft.move_refund(number, RefundState::Dropped);
+        }
+        close_mismatch(draft, refund.number);
+    }
+}
+
+/// Takes this share by component, and what is short of it out of what there is.
+fn take_like(from: &mut Amounts, share: Amounts) -> Amounts {
+    let alike = from.take_share(share);
+    alike + from.take(share.total() - alike.total())
+}
+
+/// Nothing is left to decide about a refund that has ended.
+fn close_mismatch(draft: &mut Draft<'_>, refund: u32) {
+    let open = draft.order.incidents.iter().filter(|incident| {
+        incident.kind == IncidentKind::RefundMismatch
+            && incident.state == IncidentState::Open
+            && incident.refund == Some(refund)
+    });
+    for incident in open.map(|incident| incident.number).collect::<Vec<_>>() {
+        incidents::close(draft, incident, None);
+    }
+}
