@@ -361,6 +361,13 @@ impl Cancellation {
             .all(|part| part.state != PartState::Waiting)
     }
 
+    /// When this part of it was cancelled, if it was: with its last gate, or at once where it had
+    /// none.
+    pub fn cancel_time(&self, part: &Part) -> Timestamp {
+        let closed = part.gates.iter().filter_map(|gate| gate.close_time);
+        closed.max().unwrap_or(self.create_time)
+    }
+
     /// The parts of which this holds.
     pub fn parts_where(&self, holds: impl Fn(&Part) -> bool) -> Vec<PartId> {
         let mut ids = Vec::new();

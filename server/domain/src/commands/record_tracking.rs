@@ -10,9 +10,10 @@
 //! nothing, where it was cancelled while it was outside, because
 //! - its carrier has confirmed that it brings the parcel back (CARRIER_INTERCEPT),
 //! - it is home (PARCEL_RECEIPT, or a receipt that support lets count after its time),
-//! - it is lost (LOSS_CONFIRMATION, `on_lost`, or support that decides about the loss),
+//! - it is lost (LOSS_CONFIRMATION, `on_lost`, support that decides about the loss, or the policy
+//!   that is asked while it is LOST),
 //! - its carrier has given up on it and cancels it (undeliverable return), or
-//! - the policy, asked about a stage outside, gave it away.
+//! - the policy, asked about another stage outside, gave it away.
 //!
 //! Every other way opens CANCELLED_YET_SHIPPED, once for a shipment: it had been cancelled whole
 //! while it was inside and is scanned out; it was sent and never paid, so that the order closed
@@ -425,20 +426,26 @@ fn is_given_up(draft: &Draft<'_>, number: u32) -> bool {
         return false;
     };
     let out = shipment.whereabouts.out();
-    let live = draft.order.live_units(shipment);
-    let is_taken_as_lost = shipment.stage == Stage::Lost && live.is_empty() && !out.is_empty();
-    let given_up = |of: &Cancellation| {
-        let is_gone = |part: &&Part| {
-            part.state == PartState::Cancelled && !part.units.intersection(&out).is_empty()
-        };
-        let mut here = of
-            .parts
-            .iter()
-            .filter(|part| part.shipment == number)
-            .filter(is_gone);
-        here.any(|part| of.requester.role == Role::Carrier || part.relies_on_the_carrier())
+    let scans = known_scans(shipment);
+    let is_out = |part: &&Part| {
+        let is_here = part.shipment == number && part.state == PartState::Cancelled;
+        is_here && !part.units.intersection(&out).is_empty()
     };
-    is_taken_as_lost || draft.order.cancellations.iter().any(given_up)
+    let given_up = |of: &Cancellation| {
+        of.parts.iter().filter(is_out).any(|part| {
+            of.requester.role == Role::Carrier
+                || part.relies_on_the_carrier()
+                || may_have_been_lost(&scans, of.cancel_time(part))
+        })
+    };
+    draft.order.cancellations.iter().any(given_up)
+}
+
+/// The shipment was LOST at this instant by what may have been told until then: scans are kept as
+/// they were told, and none was told before it happened.
+fn may_have_been_lost(scans: &[Scan], at: Timestamp) -> bool {
+    let told = scans.iter().take_while(|scan| scan.time <= at).count();
+    (1..=told).any(|told| ScanSummary::of(&scans[..told]).stage == Stage::Lost)
 }
 
 /// What was cancelled has gone out, or has arrived, all the same: nothing that is not sent yet is

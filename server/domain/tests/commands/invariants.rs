@@ -821,6 +821,35 @@ fn check_cancellation_step(was: &Cancellation, is: &Cancellation) {
     }
 }
 
+fn arrives(was: &Shipment, is: &Shipment) -> bool {
+    was.stage != Stage::Delivered && is.stage == Stage::Delivered
+}
+
+/// The units of each shipment that were cancelled while it was lost, which no single step shows.
+#[derive(Debug, Default)]
+pub(crate) struct TakenAsLost(BTreeMap<u32, UnitSet>);
+
+impl TakenAsLost {
+    /// S1, over all steps: what was cancelled because it was lost does not arrive without an
+    /// incident.
+    pub(crate) fn check_step(&mut self, before: &Order, after: &Order) {
+        for (was, is) in before.shipments.iter().zip(&after.shipments) {
+            let taken = self.0.entry(is.number).or_default();
+            let is_told = has_left_contested(after, is.number);
+            let out = taken.intersection(&is.whereabouts.out());
+            assert!(
+                !arrives(was, is) || is_told || out.is_empty(),
+                "{out:?} of shipment {} were cancelled as lost and arrive",
+                is.number
+            );
+            if is.stage == Stage::Lost {
+                let cancelled = after.cancelled_units().minus(&before.cancelled_units());
+                *taken = taken.union(&cancelled.intersection(&is.whereabouts.out()));
+            }
+        }
+    }
+}
+
 fn check_shipment_step(before: &Order, after: &Order, was: &Shipment, is: &Shipment) {
     assert!(is.fence >= was.fence);
     let claimed = |order: &Order| was.units.intersection(&order.claimed_units());
@@ -888,12 +917,20 @@ fn check_shipment_step(before: &Order, after: &Order, was: &Shipment, is: &Shipm
     );
     // What was cancelled inside stayed there when the others left.
     let has_left = |part: &Part| !part.units.intersection(&is.whereabouts.left).is_empty();
-    let given_up = |part: &Part| {
-        part.shipment == was.number && part.relies_on_the_carrier_alone() && has_left(part)
+    let given_up = |of: &Cancellation| {
+        let mut parts = of
+            .parts
+            .iter()
+            .filter(|part| part.shipment == was.number && has_left(part));
+        parts.any(|part| {
+            let is_by_carrier = of.requester.role == Role::Carrier
+                && part.state == PartState::Cancelled
+                && part.receipt.is_none();
+            is_by_carrier || part.relies_on_the_carrier_alone()
+        })
     };
-    let arrives = was.stage != Stage::Delivered && is.stage == Stage::Delivered;
     assert!(
-        !arrives || is_contested || !all_parts(before).any(given_up),
+        !arrives(was, is) || is_contested || !before.cancellations.iter().any(given_up),
         "shipment {} arrives",
         is.number
     );

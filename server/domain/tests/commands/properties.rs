@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::history;
-use crate::invariants;
+use crate::invariants::{self, TakenAsLost};
 use crate::kit::{CancellationRequest, Cart, Case, PLACED};
 use crate::random::{self, Random, Step};
 use crate::simulation;
@@ -98,6 +98,7 @@ fn whatever_happens_money_units_and_versions_add_up() {
 fn run(seed: u64, steps: &mut Vec<Step>, reached: &mut Reached) {
     let random = &mut Random::from_seed(seed);
     let store = random::store(random, PLACED);
+    let mut taken_as_lost = TakenAsLost::default();
     let mut case = Cart(random::create_order(random)).place_in(store);
     invariants::check(&case.order, case.now);
     reached.changes.placed(&case.order);
@@ -112,6 +113,8 @@ fn run(seed: u64, steps: &mut Vec<Step>, reached: &mut Reached) {
         let was_due = commands::settled(&before, &case.context());
         invariants::check_step(&before, &was_due);
         invariants::check_step(&was_due, &case.order);
+        taken_as_lost.check_step(&before, &was_due);
+        taken_as_lost.check_step(&was_due, &case.order);
         let changes = &mut reached.changes;
         changes.step(&before, &was_due, states::DEADLINE);
         changes.step(&was_due, &case.order, &name);

@@ -1,17 +1,19 @@
 //! What a carrier tells late, or out of order: a shipment comes to the same end.
 
+use belay_domain::actor::Role;
 use belay_domain::cancellation::PartState;
 use belay_domain::context::CarrierProfile;
 use belay_domain::incident::IncidentKind::CancelledYetShipped;
 use belay_domain::incident::{IncidentKind, IncidentState};
 use belay_domain::order::OrderState;
+use belay_domain::policy::Policy;
 use belay_domain::refund::RefundState::{Blocked, Due};
 use belay_domain::shipment::{InterceptState, Stage, TrackingFact};
 use belay_domain::terms::GoodsCondition::Unopened;
 use belay_domain::terms::Path;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::kit::{CancellationRequest, Cart, Case, gate, independent_site};
+use crate::kit::{CancellationRequest, Cart, Case, cross_border, gate, independent_site, policy};
 use crate::{acts, history, invariants};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -202,7 +204,7 @@ fn what_was_given_up_for_lost_and_had_arrived_is_a_contradiction() {
     let mut case = start(Start::Dispatched);
     case.scan_at(1, LOST, case.now - DAY).unwrap();
     let request = CancellationRequest {
-        by: belay_domain::actor::Role::Support,
+        by: Role::Support,
         ..CancellationRequest::all().because("LOST_IN_TRANSIT")
     };
     case.cancel(request).unwrap();
@@ -213,6 +215,66 @@ fn what_was_given_up_for_lost_and_had_arrived_is_a_contradiction() {
         (Stage::Delivered, vec![CancelledYetShipped])
     );
     assert_eq!(case.refunds(), [(1, 100, Blocked)]);
+}
+
+/// Support cancels so many of two units because the parcel is lost.
+fn cancelled_as_lost(policy: Policy, units: u32) -> Case {
+    let mut case = Cart::of(&[(2, 200)]).paid_under(policy);
+    case.wait(DAY).dispatch(1).unwrap();
+    case.wait(DAY).scan(1, LOST).unwrap();
+    case.wait(DAY);
+    let request = CancellationRequest {
+        by: Role::Support,
+        ..CancellationRequest::lines(&[(1, units)]).because("LOST_IN_TRANSIT")
+    };
+    case.cancelled(request);
+    let refund = i64::from(units) * 100;
+    assert_eq!(case.refunds(), [(1, refund, Due)]);
+    case
+}
+
+/// The stage that a unit was cancelled at counts, and not where its parcel has been seen since.
+#[test]
+fn what_was_cancelled_as_lost_and_is_delivered_after_all_is_a_contradiction() {
+    for policy in [independent_site(), cross_border()] {
+        for units in [1, 2] {
+            let lost = cancelled_as_lost(policy.clone(), units);
+            // Found after it was cancelled, found before and told late, and not seen again.
+            for found in [Some(DAY), Some(-DAY / 2), None] {
+                let mut case = lost.clone();
+                case.wait(DAY);
+                if let Some(found) = found {
+                    case.scan_at(1, IN_TRANSIT, lost.now + found).unwrap();
+                    assert_eq!(case.stage(1), Stage::InTransit);
+                    assert_eq!(case.incidents(), [], "it may still come home");
+                }
+                case.wait(DAY).scan(1, DELIVERED).unwrap();
+                let refund = i64::from(units) * 100;
+                assert_eq!(
+                    (case.incidents(), case.refunds()),
+                    (vec![CancelledYetShipped], vec![(1, refund, Blocked)]),
+                    "{}: {units} units, found {found:?}",
+                    policy.name
+                );
+                history::check(&case.history, &case.order);
+            }
+        }
+    }
+}
+
+/// What the policy gave away on its way is the buyer's, whatever becomes of the parcel.
+#[test]
+fn what_was_given_away_before_it_was_lost_and_is_delivered_contradicts_nothing() {
+    let anywhere = policy("\n  - {id: anywhere, when: {path: CANCEL}, allow: {refund: FULL}}");
+    let mut case = Cart::of(&[(1, 100)]).paid_under(anywhere);
+    case.dispatch(1).unwrap();
+    case.wait(DAY).cancelled(CancellationRequest::all());
+    case.wait(DAY).scan(1, LOST).unwrap();
+    case.wait(DAY).scan(1, DELIVERED).unwrap();
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![], vec![(1, 100, Due)])
+    );
 }
 
 #[test]
