@@ -25,7 +25,7 @@ use crate::ids::ExternalId;
 use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::incidents::IncidentSubject;
-use crate::lifecycle::{gates, incidents, intercepts, parts, quantities, undeliverable};
+use crate::lifecycle::{gates, incidents, intercepts, parts, quantities, refunds, undeliverable};
 use crate::order::FACTS_MAX;
 use crate::rejection::{Limit, Rejection};
 use crate::shipment::{InterceptState, Shipment, Stage};
@@ -210,6 +210,8 @@ fn take_in(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet) {
             parts::reevaluate_on(draft, number);
         }
     }
+    // What is released has waited, and money may have gone back outside meanwhile.
+    refunds::reconcile(draft, None);
 }
 
 /// No parcel comes from the future, and none comes home before it left.

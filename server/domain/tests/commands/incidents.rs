@@ -379,6 +379,23 @@ fn second_is_cancelled() -> Case {
 }
 
 #[test]
+fn what_went_back_outside_while_goods_were_out_does_not_go_back_with_their_receipt() {
+    let mut case = second_is_cancelled();
+    case.scan(2, TrackingFact::PickedUp).unwrap();
+    case.fact("p1", PaymentFact::Chargeback, 100).unwrap();
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![CancelledYetShipped], vec![(1, 100, Blocked)])
+    );
+    case.receive(2, GoodsCondition::Unopened).unwrap();
+    assert_eq!(
+        (case.incidents(), case.refunds()),
+        (vec![RefundMismatch], vec![(1, 100, Blocked)])
+    );
+    invariants::check(&case.order, case.now);
+}
+
+#[test]
 fn a_refund_that_support_drops_is_dropped_while_its_shipment_is_contested() {
     let mut case = second_is_cancelled();
     case.fact("p1", PaymentFact::RefundedOutside, 100).unwrap();
