@@ -167,6 +167,28 @@ pub(crate) fn store(random: &mut Random, now: Timestamp) -> StoreConfig {
     }
 }
 
+/// A store with one policy, which gives goods away that a carrier has lost.
+pub(crate) fn store_that_pays_for_losses(random: &mut Random, now: Timestamp) -> StoreConfig {
+    let mut policy = policy(random);
+    let lost = Rule {
+        id: "lost".to_owned(),
+        when: Condition {
+            stage: vec![Stage::Lost],
+            path: vec![Path::Cancel],
+            ..Condition::default()
+        },
+        then: Consequence::Allow(Allow {
+            gates: Vec::new(),
+            refund: plan(random),
+        }),
+    };
+    policy.rules.insert(0, lost);
+    StoreConfig {
+        policies: Policies::new(BTreeMap::from([(1, Arc::new(policy))]), vec![(now, 1)]),
+        ..store(random, now)
+    }
+}
+
 /// A policy of a few random rules before some that keep most orders going.
 pub(crate) fn policy(random: &mut Random) -> Policy {
     let mut rules: Vec<Rule> = (0..random.below(6))
@@ -511,6 +533,64 @@ pub(crate) fn step(random: &mut Random, order: &Order, now: Timestamp) -> Step {
         expected_version: random.maybe(4, |random| random.pick(&versions)).flatten(),
         command: Box::new(command),
     }
+}
+
+/// A step towards goods that were cancelled and are outside all the same, or one that decides about
+/// their money; else any.
+pub(crate) fn step_of_contested(random: &mut Random, order: &Order, now: Timestamp) -> Step {
+    let at = |stages: &[Stage]| -> Vec<u32> {
+        let found = order.shipments.iter();
+        let found = found.filter(|shipment| stages.contains(&shipment.stage));
+        found.map(|shipment| shipment.number).collect()
+    };
+    let (cancelled, lost) = (at(&[Stage::Cancelled]), at(&[Stage::Lost]));
+    let (out, back) = (at(&[Stage::InTransit, Stage::Returning]), at(OUTSIDE));
+    let is_open = |incident: &&Incident| incident.state == IncidentState::Open;
+    let has_open = order.incidents.iter().any(|incident| is_open(&incident));
+    let (by, command) = match random.below(14) {
+        0 if !order.is_paid() => pay(random, order, now, true),
+        1 => pay(random, order, now, false),
+        2 | 3 if !cancelled.is_empty() => {
+            let facts = [TrackingFact::PickedUp, TrackingFact::Delivered];
+            scan(random, order, now, &cancelled, &facts)
+        }
+        4 if !out.is_empty() => scan(random, order, now, &out, &[TrackingFact::Lost]),
+        5 | 6 if !lost.is_empty() => (Role::Support, request(random, order)),
+        7 if !lost.is_empty() => {
+            let facts = [TrackingFact::InTransit, TrackingFact::Delivered];
+            scan(random, order, now, &lost, &facts)
+        }
+        8 if !out.is_empty() => scan(random, order, now, &out, &[TrackingFact::Delivered]),
+        9 if !back.is_empty() => {
+            let shipment = random.pick(&back);
+            (Role::Warehouse, receive(random, order, shipment))
+        }
+        10 if has_open => (Role::Support, resolve(random, order)),
+        11 => (Role::Seller, request(random, order)),
+        _ => return step(random, order, now),
+    };
+    Step::Do {
+        by,
+        expected_version: None,
+        command: Box::new(command),
+    }
+}
+
+/// One of these facts about one of these shipments.
+fn scan(
+    random: &mut Random,
+    order: &Order,
+    now: Timestamp,
+    shipments: &[u32],
+    facts: &[TrackingFact],
+) -> (Role, Command) {
+    let command = RecordTracking {
+        shipment: random.pick(shipments),
+        carrier_event_id: event_id(random),
+        fact: random.pick(facts),
+        occurred_time: occurred(random, order, now),
+    };
+    (Role::Carrier, Command::RecordTracking(command))
 }
 
 /// Often just to the next deadline, or one microsecond less.
