@@ -202,4 +202,18 @@ pub(crate) fn rare(changes: &mut Changes) {
     told(&mut case, "RecordPayment", &|case| {
         case.fact("p1", PaymentFact::Voided, 0).unwrap();
     });
+    // That it was tried again after it was given up is told last.
+    let mut case = Cart::of(&[(1, 100)]).place();
+    let placed = case.now;
+    case.wait(SignedDuration::from_hours(3));
+    let fact = |case: &mut Case, fact: PaymentFact, hours: i64| {
+        let at = placed + SignedDuration::from_hours(hours);
+        case.told(fact, 0, |command| command.occurred_time = Some(at))
+            .unwrap();
+    };
+    fact(&mut case, PaymentFact::Declined, 3);
+    fact(&mut case, PaymentFact::Voided, 1);
+    told(&mut case, "RecordPayment", &|case| {
+        fact(case, PaymentFact::Attempted, 2)
+    });
 }
