@@ -8,8 +8,8 @@ use std::time::Duration;
 use belay_domain::ids::StoreId;
 
 use crate::App;
-use crate::db::DbError;
 use crate::db::seller_standings::{self, DueSeller};
+use crate::db::{DbError, in_time};
 use crate::quality::{EvaluateError, evaluate};
 
 /// Between two looks, where nothing else is said: a seller with ever new orders is counted once in
@@ -33,18 +33,24 @@ pub async fn run(app: Arc<App>, interval: Duration) {
 pub async fn look(app: &App) -> Result<(), DbError> {
     let mut after: Option<DueSeller> = None;
     let mut broken: BTreeSet<StoreId> = BTreeSet::new();
-    let mut conn = app.pools.background.checkout().await?;
-    let now = app.clock.now(&mut conn).await;
-    let now = conn.finish_with(now)?;
-    loop {
+    let now = in_time(async {
         let mut conn = app.pools.background.checkout().await?;
-        let due = seller_standings::due(&mut conn, now, after.as_ref(), PAGE).await;
-        let due = conn.finish_with(due)?;
+        let now = app.clock.now(&mut conn).await;
+        conn.finish_with(now)
+    });
+    let now = now.await?;
+    loop {
+        let due = in_time(async {
+            let mut conn = app.pools.background.checkout().await?;
+            let due = seller_standings::due(&mut conn, now, after.as_ref(), PAGE).await;
+            conn.finish_with(due)
+        });
+        let due: Vec<DueSeller> = due.await?;
         for DueSeller { store, seller, .. } in &due {
             if broken.contains(store) {
                 continue;
             }
-            match evaluate(app, (store, seller), now).await {
+            match in_time(evaluate(app, (store, seller), now)).await {
                 Ok(()) => {}
                 Err(EvaluateError::Database(error)) if error.kind().ends_connection() => {
                     return Err(error);
