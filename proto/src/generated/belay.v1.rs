@@ -2170,7 +2170,7 @@ pub enum PaymentFact {
     /// The buyer's bank took money back. Lowers what is still to go back, as REFUNDED_OUTSIDE does.
     Chargeback = 7,
     /// A dispute was won: the money of a chargeback is there again, all of the dispute that movement_id names, or the
-    /// amount given.
+    /// amount given. Without both: all that was charged back until then.
     ChargebackReversed = 8,
 }
 impl PaymentFact {
@@ -11660,7 +11660,7 @@ pub struct RecordPaymentRequest {
     /// REFUNDED_OUTSIDE and CHARGEBACK; optional for VOIDED and CHARGEBACK_REVERSED, where unset means all there is;
     /// otherwise unset. In the order's currency; REFUNDED_OUTSIDE, CHARGEBACK and CHARGEBACK_REVERSED may name another.
     /// Such an amount is taken for everything that the payment still has, until another message of the same movement_id
-    /// gives it in the order's currency.
+    /// gives it in the order's currency; without a movement_id for good.
     #[prost(message, optional, tag = "7")]
     pub amount: ::core::option::Option<Money>,
     /// How it was paid: `[A-Z][A-Z0-9_]{0,62}`, such as "CREDIT_CARD". Required with the first fact of a payment, later

@@ -276,36 +276,56 @@ struct Disputes {
 
 impl Disputes {
     fn of(facts: &[&RecordedFact]) -> Self {
-        let exact = |fact: &RecordedFact| fact.amount.and_then(ReportedAmount::own);
         let of = |kind: PaymentFact| facts.iter().filter(move |fact| fact.fact == kind);
-        let mut open: Vec<&RecordedFact> = of(PaymentFact::Chargeback).copied().collect();
-        let mut won = 0;
+        let mut open: Vec<OpenDispute<'_>> = of(PaymentFact::Chargeback)
+            .map(|fact| OpenDispute {
+                fact,
+                left: fact.amount.and_then(ReportedAmount::own),
+            })
+            .collect();
         for reversal in of(PaymentFact::ChargebackReversed) {
-            // The dispute that it names; where it names none, or one that is not known, those
-            // without a name.
-            let is_meant = |fact: &RecordedFact| match &reversal.movement {
-                Some(_) => fact.movement == reversal.movement,
-                None => true,
-            };
-            let is_known = open.iter().any(|fact| is_meant(fact));
-            let is_nameless = |fact: &RecordedFact| {
-                !is_known && reversal.amount.is_some() && fact.movement.is_none()
-            };
-            let meant = |fact: &RecordedFact| is_meant(fact) || is_nameless(fact);
-            let disputed: i64 = open
-                .iter()
-                .filter(|fact| meant(fact))
-                .filter_map(|fact| exact(fact))
-                .sum();
-            match exact(reversal) {
-                Some(amount) if disputed > 0 => won += amount.min(disputed),
-                Some(_) | None => open.retain(|fact| !meant(fact)),
+            take_back(&mut open, reversal);
+        }
+        Self {
+            amount: open.iter().filter_map(|dispute| dispute.left).sum(),
+            is_foreign: open.iter().any(|dispute| dispute.left.is_none()),
+        }
+    }
+}
+
+/// A chargeback, and how much of it is not won back.
+#[derive(Debug)]
+struct OpenDispute<'a> {
+    fact: &'a RecordedFact,
+    /// None in another currency.
+    left: Option<i64>,
+}
+
+/// A reversal wins the dispute that it names; where it names none, or one that is not known, those
+/// without a name; and where it names no amount either, all that was charged back by then.
+fn take_back(open: &mut Vec<OpenDispute<'_>>, reversal: &RecordedFact) {
+    let won = reversal.amount.and_then(ReportedAmount::own);
+    let is_meant = |fact: &RecordedFact| match &reversal.movement {
+        Some(_) => fact.movement == reversal.movement,
+        None => true,
+    };
+    let is_known = open.iter().any(|dispute| is_meant(dispute.fact));
+    let is_nameless =
+        |fact: &RecordedFact| !is_known && reversal.amount.is_some() && fact.movement.is_none();
+    let meant = |fact: &RecordedFact| is_meant(fact) || is_nameless(fact);
+    let is_exact = |dispute: &OpenDispute<'_>| meant(dispute.fact) && dispute.left.is_some();
+    match won.filter(|_| open.iter().any(is_exact)) {
+        Some(mut won) => {
+            for dispute in open.iter_mut().filter(|dispute| meant(dispute.fact)) {
+                let taken = dispute.left.unwrap_or(0).min(won);
+                dispute.left = dispute.left.map(|left| left - taken);
+                won -= taken;
             }
         }
-        let amount = open.iter().filter_map(|fact| exact(fact)).sum::<i64>() - won;
-        Self {
-            amount: amount.max(0),
-            is_foreign: open.iter().any(|fact| exact(fact).is_none()),
+        None => {
+            let was_there =
+                |fact: &RecordedFact| reversal.movement.is_some() || fact.time <= reversal.time;
+            open.retain(|dispute| !(meant(dispute.fact) && was_there(dispute.fact)));
         }
     }
 }

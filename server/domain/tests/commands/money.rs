@@ -1213,6 +1213,43 @@ fn a_reversal_wins_the_dispute_that_it_names_and_no_other() {
 }
 
 #[test]
+fn a_reversal_without_a_name_wins_no_dispute_that_begins_later() {
+    for second in [None, id("dp_2")] {
+        for is_told_late in [false, true] {
+            let mut case = fifty();
+            case.capture("p1", 50).fact("p1", Chargeback, 50).unwrap();
+            let won = case.wait(HOUR).now;
+            if !is_told_late {
+                case.fact("p1", ChargebackReversed, 0).unwrap();
+                assert_eq!(case.order.payments[0].balance.disputed, 0);
+            }
+            case.wait(24 * HOUR)
+                .told(Chargeback, 50, |command| command.movement = second.clone())
+                .unwrap();
+            if is_told_late {
+                let at = Some(won);
+                case.told(ChargebackReversed, 0, |command| command.occurred_time = at)
+                    .unwrap();
+            }
+            assert_eq!(case.order.payments[0].balance.disputed, 50, "{second:?}");
+            case.cancel(CancellationRequest::all()).unwrap();
+            assert_eq!(rows(&case), [], "the buyer's bank has it");
+        }
+    }
+
+    // What was won of the first by its amount is not won of the second as well.
+    let mut case = fifty();
+    case.capture("p1", 50).fact("p1", Chargeback, 50).unwrap();
+    for amount in [50, 0] {
+        case.wait(HOUR)
+            .fact("p1", ChargebackReversed, amount)
+            .unwrap();
+    }
+    case.wait(HOUR).fact("p1", Chargeback, 50).unwrap();
+    assert_eq!(case.order.payments[0].balance.disputed, 50);
+}
+
+#[test]
 fn what_a_dispute_forced_somebody_to_drop_is_owed_again_once_it_is_won() {
     let mut case = fifty();
     case.capture("p1", 50).cancelled(CancellationRequest::all());
