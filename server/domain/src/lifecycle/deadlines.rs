@@ -14,7 +14,7 @@ use crate::lifecycle::conclude::conclude;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::incidents::IncidentSubject;
 use crate::lifecycle::{gates, open, parts, refunds, undeliverable};
-use crate::order::OrderState;
+use crate::order::{Order, OrderState};
 use crate::refund::RefundState;
 use crate::shipment::{Shipment, Stage};
 use crate::terms::{Fault, OnTimeout, Path, RefundPlan};
@@ -47,7 +47,8 @@ pub(crate) fn apply_due(draft: &mut Draft<'_>) {
 /// Cancels what is left of an order that was not paid in time.
 pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
     let (policy_version, _) = draft.policy();
-    refuse_what_waits(draft);
+    let is_enough = is_enough_inside(draft);
+    refuse_what_waits(draft, is_enough);
     let cancelled = draft.order.cancelled_units();
     let part = |shipment: &Shipment| {
         let units = shipment.units.minus(&cancelled);
@@ -58,10 +59,7 @@ pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
         })
     };
     // What was sent without being paid, and is not back: somebody must resolve that.
-    let is_gone = |stage: Stage| stage.is_dispatched() && stage != Stage::Returned;
-    let was_sold = |shipment: &&Shipment| {
-        is_gone(shipment.stage) && !draft.order.live_units(shipment).is_empty()
-    };
+    let was_sold = |shipment: &&Shipment| is_gone_and_sold(&draft.order, shipment);
     let gone: Vec<u32> = draft
         .order
         .shipments
@@ -69,27 +67,14 @@ pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
         .filter(was_sold)
         .map(|shipment| shipment.number)
         .collect();
-    // What a lapse leaves paid for stays: only what has not left is cancelled, where that is
-    // enough.
-    let inside = |shipment: &&Shipment| shipment.stage.is_before_dispatch();
-    let of_inside = draft.order.shipments.iter().filter(inside);
-    let price = |shipment: &Shipment| {
-        draft.order.amounts_of(&draft.order.live_units(shipment)) + shipment.shipping_amounts()
-    };
-    let left = draft.order.amount_due()
-        - of_inside
-            .map(|shipment| price(shipment).total())
-            .sum::<i64>();
-    let is_enough =
-        draft.order.lapse_time.is_some() && !gone.is_empty() && left <= draft.order.secured();
+    let gone = if is_enough { Vec::new() } else { gone };
     let parts: Vec<Part> = draft
         .order
         .shipments
         .iter()
-        .filter(|shipment| !is_enough || inside(shipment))
+        .filter(|shipment| !is_enough || shipment.stage.is_before_dispatch())
         .filter_map(part)
         .collect();
-    let gone = if is_enough { Vec::new() } else { gone };
     draft.decided_by(policy_version, Some("unpaid".to_owned()));
     draft.order.lapse_time = None;
     let cancellation = Cancellation {
@@ -113,12 +98,41 @@ pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
     parts::advance(draft, number);
 }
 
-fn refuse_what_waits(draft: &mut Draft<'_>) {
-    let shipments = draft.order.shipments.iter();
-    for shipment in shipments
-        .map(|shipment| shipment.number)
-        .collect::<Vec<_>>()
-    {
+/// It is not back, and not all of it is cancelled.
+fn is_gone_and_sold(order: &Order, shipment: &Shipment) -> bool {
+    let is_gone = shipment.stage.is_dispatched() && shipment.stage != Stage::Returned;
+    is_gone && !order.live_units(shipment).is_empty()
+}
+
+/// What a lapse leaves paid for stays: only what has not left is cancelled, where that is enough.
+fn is_enough_inside(draft: &Draft<'_>) -> bool {
+    let order = &draft.order;
+    let mut shipments = order.shipments.iter();
+    let price = |shipment: &Shipment| {
+        order.amounts_of(&order.live_units(shipment)) + shipment.shipping_amounts()
+    };
+    let of_inside: i64 = shipments
+        .clone()
+        .filter(|shipment| shipment.stage.is_before_dispatch())
+        .map(|shipment| price(shipment).total())
+        .sum();
+    // What is back waits for its cancellation, if for one: that is not for the closing to end.
+    let is_back = |shipment: &Shipment| {
+        shipment.stage == Stage::Returned && order.has_waiting_part_on(shipment.number)
+    };
+    let is_any_kept = shipments.any(|of| is_gone_and_sold(order, of) || is_back(of));
+    order.lapse_time.is_some() && is_any_kept && order.amount_due() - of_inside <= order.secured()
+}
+
+/// Nobody waits any more for what the closing takes. What is paid for and has left may come back
+/// as it was asked.
+fn refuse_what_waits(draft: &mut Draft<'_>, only_inside: bool) {
+    let taken = draft
+        .order
+        .shipments
+        .iter()
+        .filter(|shipment| !only_inside || shipment.stage.is_before_dispatch());
+    for shipment in taken.map(|shipment| shipment.number).collect::<Vec<_>>() {
         for id in draft.order.parts_waiting_on(shipment) {
             parts::refuse(draft, id, ErrorReason::OrderClosed);
             conclude(draft, id.cancellation);

@@ -1500,6 +1500,57 @@ fn only_what_has_not_left_is_closed_where_the_rest_is_paid_for() {
 }
 
 #[test]
+fn what_a_lapse_leaves_sold_is_not_refused_its_return() {
+    let gates = [
+        crate::kit::gate("PARCEL_RECEIPT", "REFUSE", "BAR"),
+        crate::kit::gate("SELLER_CONSENT", "REFUSE", "BAR"),
+    ];
+    let rules = format!(
+        "\n  - {{id: back, when: {{stage: [DELIVERED, RETURNED], path: RETURN_UNOPENED}}, \
+         allow: {{gates: [{}], refund: FULL}}}}{PLAIN}",
+        gates.join(", ")
+    );
+    let returned = || {
+        let mut case = Cart::of(&[(1, 60), (1, 40)])
+            .split(&[&[(1, 1)], &[(2, 1)]])
+            .place_under(crate::kit::policy(&rules));
+        case.authorize("p1", 100).bring_to(1, Stage::Delivered);
+        let path = belay_domain::terms::Path::ReturnUnopened;
+        case.capture("p1", 60)
+            .cancelled(CancellationRequest::shipment(1).paths(&[path]));
+        case
+    };
+    let home = |case: &mut Case| {
+        case.receive(1, belay_domain::terms::GoodsCondition::Unopened)
+            .unwrap();
+    };
+    let waits = [(belay_domain::cancellation::PartState::Waiting, "")];
+    for is_home_first in [true, false] {
+        let mut case = returned();
+        if is_home_first {
+            case.wait(12 * HOUR);
+            home(&mut case);
+        } else {
+            case.wait(12 * HOUR);
+        }
+        case.fact("p1", Voided, 0).unwrap();
+        assert_eq!(case.state(), OrderState::AwaitingPayment);
+        case.wait(EXPIRE_AFTER).settle();
+        assert_eq!(case.parts(1), waits, "it is paid for, and asked back");
+        assert_eq!(case.parts(2).len(), 1);
+        assert_eq!(case.stage(2), Stage::Cancelled);
+        if !is_home_first {
+            home(&mut case);
+        }
+        case.wait(HOUR).approve(Role::Seller, 1).unwrap();
+        assert_eq!(
+            (rows(&case), case.incidents()),
+            (vec![(Refund, 1, 60, Due)], vec![])
+        );
+    }
+}
+
+#[test]
 fn a_request_from_before_a_lapse_waits_on() {
     let stop = crate::kit::gate("WAREHOUSE_STOP", "REFUSE", "BAR");
     let rules = format!(
