@@ -198,9 +198,8 @@ fn evaluate(
 ) -> Result<Evaluated, Rejection> {
     let select::Allocation { portions, claimed } =
         select::allocate(draft, policy, request, command)?;
-    let evaluate = |portion| eligibility::evaluate(draft, policy, request, portion);
     Ok(Evaluated {
-        evaluations: portions.into_iter().map(evaluate).collect(),
+        evaluations: eligibility::evaluate_all(draft, policy, request, portions),
         claimed,
     })
 }

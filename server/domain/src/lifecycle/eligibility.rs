@@ -54,7 +54,7 @@ pub(crate) struct Portion {
     pub(crate) units: UnitSet,
     /// What is known of goods that are home.
     pub(crate) home: Option<Home>,
-    /// Units of the same shipment that the same request takes before these.
+    /// Units of the same shipment that the same request takes before these, if it may.
     pub(crate) before: UnitSet,
 }
 
@@ -120,6 +120,27 @@ pub(crate) struct Allowed {
     pub(crate) plan: RefundPlan,
     pub(crate) refund: PartRefund,
     pub(crate) label: Option<LabelState>,
+}
+
+/// Evaluates the portions of a request one after the other. What is denied stays in its shipment,
+/// so that none of the others takes the last unit.
+pub(crate) fn evaluate_all(
+    draft: &Draft<'_>,
+    policy: &Policy,
+    request: &CancellationRequest<'_>,
+    portions: Vec<Portion>,
+) -> Vec<Evaluation> {
+    let mut evaluations: Vec<Evaluation> = Vec::with_capacity(portions.len());
+    let mut denied = UnitSet::default();
+    for portion in portions {
+        let before = portion.before.minus(&denied);
+        let evaluation = evaluate(draft, policy, request, Portion { before, ..portion });
+        if evaluation.allowed.is_none() {
+            denied = denied.union(&evaluation.portion.units);
+        }
+        evaluations.push(evaluation);
+    }
+    evaluations
 }
 
 /// Asks for each path in turn until one is allowed.

@@ -181,7 +181,7 @@ pub(crate) fn resolve_as_lost_on(draft: &mut Draft<'_>, shipment: u32) {
 /// All gates have passed: the units are cancelled.
 fn cancel(draft: &mut Draft<'_>, id: PartId) {
     let cancelling = draft.order.cancelling(id);
-    let refund = refund_of_part(draft, &cancelling);
+    let refund = refund_of_part(draft, &cancelling, cancelling.empties_shipment);
     let effects = effects(&cancelling);
     let (number, empties_shipment) = (cancelling.shipment.number, cancelling.empties_shipment);
     draft.cancel_part(id, refund, effects);
@@ -190,14 +190,19 @@ fn cancel(draft: &mut Draft<'_>, id: PartId) {
     if empties_shipment {
         draft.cancel_shipment(number);
     }
+    expect_beside(draft, id);
 }
 
-fn refund_of_part(draft: &Draft<'_>, cancelling: &Cancelling<'_>) -> PartRefund {
+fn refund_of_part(
+    draft: &Draft<'_>,
+    cancelling: &Cancelling<'_>,
+    takes_the_last_unit: bool,
+) -> PartRefund {
     let Cancelling { of, part, .. } = cancelling;
     let basis = RefundBasis {
         shipment: cancelling.shipment,
         units: &part.units,
-        takes_the_last_unit: cancelling.empties_shipment,
+        takes_the_last_unit,
         label: part.label,
         receipt: part.receipt,
     };
@@ -244,8 +249,25 @@ fn end(draft: &mut Draft<'_>, id: PartId, state: PartState) {
         intercepts::gate_closed(draft, shipment, gate, GateState::Closed);
     }
     draft.end_part(id);
+    expect_beside(draft, id);
     if was_stopped {
         put_back(draft, shipment);
+    }
+}
+
+/// A part has ended, or is two by now: another one may take the last unit, with which the shipping
+/// charge goes, or none may any more. Those are of the same cancellation, or of the only one that
+/// waits.
+fn expect_beside(draft: &mut Draft<'_>, changed: PartId) {
+    let shipment = draft.part(changed).shipment;
+    let waiting = draft.order.parts_waiting_on(shipment);
+    let is_only_one = waiting
+        .iter()
+        .all(|id| id.cancellation == waiting[0].cancellation);
+    for id in waiting {
+        if is_only_one || id.cancellation == changed.cancellation {
+            expect_again(draft, id);
+        }
     }
 }
 
@@ -286,15 +308,16 @@ pub(crate) fn split(draft: &mut Draft<'_>, id: PartId, units: &UnitSet) -> Optio
     };
     // From a part that has ended nothing is expected any more.
     if of.parts[id.index].state == PartState::Waiting {
-        expect_again(draft, id);
-        expect_again(draft, other);
+        expect_beside(draft, id);
     }
     Some(other)
 }
 
-/// Recomputes what a waiting part is expected to give back.
+/// Recomputes what a waiting part is expected to give back, if its cancellation takes all that it
+/// waits for.
 pub(crate) fn expect_again(draft: &mut Draft<'_>, id: PartId) {
-    let refund = refund_of_part(draft, &draft.order.cancelling(id));
+    let takes_the_last_unit = draft.order.is_to_take_the_last_unit(id);
+    let refund = refund_of_part(draft, &draft.order.cancelling(id), takes_the_last_unit);
     let part = draft.part_mut(id);
     part.refund = refund.amounts;
     part.deductions = refund.deductions;

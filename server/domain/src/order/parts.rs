@@ -36,6 +36,22 @@ impl Order {
         surroundings().unwrap_or_else(|| panic!("{id:?} or its shipment is not there"))
     }
 
+    /// No other units of its shipment are left once the waiting parts of its cancellation are
+    /// cancelled, this one the last of them.
+    pub(crate) fn is_to_take_the_last_unit(&self, id: PartId) -> bool {
+        let Cancelling {
+            of, part, shipment, ..
+        } = self.cancelling(id);
+        let up_to_this = of.parts[..=id.index]
+            .iter()
+            .filter(|other| other.state == PartState::Waiting && other.shipment == part.shipment);
+        let mut others = self.live_units(shipment);
+        for waiting in up_to_this {
+            others = others.minus(&waiting.units);
+        }
+        others.is_empty()
+    }
+
     /// A part, by its id; `None` where there is none.
     pub fn part(&self, id: PartId) -> Option<&Part> {
         self.cancellation(id.cancellation)?.parts.get(id.index)

@@ -6,17 +6,19 @@ use belay_domain::commands::{Preview, PreviewedVerdict, direct_cancellation, pre
 use belay_domain::context::Context;
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::order::CANCELLATIONS_MAX;
+use belay_domain::refund::RefundState::Due;
 use belay_domain::rejection::Rejection;
 use belay_domain::scope::Scope;
 use belay_domain::shipment::Stage;
-use belay_domain::terms::Path;
+use belay_domain::terms::{GoodsCondition, Path};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
 use crate::kit::{
-    CancellationRequest, Cart, Case, EXPIRE_AFTER, amounts, consent_when_preparing,
+    CancellationRequest, Cart, Case, EXPIRE_AFTER, PLAIN, amounts, consent_when_preparing, gate,
     independent_site, policy_with,
 };
+use crate::quotes::quoted;
 
 pub(crate) fn previewed(
     case: &Case,
@@ -260,4 +262,89 @@ fn offer(case: &Case) -> DirectCancellation {
         store: &case.store,
     };
     direct_cancellation(&case.order, &context)
+}
+
+/// Three units of 100 and shipping of 30, delivered; what goes back is asked for by RETURN_UNOPENED,
+/// and the seller bears the way out.
+fn delivered(rule: &str) -> Case {
+    let terms = "refund: {share: FULL, outbound_shipping: SELLER}";
+    let rules = format!("{}{PLAIN}", rule.replace("TERMS", terms));
+    let mut case = Cart::of(&[(3, 300)])
+        .shipping(30, 0)
+        .paid_under(policy_with(&rules, &[]));
+    case.bring_to(1, Stage::Delivered);
+    case
+}
+
+#[test]
+fn what_is_left_out_is_not_taken_for_the_last_unit() {
+    // Two are home, of too much value to be taken back together, and one is out.
+    let mut case = delivered(
+        "
+  - {id: small, when: {stage: [DELIVERED, RETURNED], path: RETURN_UNOPENED, value: {less_than: 150}},
+     allow: {TERMS}}",
+    );
+    case.receive_some(1, GoodsCondition::Unopened, &[(1, 2)])
+        .unwrap();
+    let request = CancellationRequest::all()
+        .paths(&[Path::ReturnUnopened])
+        .leave_out();
+    let preview = previewed(&case, &request).unwrap();
+    assert_eq!(
+        (preview.refund.total(), preview.refund.shipping),
+        (100, 0),
+        "two stay sold, so the shipping does"
+    );
+    let known = case.order.cancellations.len();
+    let number = case.cancel(quoted(&case, request)).unwrap();
+    assert_eq!(case.order.cancellations.len(), known + 1);
+    assert_eq!(case.promise(number).refund, preview.refund);
+    assert_eq!(case.refunds(), [(1, 100, Due)]);
+}
+
+#[test]
+fn a_part_that_ends_leaves_others_what_they_will_give_back() {
+    let receipt = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
+    let consent = gate("SELLER_CONSENT", "REFUSE", "BAR");
+    let rule = format!(
+        "
+  - {{id: back, when: {{stage: [DELIVERED, RETURNED], path: RETURN_UNOPENED}},
+     allow: {{gates: [{receipt}, {consent}], TERMS}}}}"
+    );
+    let asked = || {
+        let mut case = delivered(&rule);
+        case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+            .unwrap();
+        let request = CancellationRequest::all().paths(&[Path::ReturnUnopened]);
+        let number = case.cancel(quoted(&case, request)).unwrap();
+        assert_eq!(case.promise(number).refund, amounts(300, 0, 30, 0));
+        (case, number)
+    };
+    let home = |case: &mut Case| {
+        case.receive_some(1, GoodsCondition::Unopened, &[(1, 2)])
+            .unwrap();
+    };
+    // One is refused, so the others are not the last.
+    let (mut case, number) = asked();
+    case.reject(Role::Seller, number).unwrap();
+    assert_eq!(case.promise(number).refund, amounts(200, 0, 0, 0));
+    home(&mut case);
+    case.approve(Role::Seller, number).unwrap();
+    assert_eq!(case.refunds(), [(1, 200, Due)]);
+
+    // What comes later takes the last unit, whichever it is.
+    let (mut case, number) = asked();
+    case.approve(Role::Seller, number).unwrap();
+    assert_eq!(case.promise(number).refund, amounts(300, 0, 30, 0));
+    home(&mut case);
+    case.approve(Role::Seller, number).unwrap();
+    assert_eq!(case.refunds(), [(1, 100, Due), (1, 230, Due)]);
+
+    // Those that are out come home in two parcels.
+    let (mut case, number) = asked();
+    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
+    assert_eq!(case.promise(number).refund, amounts(300, 0, 30, 0));
+    case.approve(Role::Seller, number).unwrap();
+    assert_eq!(case.promise(number).refund, amounts(300, 0, 30, 0));
 }
