@@ -4,10 +4,10 @@
 //! Everything here is derived from the order as it stands. `lifecycle/refunds.rs` acts on it.
 
 use crate::cancellation::{Cancellation, CancellationState, PartState};
-use crate::incident::{IncidentKind, Resolution};
+use crate::incident::{IncidentKind, IncidentState, Resolution};
 use crate::money::Amounts;
 use crate::order::Order;
-use crate::payment::Payment;
+use crate::payment::{Payment, PaymentFact, RecordedFact};
 use crate::refund::{Refund, RefundKind, RefundState};
 
 /// The money that a cancellation is expected to give back: refunds that exist, and what is to come
@@ -221,15 +221,9 @@ impl Order {
                 .sum()
         };
         let made = self.made_of(cancellation);
-        let is_release = |refund: &&Refund| {
-            refund.cancellation == Some(cancellation.number)
-                && refund.state.counts()
-                && !is_retried(self, refund.number)
-        };
-        let released: i64 = rows(self, RefundKind::Void)
-            .filter(is_release)
-            .map(|refund| refund.amounts.total())
-            .sum();
+        let of_cancellation = rows(self, RefundKind::Void)
+            .filter(|refund| refund.cancellation == Some(cancellation.number));
+        let released: i64 = of_cancellation.map(|refund| self.released(refund)).sum();
         let (waiting, taken) = (credit(PartState::Waiting), credit(PartState::Cancelled));
         let unmade = (taken.total() - made.total()).max(0);
         // What was cancelled and not captured comes back where it is captured, and nothing says
@@ -304,6 +298,16 @@ impl Order {
         }
     }
 
+    /// What a row has released, or is to release, of an authorisation.
+    fn released(&self, release: &Refund) -> i64 {
+        let asked = release.amounts.total();
+        match release.settled_amount {
+            Some(released) => released.min(asked),
+            None if release.state.counts() && !is_retried(self, release.number) => asked,
+            None => 0,
+        }
+    }
+
     /// What would go back, beyond what rows stand for, if so much more came off the price.
     fn to_come(&self, credit: i64) -> i64 {
         let left: i64 = self
@@ -327,12 +331,42 @@ impl Order {
             .sum()
     }
 
-    /// A release that is not over stands for all that the payment holds; one that failed or was
-    /// dropped, until a person decides.
+    /// A release that is not over stands for all that the payment holds.
     pub(crate) fn is_being_released(&self, payment: &Payment) -> bool {
-        rows(self, RefundKind::Void).any(|refund| {
-            let is_over = matches!(refund.state, RefundState::Settled | RefundState::Cancelled);
-            refund.payment == payment.number && !is_over && !is_retried(self, refund.number)
+        let of_payment = rows(self, RefundKind::Void).filter(|row| row.payment == payment.number);
+        let mut standing = of_payment.filter(|row| !is_retried(self, row.number));
+        standing.any(|row| match row.state {
+            RefundState::Due
+            | RefundState::Blocked
+            | RefundState::Submitted
+            | RefundState::Unknown => true,
+            RefundState::Failed | RefundState::Dropped => {
+                row.settled_amount.is_none() && self.is_left_held(payment, row)
+            }
+            RefundState::Settled | RefundState::Cancelled => false,
         })
+    }
+
+    /// A release that failed waits for a person. Who lets it be, or drops it, decides about the
+    /// authorisation as it stood then: not about more, nor about what is authorised later.
+    fn is_left_held(&self, payment: &Payment, release: &Refund) -> bool {
+        let mut failures = self.incidents.iter().filter(|incident| {
+            incident.kind == IncidentKind::RefundFailed && incident.refund == Some(release.number)
+        });
+        let (decide_time, left) = if release.state == RefundState::Dropped {
+            (release.update_time, release.amounts.total())
+        } else {
+            match failures.next_back() {
+                Some(open) if open.state == IncidentState::Open => return true,
+                Some(decided) if decided.resolution == Some(Resolution::Accept) => (
+                    decided.resolve_time.unwrap_or(release.update_time),
+                    decided.amount.unwrap_or(release.amounts.total()),
+                ),
+                Some(_) | None => return false,
+            }
+        };
+        let is_anew =
+            |fact: &RecordedFact| fact.fact == PaymentFact::Authorized && fact.time > decide_time;
+        payment.balance.held <= left && !payment.facts.iter().any(is_anew)
     }
 }

@@ -134,8 +134,7 @@ pub fn allowed(order: &Order, incident: &Incident) -> Vec<Resolution> {
         },
         IncidentKind::RefundFailed => match refund {
             Some(refund)
-                if incidents::owed(order, refund) > 0
-                    && !incidents::was_paid_after_all(order, refund) =>
+                if incidents::owed(order, refund) > 0 && !incidents::was_paid_after_all(order, refund) =>
             {
                 vec![Resolution::RetryRefund, Resolution::Accept]
             }
@@ -156,8 +155,10 @@ fn retry(draft: &mut Draft<'_>, refund: Option<u32>) {
     else {
         return;
     };
+    let owed = incidents::owed(&draft.order, &old);
     let mut left = old.amounts;
-    let amounts = left.take(incidents::owed(&draft.order, &old));
+    let mut amounts = left.take(owed);
+    amounts.excess += owed - amounts.total();
     if old.state == RefundState::Blocked {
         draft.move_refund(old.number, RefundState::Dropped);
     }

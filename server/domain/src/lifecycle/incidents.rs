@@ -5,6 +5,7 @@ use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use crate::ledger;
 use crate::lifecycle::draft::{Draft, next_number};
 use crate::order::Order;
+use crate::payment::Payment;
 use crate::refund::{Refund, RefundKind, RefundState};
 
 /// The subject of an incident: what of the order it is about.
@@ -216,7 +217,12 @@ pub(crate) fn refundable(order: &Order, refund: &Refund) -> i64 {
         .filter(stands)
         .map(|other| ledger::standing(order, other))
         .sum();
-    (brought - others).clamp(0, refund.amounts.total())
+    let left = (brought - others).max(0);
+    match refund.kind {
+        RefundKind::Refund => left.min(refund.amounts.total()),
+        // A release is of all that is held, however much that has become.
+        RefundKind::Void => left,
+    }
 }
 
 /// What is still owed under this row, in minor units: what may go back of its payment, as far as
@@ -227,7 +233,15 @@ pub(crate) fn owed(order: &Order, refund: &Refund) -> i64 {
         RefundKind::Refund => by_payment
             .min(order.returnable() - order.going_back())
             .max(0),
-        RefundKind::Void => by_payment,
+        // An authorisation that the order needs by now is not to be released.
+        RefundKind::Void => {
+            let unneeded = order.unneeded_authorisations(order.to_collect());
+            let is_unneeded = |of: &&Payment| of.number == refund.payment;
+            unneeded
+                .into_iter()
+                .find(is_unneeded)
+                .map_or(0, |_| by_payment)
+        }
     }
 }
 

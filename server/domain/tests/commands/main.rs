@@ -47,6 +47,7 @@ mod quotes;
 mod random;
 mod reasons;
 mod refunds;
+mod releases;
 mod rejections;
 mod returns;
 mod scans;
