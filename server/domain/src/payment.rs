@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::ExternalId;
 use crate::money::{Currency, Money};
 use crate::names::named_enum;
-use crate::refund::{Refund, RefundKind, RefundState};
+use crate::refund::{Refund, RefundKind};
 
 named_enum! {
     pub enum PaymentState {
@@ -124,12 +124,13 @@ impl RecordedFact {
         self.amount.is_some_and(|told| told.own().is_none())
     }
 
-    /// A refund row of Belay's has released the authorisation, or so much of it.
-    pub(crate) fn released(refund: u32, amount: Option<i64>, time: Timestamp) -> Self {
+    /// A refund row of Belay's has released the authorisation: as long as the row says so, and for
+    /// as much.
+    pub(crate) fn released(refund: u32, time: Timestamp) -> Self {
         Self {
             provider_event_id: None,
             fact: PaymentFact::Voided,
-            amount: amount.map(ReportedAmount::Own),
+            amount: None,
             movement: None,
             refund: Some(refund),
             time,
@@ -217,11 +218,10 @@ fn balance(payment: &Payment, refunds: &[Refund]) -> Balance {
         .collect();
     let mut facts: Vec<&RecordedFact> = counted(payment);
     facts.retain(|fact| match fact.fact {
-        // A release that Belay asked for stands as long as its row is settled.
-        PaymentFact::Voided => fact.refund.is_none_or(|number| {
-            own.iter()
-                .any(|refund| refund.number == number && refund.state == RefundState::Settled)
-        }),
+        PaymentFact::Voided => {
+            let row = release_row(fact, &own);
+            fact.refund.is_none() || row.is_some_and(|row| row.settled_amount.is_some())
+        }
         PaymentFact::RefundedOutside => !is_own(payment, fact, &own),
         PaymentFact::Attempted
         | PaymentFact::Authorized
@@ -237,7 +237,14 @@ fn balance(payment: &Payment, refunds: &[Refund]) -> Balance {
     let mut ahead = 0;
     let unconfirmed_amounts = unconfirmed_amounts(&facts);
     for (fact, unconfirmed) in facts.iter().zip(&unconfirmed_amounts) {
-        apply(&mut balance, &mut ahead, fact, *unconfirmed);
+        let amount = match release_row(fact, &own) {
+            // What the row says was released; all there is, where that is all that was asked.
+            Some(row) => row
+                .settled_amount
+                .filter(|paid| *paid < row.amounts.total()),
+            None => fact.amount.and_then(ReportedAmount::own),
+        };
+        apply(&mut balance, &mut ahead, fact, amount, *unconfirmed);
     }
     balance.unconfirmed = unconfirmed_amounts.iter().sum();
     let settled: i64 = own
@@ -348,6 +355,12 @@ fn counted(payment: &Payment) -> Vec<&RecordedFact> {
     counted
 }
 
+/// The row that asked for this release.
+fn release_row<'a>(fact: &RecordedFact, own: &[&'a Refund]) -> Option<&'a Refund> {
+    let number = fact.refund.filter(|_| fact.fact == PaymentFact::Voided)?;
+    own.iter().find(|row| row.number == number).copied()
+}
+
 /// The provider tells of a refund that Belay sent: this message names it, or another one of the
 /// same movement, or the row does.
 fn is_own(payment: &Payment, fact: &RecordedFact, own: &[&Refund]) -> bool {
@@ -361,9 +374,14 @@ fn is_own(payment: &Payment, fact: &RecordedFact, own: &[&Refund]) -> bool {
 
 /// One total table, state × fact. Money always counts, but for what is unconfirmed; a state never
 /// forgets captured money.
-fn apply(balance: &mut Balance, ahead: &mut i64, fact: &RecordedFact, unconfirmed: i64) {
+fn apply(
+    balance: &mut Balance,
+    ahead: &mut i64,
+    fact: &RecordedFact,
+    amount: Option<i64>,
+    unconfirmed: i64,
+) {
     use PaymentState::{Attempting, Authorized, Captured, Declined, Voided};
-    let amount = fact.amount.and_then(ReportedAmount::own);
     let told = amount.unwrap_or(0) - unconfirmed;
     match fact.fact {
         PaymentFact::Attempted => {

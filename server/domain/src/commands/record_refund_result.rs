@@ -57,10 +57,8 @@ pub(super) fn decide(
         .refund(number)
         .ok_or(Rejection::RefundNotFound { refund: number })?;
     let (state, asked, cancellation) = (refund.state, refund.amounts.total(), refund.cancellation);
-    let settled = command
-        .result
-        .settled_amount(&draft.order)?
-        .unwrap_or(asked);
+    let is_paid = refund.settled_amount.is_some();
+    let named = command.result.settled_amount(&draft.order)?;
     match (state, &command.result) {
         (RefundState::Due | RefundState::Blocked, _) => {
             return Err(Rejection::RefundNotClaimed { refund: number });
@@ -76,13 +74,8 @@ pub(super) fn decide(
                 ..
             },
         ) => {
-            refund_results::settle(
-                draft,
-                number,
-                settled,
-                provider_refund_id.clone(),
-                *occurred_time,
-            );
+            let (paid, id) = (named.unwrap_or(asked), provider_refund_id.clone());
+            refund_results::settle(draft, number, paid, id, *occurred_time);
         }
         // Nobody is asking, so there is nothing to end.
         (RefundState::Unknown, RefundResult::Unknown) if refund.lease_until.is_none() => {}
@@ -90,30 +83,33 @@ pub(super) fn decide(
             draft.refund_mut(number).lease_until = None;
             draft.move_refund(number, RefundState::Unknown);
         }
+        // Nothing was paid that could come back.
+        (RefundState::Failed | RefundState::Dropped, RefundResult::Failed { .. }) if !is_paid => {}
         // A provider may send money back that it had paid out: the account was closed.
         (
-            RefundState::Submitted | RefundState::Unknown | RefundState::Settled,
+            RefundState::Submitted
+            | RefundState::Unknown
+            | RefundState::Settled
+            | RefundState::Failed
+            | RefundState::Dropped,
             RefundResult::Failed { code },
         ) => {
             refund_results::fail(draft, number, code);
         }
-        (RefundState::Settled, RefundResult::Settled { amount, .. }) => {
-            if amount.is_some() {
-                refund_results::correct(draft, number, settled);
-            }
-        }
         (
-            RefundState::Failed | RefundState::Dropped,
+            RefundState::Settled | RefundState::Failed | RefundState::Dropped,
             RefundResult::Settled {
-                provider_refund_id, ..
+                provider_refund_id,
+                occurred_time,
+                ..
             },
         ) => {
-            refund_results::pay_after_all(draft, number, settled, provider_refund_id.clone());
+            let (id, time) = (provider_refund_id.clone(), *occurred_time);
+            refund_results::settle_ended(draft, number, named, id, time);
         }
-        (RefundState::Settled, RefundResult::Unknown)
-        | (
-            RefundState::Failed | RefundState::Dropped,
-            RefundResult::Failed { .. } | RefundResult::Unknown,
+        (
+            RefundState::Settled | RefundState::Failed | RefundState::Dropped,
+            RefundResult::Unknown,
         )
         | (RefundState::Cancelled, _) => {}
     }

@@ -134,7 +134,7 @@ pub fn allowed(order: &Order, incident: &Incident) -> Vec<Resolution> {
         },
         IncidentKind::RefundFailed => match refund {
             Some(refund)
-                if incidents::owed(order, refund) > 0 && !incidents::was_paid_after_all(order, refund) =>
+                if incidents::owed(order, refund) > 0 && !incidents::was_paid_after_all(refund) =>
             {
                 vec![Resolution::RetryRefund, Resolution::Accept]
             }

@@ -187,11 +187,8 @@ pub(crate) fn close(
 }
 
 /// The provider said that it had failed, and then that it had not.
-pub(crate) fn was_paid_after_all(order: &Order, refund: &Refund) -> bool {
-    let is_late = |incident: &Incident| {
-        incident.kind == IncidentKind::LateFact && incident.refund == Some(refund.number)
-    };
-    order.incidents.iter().any(is_late)
+pub(crate) fn was_paid_after_all(refund: &Refund) -> bool {
+    refund.settled_amount.is_some()
 }
 
 /// What may still go back for this row, in minor units: what its payment brought in, less what
@@ -209,7 +206,7 @@ pub(crate) fn refundable(order: &Order, refund: &Refund) -> i64 {
         other.number != refund.number
             && other.payment == refund.payment
             && other.kind == refund.kind
-            && other.state.counts()
+            && (other.state.counts() || other.paid() > 0)
     };
     let others: i64 = order
         .refunds

@@ -6,6 +6,7 @@
 
 mod acts;
 mod annotations;
+mod bounces;
 mod cancellations;
 mod consents;
 mod deadlines;

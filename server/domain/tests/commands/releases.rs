@@ -2,16 +2,17 @@
 //! on the row, and no row bars the release of what is authorised later.
 
 use belay_domain::commands::{RefundResult, allowed_resolutions};
+use belay_domain::incident::IncidentKind::{PaymentLapsed, RefundFailed};
 use belay_domain::incident::Resolution::{self, Accept, DropRefund, RetryRefund};
 use belay_domain::order::OrderState;
 use belay_domain::payment::PaymentFact::{Authorized, Declined, Voided};
 use belay_domain::refund::RefundKind::{self, Void};
-use belay_domain::refund::RefundState::{self, Dropped, Due, Failed};
-use belay_domain::shipment::TrackingFact;
+use belay_domain::refund::RefundState::{self, Cancelled, Dropped, Due, Failed, Settled};
+use belay_domain::shipment::{Stage, TrackingFact};
 use jiff::SignedDuration;
 
 use crate::invariants;
-use crate::kit::{CancellationRequest, Cart, Case};
+use crate::kit::{CancellationRequest, Cart, Case, settled};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -51,6 +52,10 @@ fn tell(case: &mut Case, results: &[RefundResult]) {
     }
 }
 
+fn held(case: &Case, payment: u32) -> i64 {
+    case.order.payment(payment).unwrap().balance.held
+}
+
 fn rows(case: &Case) -> Vec<(RefundKind, u32, i64, RefundState)> {
     let row = |refund: &belay_domain::refund::Refund| {
         let total = refund.amounts.total();
@@ -61,6 +66,73 @@ fn rows(case: &Case) -> Vec<(RefundKind, u32, i64, RefundState)> {
 
 fn allowed(case: &Case, incident: u32) -> Vec<Resolution> {
     allowed_resolutions(&case.order, case.order.incident(incident).unwrap())
+}
+
+#[test]
+fn what_was_released_after_all_pays_for_nothing() {
+    let words: [&[RefundResult]; 2] = [
+        &[failed(), settled(50)],
+        &[settled(50), failed(), settled(50)],
+    ];
+    for results in words {
+        let mut case = twice_authorised();
+        tell(&mut case, results);
+        assert_eq!(held(&case, 2), 0, "{results:?}");
+        assert!(!case.incidents().contains(&RefundFailed), "{results:?}");
+        case.fact("p1", Voided, 0).unwrap();
+        invariants::check(&case.order, case.now);
+        assert_eq!(
+            (case.state(), case.stage(1)),
+            (OrderState::AwaitingPayment, Stage::Unreleased)
+        );
+        assert!(case.incidents().contains(&PaymentLapsed));
+    }
+}
+
+#[test]
+fn the_providers_last_word_on_a_release_counts() {
+    // Less than it said at first: the rest has a row.
+    let mut case = released();
+    tell(&mut case, &[settled(50), settled(30)]);
+    assert_eq!(
+        (held(&case, 1), rows(&case)),
+        (20, vec![(Void, 1, 50, Settled), (Void, 1, 20, Due)])
+    );
+    assert_eq!(case.promise(1).release, 50);
+
+    // More than it said at first: nothing is left to release.
+    let mut case = released();
+    tell(&mut case, &[settled(30), settled(50)]);
+    assert_eq!(
+        (held(&case, 1), rows(&case)),
+        (0, vec![(Void, 1, 50, Settled), (Void, 1, 20, Cancelled)])
+    );
+    assert_eq!(case.promise(1).release, 50);
+
+    // In part after all, and then none of it.
+    let mut case = released();
+    tell(&mut case, &[failed(), settled(30)]);
+    assert_eq!(
+        (held(&case, 1), rows(&case)),
+        (20, vec![(Void, 1, 50, Failed), (Void, 1, 20, Due)])
+    );
+    tell(&mut case, &[failed()]);
+    assert_eq!(held(&case, 1), 50);
+    assert_eq!(
+        rows(&case)[1..],
+        [(Void, 1, 20, Cancelled)],
+        "support is asked about all of it"
+    );
+}
+
+#[test]
+fn a_release_told_twice_releases_once() {
+    let mut case = released();
+    tell(&mut case, &[settled(20), failed(), settled(20)]);
+    assert_eq!(held(&case, 1), 30);
+    case.wait(HOUR).authorize("p1", 50);
+    tell(&mut case, &[failed(), settled(20)]);
+    assert_eq!(held(&case, 1), 80);
 }
 
 #[test]
