@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use belay_domain::commands::RefundResult;
 use belay_domain::order::Order;
 use belay_domain::payment::PaymentFact;
 use belay_domain::shipment::{Stage, TrackingFact};
@@ -14,7 +15,7 @@ use belay_domain::terms::{GateKind, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{CancellationRequest, Cart, Case, MICROSECOND, policy};
+use crate::kit::{CancellationRequest, Cart, Case, MICROSECOND, policy, settled};
 
 const TABLE: &str = include_str!("states.txt");
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/commands/states.txt");
@@ -195,6 +196,19 @@ pub(crate) fn rare(changes: &mut Changes) {
     told(&mut case, "RecordTracking", &|case| {
         let fact = TrackingFact::Returning;
         drop(case.scan_at(1, fact, minutes(2)).unwrap());
+    });
+    // What was declined once its release was settled was not released after all.
+    let mut case = Cart::of(&[(1, 100)]).place();
+    case.authorize("p1", 100)
+        .cancelled(CancellationRequest::all())
+        .lease(&[1]);
+    case.result(1, settled(100)).unwrap();
+    case.wait(MICROSECOND)
+        .fact("p1", PaymentFact::Declined, 0)
+        .unwrap();
+    told(&mut case, "RecordRefundResult", &|case| {
+        let code = "REVERSED".to_owned();
+        drop(case.result(1, RefundResult::Failed { code }).unwrap());
     });
     // What was delivered was to be captured yet, and the provider lets go of it.
     let mut case = Cart::of(&[(1, 100)]).place();
