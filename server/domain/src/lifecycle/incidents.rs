@@ -214,11 +214,12 @@ pub(crate) fn refundable(order: &Order, refund: &Refund) -> i64 {
         .filter(stands)
         .map(|other| ledger::standing(order, other))
         .sum();
-    let left = (brought - others).max(0);
     match refund.kind {
-        RefundKind::Refund => left.min(refund.amounts.total()),
-        // A release is of all that is held, however much that has become.
-        RefundKind::Void => left,
+        RefundKind::Refund => (brought - others).clamp(0, refund.amounts.total()),
+        // A release is of all that is held, however much that has become; one that is not over
+        // stands for it.
+        RefundKind::Void if others > 0 => 0,
+        RefundKind::Void => brought,
     }
 }
 

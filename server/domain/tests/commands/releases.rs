@@ -195,6 +195,26 @@ fn a_failed_release_is_tried_again_for_all_that_is_held_by_then() {
 }
 
 #[test]
+fn what_is_with_a_worker_is_not_released_twice() {
+    let mut case = released();
+    tell(&mut case, &[settled(20)]);
+    assert_eq!(case.lease(&[2]), [2]);
+    tell(&mut case, &[failed()]);
+    assert_eq!(held(&case, 1), 50);
+    let failure = case.order.incidents.last().unwrap().number;
+    assert_eq!(allowed(&case, failure), [Accept]);
+    case.result(2, failed()).unwrap();
+    let of_both = [failure, case.order.incidents.last().unwrap().number];
+    for incident in of_both {
+        assert_eq!(allowed(&case, incident), [RetryRefund, Accept]);
+    }
+    case.resolve(failure, RetryRefund).unwrap();
+    invariants::check(&case.order, case.now);
+    assert_eq!(rows(&case)[2..], [(Void, 1, 50, Due)]);
+    assert_eq!(allowed(&case, of_both[1]), [Accept]);
+}
+
+#[test]
 fn a_hold_that_was_needed_is_released_once_it_is_not() {
     let mut case = twice_authorised();
     tell(&mut case, &[failed()]);
