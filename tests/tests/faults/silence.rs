@@ -14,6 +14,7 @@ use belay_tests::shop::new_order;
 use belay_tests::stock::projected;
 use belay_tests::{run, until};
 use jiff::{SignedDuration, Timestamp};
+use tokio::join;
 
 use super::proxy::{At, Cut, Proxy};
 
@@ -39,16 +40,19 @@ fn what_a_server_has_locked_that_is_gone_without_a_word_is_given_back() {
             let request = shop.request_cancellation("A-1", Units::all());
             request.reason(reason::NO_LONGER_WANTED)
         };
-        let lost = tokio::spawn(ask(&at_gone).into_future());
-        until("the commit is lost", async || {
-            proxy.has_cut_all().then_some(())
-        })
-        .await;
-        let cancelled = ask(&storefront(&insistent(t.address()))).await;
+        let lost = ask(&at_gone);
+        let next = async {
+            until("the commit is lost", async || {
+                proxy.has_cut_all().then_some(())
+            })
+            .await;
+            ask(&storefront(&insistent(t.address()))).await
+        };
+        // What the first is told is said elsewhere.
+        let (_, cancelled) = join!(lost.into_future(), next);
         let cancelled = cancelled.expect("the order is free again");
         let order = t.order("A-1").await;
         assert_eq!(order.cancellations, [cancelled.cancellation]);
-        lost.abort();
         gone.stop().await;
     });
 }
