@@ -193,8 +193,9 @@ impl Network {
             return Ok(());
         }
         let _looking = match self.0.looking.try_lock() {
-            Ok(looking) => looking,
-            Err(_) if is_empty => self.0.looking.lock().await,
+            Ok(looking) => Some(looking),
+            // Whoever looks may be polled no more: then it is looked again.
+            Err(_) if is_empty => timeout(PATIENCE, self.0.looking.lock()).await.ok(),
             Err(_) => return Ok(()),
         };
         if !is_due(&self.state()) {

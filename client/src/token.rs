@@ -4,10 +4,11 @@ use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use futures_util::FutureExt as _;
+use futures_util::future::Shared;
 use tokio::time::{Instant, timeout_at};
 use tonic::metadata::{Ascii, MetadataValue};
 
@@ -126,7 +127,8 @@ pub(crate) struct Tokens {
 #[derive(Default)]
 struct State {
     known: Option<Known>,
-    /// The source at work: a call that is given up leaves it to the next.
+    /// The source at work. A call that is given up, or is not polled for a while, leaves it to the
+    /// others.
     asking: Option<Asking>,
     /// The token that is known was refused, and the source has not answered since.
     is_refused: bool,
@@ -141,10 +143,24 @@ struct Known {
     expires_at: Option<Instant>,
 }
 
-/// A source at work, since when.
+/// A source at work, since when. Whoever waits for it drives it.
+#[derive(Clone)]
 struct Asking {
-    future: TokenFuture<'static>,
+    answer: Shared<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     begun: Instant,
+}
+
+type Answer = Arc<Result<Token, BoxError>>;
+
+impl Asking {
+    fn begin(source: Arc<dyn TokenSource>) -> Self {
+        let answer: Pin<Box<dyn Future<Output = Answer> + Send>> =
+            Box::pin(async move { Arc::new(source.token().await) });
+        Self {
+            answer: answer.shared(),
+            begun: Instant::now(),
+        }
+    }
 }
 
 impl State {
@@ -162,6 +178,54 @@ impl State {
         let is_fresh = |known: &&Known| known.ask_at > Instant::now();
         self.known.as_ref().filter(is_fresh)
     }
+
+    /// The source has answered: its token is known from now on, unless another call has heard the
+    /// same answer before.
+    fn hear(&mut self, asking: &Asking, answer: &Token) -> Result<MetadataValue<Ascii>, BoxError> {
+        let header = bearer(&answer.secret)?;
+        if !self.end(asking) {
+            return Ok(header);
+        }
+        let begun = asking.begun;
+        let ask_in = answer.expires_in.map_or(ASK_AGAIN, |expires_in| {
+            let before = expires_in.saturating_sub(REFRESH_BEFORE);
+            before.max(expires_in / 2)
+        });
+        let known = self.known.as_ref();
+        let is_same = known.is_some_and(|known| known.header == header);
+        let was_refused = std::mem::take(&mut self.is_refused);
+        self.no_other_at = (was_refused && is_same).then(Instant::now);
+        // It may be as old as the question.
+        self.known = Some(Known {
+            header: header.clone(),
+            ask_at: begun + ask_in.min(WAIT_MAX),
+            expires_at: answer
+                .expires_in
+                .map(|expires_in| begun + expires_in.min(WAIT_MAX)),
+        });
+        Ok(header)
+    }
+
+    /// Nobody waits for this question any more. Says whether it was the present one.
+    fn end(&mut self, asking: &Asking) -> bool {
+        let present = self.asking.as_ref();
+        let is_present = present.is_some_and(|present| present.answer.ptr_eq(&asking.answer));
+        if is_present {
+            self.asking = None;
+        }
+        is_present
+    }
+
+    /// The token to go on with where the source gives none.
+    fn without(&mut self, error: Error) -> Result<MetadataValue<Ascii>, Error> {
+        let Some(good) = self.good() else {
+            return Err(error);
+        };
+        let error = error.message();
+        tracing::warn!(target: "belay_client", error, "the token is not renewed");
+        good.ask_at = after(AFTER_FAILURE);
+        Ok(good.header.clone())
+    }
 }
 
 impl fmt::Debug for Tokens {
@@ -178,74 +242,54 @@ impl Tokens {
         }
     }
 
+    /// Locked for a moment, and never over a wait: whoever waits may be polled no more.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The header of the token that is good now.
     pub(crate) async fn header(&self) -> Result<MetadataValue<Ascii>, Error> {
-        let mut state = self.state.lock().await;
-        match state.fresh() {
-            Some(known) => Ok(known.header.clone()),
-            None => self.ask(&mut state).await,
+        let fresh = self.state().fresh().map(|known| known.header.clone());
+        match fresh {
+            Some(header) => Ok(header),
+            None => self.ask().await,
         }
     }
 
     /// Asks the source. What a call has left behind may have been asked for long ago, and is asked
     /// for again where it is as old as that.
-    async fn ask(&self, state: &mut State) -> Result<MetadataValue<Ascii>, Error> {
-        if state.asking.is_some() {
-            let asked = self.ask_once(state).await;
-            if asked.is_ok() && state.fresh().is_some() {
+    async fn ask(&self) -> Result<MetadataValue<Ascii>, Error> {
+        let is_asked = self.state().asking.is_some();
+        if is_asked {
+            let asked = self.ask_once().await;
+            if asked.is_ok() && self.state().fresh().is_some() {
                 return asked;
             }
         }
-        self.ask_once(state).await
+        self.ask_once().await
     }
 
     /// A source that fails or is silent is not waited for while the token that is known is good.
-    async fn ask_once(&self, state: &mut State) -> Result<MetadataValue<Ascii>, Error> {
-        let patience = state.good().map_or(Duration::MAX, |_| PATIENCE);
-        let source = self.source.clone();
-        let asking = state.asking.get_or_insert_with(|| Asking {
-            future: Box::pin(async move { source.token().await }),
-            begun: Instant::now(),
-        });
-        let begun = asking.begun;
-        let asked = match timeout_at(after(patience), &mut asking.future).await {
-            Ok(asked) => {
-                state.asking = None;
-                let read = |token: Token| Ok((bearer(&token.secret)?, token.expires_in));
-                asked
-                    .and_then(read)
-                    .map_err(|error| Error::no_token(&*error))
-            }
-            Err(_) => Err(Error::silent_source()),
+    async fn ask_once(&self) -> Result<MetadataValue<Ascii>, Error> {
+        let (asking, patience) = {
+            let mut state = self.state();
+            let patience = state.good().map_or(Duration::MAX, |_| PATIENCE);
+            let begin = || Asking::begin(self.source.clone());
+            (state.asking.get_or_insert_with(begin).clone(), patience)
         };
-        match asked {
-            Ok((header, expires_in)) => {
-                let ask_in = expires_in.map_or(ASK_AGAIN, |expires_in| {
-                    let before = expires_in.saturating_sub(REFRESH_BEFORE);
-                    before.max(expires_in / 2)
-                });
-                let known = state.known.as_ref();
-                let is_same = known.is_some_and(|known| known.header == header);
-                let was_refused = std::mem::take(&mut state.is_refused);
-                state.no_other_at = (was_refused && is_same).then(Instant::now);
-                // It may be as old as the question.
-                state.known = Some(Known {
-                    header: header.clone(),
-                    ask_at: begun + ask_in.min(WAIT_MAX),
-                    expires_at: expires_in.map(|expires_in| begun + expires_in.min(WAIT_MAX)),
-                });
-                Ok(header)
-            }
-            Err(error) => {
-                let Some(good) = state.good() else {
-                    return Err(error);
-                };
-                let error = error.message();
-                tracing::warn!(target: "belay_client", error, "the token is not renewed");
-                good.ask_at = after(AFTER_FAILURE);
-                Ok(good.header.clone())
-            }
-        }
+        let answer = timeout_at(after(patience), asking.answer.clone()).await;
+        let mut state = self.state();
+        let Ok(answer) = answer else {
+            return state.without(Error::silent_source());
+        };
+        let heard = match &*answer {
+            Ok(token) => state.hear(&asking, token),
+            Err(error) => Err(error.to_string().into()),
+        };
+        heard.or_else(|error| {
+            state.end(&asking);
+            state.without(Error::no_token(&*error))
+        })
     }
 
     /// The server did not take this one: asks the source, unless it has said a moment ago that it
@@ -254,29 +298,28 @@ impl Tokens {
     /// # Errors
     /// Where the source fails: whether there is another will show.
     pub(crate) async fn refused(&self, header: &MetadataValue<Ascii>) -> Result<bool, Error> {
-        let mut state = self.state.lock().await;
-        if state
-            .known
-            .as_ref()
-            .is_some_and(|known| known.header != *header)
-        {
-            // Another call has found out before.
-            return Ok(true);
-        }
-        let no_other_at = state.no_other_at;
-        if no_other_at.is_some_and(|at| at.elapsed() < AFTER_FAILURE) {
-            return Ok(false);
-        }
-        state.is_refused = true;
-        if let Some(known) = &mut state.known {
-            known.ask_at = Instant::now();
-        }
-        // Asked for before the refusal, it may be the same.
-        let is_left = state.asking.is_some();
-        let mut another = self.ask(&mut state).await?;
-        if is_left && another == *header {
+        let is_left = {
+            let mut state = self.state();
+            let known = state.known.as_ref();
+            if known.is_some_and(|known| known.header != *header) {
+                // Another call has found out before.
+                return Ok(true);
+            }
+            let no_other_at = state.no_other_at;
+            if no_other_at.is_some_and(|at| at.elapsed() < AFTER_FAILURE) {
+                return Ok(false);
+            }
             state.is_refused = true;
-            another = self.ask_once(&mut state).await?;
+            if let Some(known) = &mut state.known {
+                known.ask_at = Instant::now();
+            }
+            // Asked for before the refusal, it may be the same.
+            state.asking.is_some()
+        };
+        let mut another = self.ask().await?;
+        if is_left && another == *header {
+            self.state().is_refused = true;
+            another = self.ask_once().await?;
         }
         Ok(another != *header)
     }

@@ -2,7 +2,10 @@
 //! stands still.
 
 use std::collections::VecDeque;
+use std::future::{IntoFuture as _, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use belay_client::{Belay, BoxError, Kind, Token, TokenFuture, TokenSource, Units};
@@ -15,7 +18,7 @@ use tower::{BoxError as ServiceError, Service as _, service_fn};
 
 use crate::in_process::quick;
 use crate::support::rejection;
-use crate::world::{World, an_event};
+use crate::world::{World, a_cancellation, an_event};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Ends what would never end.
@@ -172,6 +175,34 @@ async fn a_token_that_was_asked_for_long_ago_is_asked_for_again() {
 }
 
 /// Never gives a token out.
+/// As where a subscription hands on what has come, and its next save waits for a token.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_not_polled_any_more_holds_no_token_up() {
+    let source = Slow::new([(SECOND, token(2)), (SECOND, token(3))]);
+    let (belay, shown) = with_tokens(&World::new(), source);
+    let store = belay.store("demo");
+    let mut left = pin!(store.list_cancellations().into_future());
+    let polled = poll_fn(|cx| Poll::Ready(left.as_mut().poll(cx).is_ready()));
+    assert!(!polled.await, "it waits for its token");
+    store.list_cancellations().await.unwrap();
+    left.await.unwrap();
+    assert_eq!(shown.all(), ["token-2"; 2], "and nobody asks twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_reads_while_its_watch_waits_for_a_token() {
+    let world = World::new();
+    let mut decided = a_cancellation("A-1:c1");
+    decided.set_state(pb::CancellationState::Completed);
+    world.state().cancellations.push(decided);
+    // Longer than the watch holds the first read up.
+    let source = Slow::new([(SECOND * 3 / 4, token(2))]);
+    let (belay, _) = with_tokens(&world, source);
+    let store = belay.store("demo");
+    let wait = store.wait_for_cancellation("A-1:c1", 10 * SECOND);
+    wait.await.unwrap();
+}
+
 struct Silent;
 
 impl TokenSource for Silent {
