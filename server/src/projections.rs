@@ -42,8 +42,9 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Partitions, and rows of the feed, of one transaction.
 const PARTITIONS_MAX: usize = 16;
 const ROWS_MAX: u16 = 256;
-/// What was told beside the feed, of one transaction of a rebuild.
-const TELLINGS_MAX: u16 = 256;
+/// What was told beside the feed, of one transaction of a rebuild. Each of a SKU with a long ledger
+/// may have to add up much of it, and what takes too long would be begun anew for ever.
+const TELLINGS_MAX: u16 = 16;
 /// Rows of a generation that nobody reads any more which one statement deletes.
 const DELETED_MAX: u32 = 1_000;
 
