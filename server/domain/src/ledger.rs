@@ -4,7 +4,7 @@
 //! Everything here is derived from the order as it stands. `lifecycle/refunds.rs` acts on it.
 
 use crate::cancellation::{Cancellation, CancellationState, PartState};
-use crate::incident::{IncidentKind, IncidentState, Resolution};
+use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use crate::money::Amounts;
 use crate::order::Order;
 use crate::payment::{Payment, PaymentFact, RecordedFact};
@@ -60,21 +60,27 @@ pub(crate) fn standing(order: &Order, refund: &Refund) -> i64 {
 }
 
 /// What of a failed or dropped row stays where it is by a decision: as much as was owed when it was
-/// made. Money that comes back later, such as by a dispute that is won, nobody has decided about.
+/// made. Money that comes back later, such as by a dispute that is won, nobody has decided about;
+/// of what failed since, nobody has decided anything.
 fn kept_back(order: &Order, refund: &Refund) -> i64 {
-    let decided = order.incidents.iter().filter(|incident| {
+    let of_refund = order.incidents.iter().filter(|incident| {
         let is_of_refund = matches!(
             incident.kind,
             IncidentKind::RefundMismatch | IncidentKind::RefundFailed
         );
-        let leaves_it = matches!(
-            incident.resolution,
-            Some(Resolution::DropRefund | Resolution::Accept)
-        );
-        is_of_refund && incident.refund == Some(refund.number) && leaves_it
+        is_of_refund && incident.refund == Some(refund.number)
     });
-    decided
-        .filter_map(|incident| incident.amount)
+    let kept = |incident: &Incident| match incident.resolution {
+        Some(Resolution::DropRefund | Resolution::Accept) => incident.amount,
+        None if incident.kind == IncidentKind::RefundFailed
+            && incident.state == IncidentState::Open =>
+        {
+            Some(refund.amounts.total())
+        }
+        Some(Resolution::RefundAnyway | Resolution::RetryRefund) | None => None,
+    };
+    of_refund
+        .filter_map(kept)
         .next_back()
         .unwrap_or_else(|| refund.amounts.total())
 }

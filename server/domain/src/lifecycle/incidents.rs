@@ -156,8 +156,10 @@ pub(crate) fn close(
         .order
         .incident(number)
         .and_then(|incident| draft.order.refund(incident.refund?));
-    let is_unpaid =
-        |refund: &&Refund| matches!(refund.state, RefundState::Blocked | RefundState::Failed);
+    let is_unpaid = |refund: &&Refund| {
+        matches!(refund.state, RefundState::Blocked | RefundState::Failed)
+            && refund.settled_amount.is_none()
+    };
     let owed = refund
         .filter(is_unpaid)
         .map(|refund| owed(&draft.order, refund))

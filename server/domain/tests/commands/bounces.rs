@@ -6,7 +6,7 @@ use belay_domain::ids::ExternalId;
 use belay_domain::incident::IncidentKind::{self, LateFact, RefundFailed, RefundMismatch};
 use belay_domain::incident::Resolution::{self, Accept, DropRefund, RetryRefund};
 use belay_domain::incident::{Incident, IncidentState};
-use belay_domain::payment::PaymentFact::RefundedOutside;
+use belay_domain::payment::PaymentFact::{Chargeback, ChargebackReversed, RefundedOutside};
 use belay_domain::refund::RefundState::{Blocked, Due, Failed, Settled};
 use jiff::{SignedDuration, Timestamp};
 
@@ -206,4 +206,32 @@ fn another_amount_counts_also_where_it_was_paid_after_all() {
     let mut settled_first = leased();
     tell(&mut settled_first, &[gone("re_1")]);
     assert_eq!(settled_first.refunds(), [(1, 50, Settled)]);
+}
+
+/// Nobody has decided about what fails after support took it for paid, or for nothing that is owed.
+#[test]
+fn what_fails_again_waits_for_a_decision_of_its_own() {
+    for is_disputed in [false, true] {
+        let mut case = leased();
+        tell(&mut case, &[failed()]);
+        if is_disputed {
+            case.fact("p1", Chargeback, 50).unwrap();
+            case.resolve(1, Accept).unwrap();
+            tell(&mut case, &[gone("re_1")]);
+            case.wait(HOUR).fact("p1", ChargebackReversed, 0).unwrap();
+        } else {
+            tell(&mut case, &[gone("re_1")]);
+            case.resolve(1, Accept).unwrap();
+        }
+        tell(&mut case, &[failed()]);
+        assert_eq!(
+            (case.refunds(), allowed(&case, RefundFailed)),
+            (vec![(1, 50, Failed)], vec![RetryRefund, Accept]),
+            "disputed meanwhile: {is_disputed}"
+        );
+        let last = case.order.incidents.last().unwrap().number;
+        case.resolve(last, Accept).unwrap();
+        invariants::check(&case.order, case.now);
+        assert_eq!(case.refunds(), [(1, 50, Failed)], "it is to stay");
+    }
 }
