@@ -290,7 +290,15 @@ impl Disputes {
                 left: fact.amount.and_then(ReportedAmount::own),
             })
             .collect();
-        for reversal in of(PaymentFact::ChargebackReversed) {
+        // What is won by its name is not what another reversal may have won.
+        let names_one = |reversal: &&&RecordedFact| {
+            let mut disputes = of(PaymentFact::Chargeback);
+            reversal.movement.is_some()
+                && disputes.any(|dispute| dispute.movement == reversal.movement)
+        };
+        let (by_name, others): (Vec<_>, Vec<_>) =
+            of(PaymentFact::ChargebackReversed).partition(names_one);
+        for reversal in by_name.into_iter().chain(others) {
             take_back(&mut open, reversal);
         }
         Self {

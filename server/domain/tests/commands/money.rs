@@ -22,6 +22,7 @@ use belay_domain::rejection::Rejection;
 use belay_domain::shipment::Stage;
 use jiff::SignedDuration;
 
+use crate::invariants;
 use crate::kit::{
     CancellationRequest, Cart, Case, EXPIRE_AFTER, PLACED, PLAIN, amounts, policy_with, settled,
 };
@@ -1247,6 +1248,37 @@ fn a_reversal_without_a_name_wins_no_dispute_that_begins_later() {
     }
     case.wait(HOUR).fact("p1", Chargeback, 50).unwrap();
     assert_eq!(case.order.payments[0].balance.disputed, 50);
+}
+
+#[test]
+fn two_disputes_that_are_both_won_leave_nothing_disputed() {
+    // One is known by its name, and the other by its amount alone.
+    for amount in [40, 0] {
+        for is_named_first in [true, false] {
+            let mut case = fifty();
+            case.capture("p1", 100);
+            case.told(Chargeback, 40, |command| command.movement = id("dp_1"))
+                .unwrap();
+            case.wait(HOUR).fact("p1", Chargeback, 60).unwrap();
+            for is_named in [is_named_first, !is_named_first] {
+                let (name, amount) = if is_named {
+                    (id("dp_1"), amount)
+                } else {
+                    (None, 60)
+                };
+                case.wait(HOUR)
+                    .told(ChargebackReversed, amount, |command| {
+                        command.movement = name
+                    })
+                    .unwrap();
+                invariants::check(&case.order, case.now);
+            }
+            assert_eq!(
+                case.order.payments[0].balance.disputed, 0,
+                "{amount}, named first: {is_named_first}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -167,9 +167,11 @@ fn check_refund(order: &Order, refund: &Refund) {
     }
 }
 
-/// No reversal that names neither dispute nor amount wins what was charged back after it.
+/// Each reversal wins something, in whatever order they are told; and none that names neither
+/// dispute nor amount wins what was charged back after it.
 fn check_disputes(payment: &Payment) {
     let of = |kind: PaymentFact| payment.facts.iter().filter(move |fact| fact.fact == kind);
+    check_won(payment);
     if of(PaymentFact::ChargebackReversed)
         .any(|fact| fact.movement.is_some() || fact.amount.is_some())
     {
@@ -194,6 +196,42 @@ fn check_disputes(payment: &Payment) {
     assert!(
         later <= payment.balance.disputed,
         "{later} was charged back since, and {} is disputed",
+        payment.balance.disputed
+    );
+}
+
+/// No more is disputed than is left of each dispute after the reversals that name it, less all
+/// that those without a name have won.
+fn check_won(payment: &Payment) {
+    let of = |kind: PaymentFact| payment.facts.iter().filter(move |fact| fact.fact == kind);
+    let is_foreign = |fact: &RecordedFact| fact.amount.is_some() && own(fact) == 0;
+    if payment.facts.iter().any(is_foreign) {
+        return;
+    }
+    let mut left: BTreeMap<_, i64> = BTreeMap::new();
+    for (at, fact) in of(PaymentFact::Chargeback).enumerate() {
+        let most = left.entry(fact.movement.clone().ok_or(at)).or_default();
+        *most = (*most).max(own(fact));
+    }
+    let mut won: BTreeMap<_, i64> = BTreeMap::new();
+    for fact in of(PaymentFact::ChargebackReversed) {
+        let most = won.entry(fact.movement.clone()).or_default();
+        *most = match fact.movement {
+            Some(_) => (*most).max(own(fact)),
+            None => *most + own(fact),
+        };
+    }
+    let nameless = won.remove(&None).unwrap_or_default();
+    let named = won.into_iter().filter_map(|(name, won)| {
+        let left = left.get(&Ok(name?))?;
+        // One that names no amount wins it whole.
+        Some(if won == 0 { *left } else { won.min(*left) })
+    });
+    let named: i64 = named.sum();
+    let most = left.values().sum::<i64>() - named - nameless;
+    assert!(
+        payment.balance.disputed <= most.max(0),
+        "{most} is left of what was charged back, and {} is disputed",
         payment.balance.disputed
     );
 }
