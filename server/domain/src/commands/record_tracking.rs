@@ -15,10 +15,10 @@
 //! - its carrier has given up on it and cancels it (undeliverable return), or
 //! - the policy, asked about another stage outside, gave it away.
 //!
-//! Every other way opens CANCELLED_YET_SHIPPED, once for a shipment: it had been cancelled whole
+//! Every other way opens CANCELLED_YET_SHIPPED, once for the same units: it had been cancelled whole
 //! while it was inside and is scanned out; it was sent and never paid, so that the order closed
-//! behind it; or it was given up on the carrier's word (the first, third and fourth above) and is
-//! delivered after all. Units that were cancelled inside while others of their shipment left stayed
+//! behind it; or units of it were given up on the carrier's word (the first, third and fourth above)
+//! and are delivered after all. Units that were cancelled inside while others of their shipment left stayed
 //! behind: the fence saw to that.
 
 use jiff::Timestamp;
@@ -84,7 +84,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &RecordTracking) -> Result<
     };
     Limit::ShipmentFacts.check(shipment.carrier_event_ids.len(), max)?;
 
-    let was_given_up = is_given_up(draft, number);
+    let was_given_up = is_given_up_untold(draft, number);
     let was_dispatched = shipment.stage.is_dispatched();
     let shipment = draft.shipment_mut(number);
     shipment
@@ -420,8 +420,8 @@ fn take_back(draft: &mut Draft<'_>, number: u32) {
 }
 
 /// Units of it were cancelled on the carrier's word that they would not arrive: it brings them
-/// back, has lost them or has given up on them.
-fn is_given_up(draft: &Draft<'_>, number: u32) -> bool {
+/// back, has lost them or has given up on them. What an earlier delivery has told of is no news.
+fn is_given_up_untold(draft: &Draft<'_>, number: u32) -> bool {
     let Some(shipment) = draft.order.shipment(number) else {
         return false;
     };
@@ -431,11 +431,15 @@ fn is_given_up(draft: &Draft<'_>, number: u32) -> bool {
         let is_here = part.shipment == number && part.state == PartState::Cancelled;
         is_here && !part.units.intersection(&out).is_empty()
     };
+    let told = draft.order.incidents.iter().rfind(|incident| {
+        incident.kind == IncidentKind::CancelledYetShipped && incident.shipment == Some(number)
+    });
+    let is_told = |at: Timestamp| told.is_some_and(|told| at <= told.create_time);
     let given_up = |of: &Cancellation| {
         of.parts.iter().filter(is_out).any(|part| {
-            of.requester.role == Role::Carrier
-                || part.relies_on_the_carrier()
-                || may_have_been_lost(&scans, of.cancel_time(part))
+            let at = of.cancel_time(part);
+            let by_carrier = of.requester.role == Role::Carrier || part.relies_on_the_carrier();
+            (by_carrier || may_have_been_lost(&scans, at)) && !is_told(at)
         })
     };
     draft.order.cancellations.iter().any(given_up)
@@ -451,10 +455,8 @@ fn may_have_been_lost(scans: &[Scan], at: Timestamp) -> bool {
 /// What was cancelled has gone out, or has arrived, all the same: nothing that is not sent yet is
 /// paid back for it until the goods are home or support has decided.
 fn contest(draft: &mut Draft<'_>, number: u32) {
-    draft.open_incident_once(
-        IncidentKind::CancelledYetShipped,
-        IncidentSubject::shipment(number),
-    );
+    let subject = IncidentSubject::shipment(number);
+    draft.open_incident_anew(IncidentKind::CancelledYetShipped, subject);
     let due = draft
         .order
         .refunds

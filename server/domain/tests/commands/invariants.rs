@@ -841,7 +841,8 @@ fn arrives(was: &Shipment, is: &Shipment) -> bool {
     was.stage != Stage::Delivered && is.stage == Stage::Delivered
 }
 
-/// The units of each shipment that were cancelled while it was lost, which no single step shows.
+/// The units of each shipment that were cancelled while it was lost, which no single step shows, and
+/// of which no incident has told since.
 #[derive(Debug, Default)]
 pub(crate) struct TakenAsLost(BTreeMap<u32, UnitSet>);
 
@@ -851,16 +852,26 @@ impl TakenAsLost {
     pub(crate) fn check_step(&mut self, before: &Order, after: &Order) {
         for (was, is) in before.shipments.iter().zip(&after.shipments) {
             let taken = self.0.entry(is.number).or_default();
-            let is_told = has_left_contested(after, is.number);
             let out = taken.intersection(&is.whereabouts.out());
+            let is_about = |incident: &&Incident| {
+                incident.kind == IncidentKind::CancelledYetShipped
+                    && incident.shipment == Some(is.number)
+            };
+            let mut incidents = after.incidents.iter().filter(is_about);
+            let is_open = incidents.any(|incident| incident.state == IncidentState::Open);
             assert!(
-                !arrives(was, is) || is_told || out.is_empty(),
+                !arrives(was, is) || is_open || out.is_empty(),
                 "{out:?} of shipment {} were cancelled as lost and arrive",
                 is.number
             );
             if is.stage == Stage::Lost {
                 let cancelled = after.cancelled_units().minus(&before.cancelled_units());
                 *taken = taken.union(&cancelled.intersection(&is.whereabouts.out()));
+            }
+            let mut incidents = after.incidents.iter().filter(is_about);
+            let is_told = incidents.any(|incident| before.incident(incident.number).is_none());
+            if arrives(was, is) || is_told {
+                *taken = UnitSet::default();
             }
         }
     }

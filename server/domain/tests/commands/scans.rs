@@ -4,7 +4,7 @@ use belay_domain::actor::Role;
 use belay_domain::cancellation::PartState;
 use belay_domain::context::CarrierProfile;
 use belay_domain::incident::IncidentKind::CancelledYetShipped;
-use belay_domain::incident::{IncidentKind, IncidentState};
+use belay_domain::incident::{IncidentKind, IncidentState, Resolution};
 use belay_domain::order::OrderState;
 use belay_domain::policy::Policy;
 use belay_domain::refund::RefundState::{Blocked, Due};
@@ -260,6 +260,35 @@ fn what_was_cancelled_as_lost_and_is_delivered_after_all_is_a_contradiction() {
             }
         }
     }
+}
+
+/// What support has decided about the first unit says nothing of the second.
+#[test]
+fn what_was_cancelled_as_lost_since_the_last_contradiction_is_one_of_its_own() {
+    let mut case = cancelled_as_lost(independent_site(), 1);
+    case.wait(DAY).scan(1, DELIVERED).unwrap();
+    assert_eq!(case.incidents(), [CancelledYetShipped]);
+    case.resolve(1, Resolution::RefundAnyway).unwrap();
+    assert_eq!(case.lease(&[1]), [1]);
+    case.wait(DAY).scan(1, RETURNING).unwrap();
+    case.wait(DAY).scan(1, LOST).unwrap();
+    let mut again = case.clone();
+
+    // What the carrier was to bring back.
+    case.wait(DAY).approve(Role::Support, 2).unwrap();
+    assert_eq!(
+        (case.parts(2), case.incidents()),
+        (vec![(PartState::Cancelled, "")], vec![])
+    );
+    case.wait(DAY).scan(1, DELIVERED).unwrap();
+    assert_eq!(case.incidents(), [CancelledYetShipped]);
+    assert_eq!(case.refunds()[1..], [(1, 100, Blocked)]);
+    invariants::check(&case.order, case.now);
+    history::check(&case.history, &case.order);
+
+    // The same unit once more is no news.
+    again.wait(DAY).scan(1, DELIVERED).unwrap();
+    assert_eq!(again.incidents(), []);
 }
 
 /// What the policy gave away on its way is the buyer's, whatever becomes of the parcel.
