@@ -156,6 +156,16 @@ impl Order {
         .max(0)
     }
 
+    /// What is left of a payment that no row stands for but these.
+    pub(crate) fn left_beside(&self, payment: &Payment, rows: &[Refund]) -> i64 {
+        let is_one = |refund: &&Refund| rows.iter().any(|row| row.number == refund.number);
+        let others: i64 = refunds_of(self, payment)
+            .filter(|refund| !is_one(refund))
+            .map(|refund| standing(self, refund))
+            .sum();
+        (payment.captured_net() - others).max(0)
+    }
+
     /// How far a payment falls short of what has gone back of it and is about to.
     pub(crate) fn shortage_of(&self, payment: &Payment) -> i64 {
         let going: i64 = refunds_of(self, payment)

@@ -1,6 +1,8 @@
 //! Contested refunds: the money for goods that were cancelled and are outside all the same, where
 //! support decides that it stays.
 
+use std::collections::BTreeMap;
+
 use crate::cancellation::{Cancellation, Part, PartState};
 use crate::incident::{IncidentKind, IncidentState};
 use crate::lifecycle::draft::{Draft, NewRefund};
@@ -60,7 +62,7 @@ fn share_of(order: &Order, of: &Cancellation, shipment: &Shipment) -> Amounts {
 
 /// Drops the held refunds of a cancellation up to this share. One that is for more ends, a row for
 /// the share is dropped in its place, and the rest is to go back as if nothing stood for it yet.
-fn drop_share(draft: &mut Draft<'_>, cancellation: u32, mut share: Amounts) {
+fn drop_share(draft: &mut Draft<'_>, cancellation: u32, share: Amounts) {
     let is_held = |refund: &&Refund| {
         refund.cancellation == Some(cancellation) && refund.state == RefundState::Blocked
     };
@@ -73,14 +75,13 @@ fn drop_share(draft: &mut Draft<'_>, cancellation: u32, mut share: Amounts) {
         .collect();
     // Money that is here first: an authorisation is released whole or not at all.
     held.sort_by_key(|refund| refund.kind == RefundKind::Void);
-    for refund in held {
-        let mut rest = refund.amounts;
-        let dropped = take_like(&mut rest, share);
-        take_like(&mut share, dropped);
+    let dropped = dropped_of(&draft.order, &held, share);
+    for (refund, dropped) in held.into_iter().zip(dropped) {
         if dropped.total() == 0 {
             continue;
         }
-        if rest.total() == 0 || refund.kind == RefundKind::Void {
+        let is_whole = dropped.total() == refund.amounts.total();
+        if is_whole || refund.kind == RefundKind::Void {
             draft.move_refund(refund.number, RefundState::Dropped);
         } else {
             draft.move_refund(refund.number, RefundState::Cancelled);
@@ -96,6 +97,34 @@ fn drop_share(draft: &mut Draft<'_>, cancellation: u32, mut share: Amounts) {
         }
         close_mismatch(draft, refund.number);
     }
+}
+
+/// How much of each of these refunds is dropped for a share. What their payments still have comes
+/// first: nothing is kept of what went back outside, and the buyer would have that and the rest.
+fn dropped_of(order: &Order, held: &[Refund], mut share: Amounts) -> Vec<Amounts> {
+    let mut dropped = vec![Amounts::ZERO; held.len()];
+    let mut left: BTreeMap<u32, i64> = order
+        .payments
+        .iter()
+        .map(|payment| (payment.number, order.left_beside(payment, held)))
+        .collect();
+    for (refund, dropped) in held.iter().zip(&mut dropped) {
+        let left = left.entry(refund.payment).or_default();
+        let is_there = refund.kind == RefundKind::Refund;
+        let mut there = share;
+        let there = there.take(if is_there { *left } else { 0 });
+        let mut rest = refund.amounts;
+        *dropped = take_like(&mut rest, there);
+        *left -= dropped.total();
+        take_like(&mut share, *dropped);
+    }
+    for (refund, dropped) in held.iter().zip(&mut dropped) {
+        let mut rest = refund.amounts - *dropped;
+        let more = take_like(&mut rest, share);
+        *dropped = *dropped + more;
+        take_like(&mut share, more);
+    }
+    dropped
 }
 
 /// Takes this share by component, and what is short of it out of what there is.

@@ -4,6 +4,7 @@ use belay_domain::actor::Role;
 use belay_domain::cancellation::PartState;
 use belay_domain::commands::{RefundResult, allowed_resolutions};
 use belay_domain::error_reason::ErrorReason;
+use belay_domain::ids::ExternalId;
 use belay_domain::incident::IncidentKind::{
     CancelledYetShipped, LateFact, RefundFailed, RefundMismatch,
 };
@@ -354,6 +355,55 @@ fn what_went_back_outside_is_taken_off_what_is_refunded_besides_a_dropped_share(
             invariants::check(&case.order, case.now);
         }
     }
+}
+
+/// The same of two payments: the share is kept of the one that still has the money.
+#[test]
+fn a_dropped_share_is_kept_of_a_payment_that_has_the_money() {
+    for fact in [PaymentFact::Chargeback, PaymentFact::RefundedOutside] {
+        // The first of 60 and the second of 40 are contested one by one.
+        for (contested, outside, due) in [(1, 60, 0), (2, 60, 0), (1, 30, 10), (1, 20, 20)] {
+            let cart = Cart::of(&[(1, 60), (1, 40)]).split(&[&[(1, 1)], &[(2, 1)]]);
+            let mut case = cart.place();
+            case.capture("p1", 60).capture("p2", 40);
+            case.cancelled(CancellationRequest::all())
+                .scan(contested, TrackingFact::PickedUp)
+                .unwrap();
+            assert_eq!(case.refunds(), [(1, 60, Blocked), (2, 40, Blocked)]);
+            case.fact("p1", fact, outside).unwrap();
+            case.resolve(1, DropRefund).unwrap();
+            invariants::check(&case.order, case.now);
+            let to_send = case.refunds().into_iter();
+            let to_send = to_send.filter(|(_, _, state)| *state == Due);
+            assert_eq!(
+                to_send.map(|(_, amount, _)| amount).sum::<i64>(),
+                due,
+                "{fact} of {outside}, shipment {contested}: {:?}",
+                case.refunds()
+            );
+        }
+    }
+}
+
+/// Of two payments that both fall short, each keeps what it has.
+#[test]
+fn a_dropped_share_is_kept_of_all_payments_that_have_some() {
+    let cart = Cart::of(&[(1, 60), (1, 40)]).split(&[&[(1, 1)], &[(2, 1)]]);
+    let mut case = cart.place();
+    case.capture("p1", 60).capture("p2", 40);
+    case.cancelled(CancellationRequest::all())
+        .scan(1, TrackingFact::PickedUp)
+        .unwrap();
+    case.fact("p1", PaymentFact::Chargeback, 30).unwrap();
+    case.told(PaymentFact::Chargeback, 20, |command| {
+        command.provider_payment_id = ExternalId::parse("p2").unwrap();
+    })
+    .unwrap();
+    case.resolve(1, DropRefund).unwrap();
+    invariants::check(&case.order, case.now);
+    assert_eq!(case.incidents(), []);
+    let is_due = |(_, _, state): &(_, _, _)| *state == Due;
+    assert!(!case.refunds().iter().any(is_due), "{:?}", case.refunds());
 }
 
 #[test]
