@@ -366,9 +366,10 @@ pub struct Refund {
     /// The refund that failed, or was kept back, and that this one stands for. Empty for others.
     #[prost(string, tag = "19")]
     pub retry_of_id: ::prost::alloc::string::String,
-    /// The amount that the provider really paid. Set once it is SETTLED, and where it was paid after it had failed. Less
-    /// than the amount: the rest is due under a refund of its own for the same cancellation. More: it is taken off what is
-    /// still to go back. Either opens the incident REFUND_MISMATCH.
+    /// The amount that the provider really paid. Set once it is SETTLED, and where it was paid after it had FAILED or was
+    /// DROPPED; unset again where it comes back. Less than the amount: the rest is due under a refund of its own for the
+    /// same cancellation. More: it is taken off what is still to go back. Either opens the incident REFUND_MISMATCH, or
+    /// LATE_FACT where it was paid after all.
     #[prost(message, optional, tag = "20")]
     pub settled_amount: ::core::option::Option<Money>,
 }
@@ -438,7 +439,7 @@ impl RefundKind {
     }
 }
 /// The state of a refund. SETTLED, FAILED, DROPPED and CANCELLED are ends; a SETTLED one may still become FAILED when
-/// the money comes back.
+/// the money comes back. One that is paid after it has FAILED or was DROPPED stays so: its settled_amount tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum RefundState {
@@ -1853,7 +1854,8 @@ pub enum IncidentKind {
     CancelledYetShipped = 1,
     /// A fact arrived after the deadline by which it would have counted, or goods are home and silence would keep their
     /// money. One stays open for all that comes while it is; what comes after it was resolved opens another, about that
-    /// alone. Resolved without a resolution once another cancellation has paid for all of its goods.
+    /// alone. Resolved without a resolution once another cancellation has paid for all of its goods. Also a refund that was
+    /// paid after it had failed or was given up, each time one of its own.
     LateFact = 2,
     /// The provider settled a refund with another amount than was asked, or money that a refund was to give back went back
     /// without Belay. Where less was paid than asked, the rest is due under a refund of its own already. Resolved without a
