@@ -261,8 +261,9 @@ impl<P: RefundProvider> RefundWorker<P> {
     }
 
     /// Works until `stop` is ready; then it claims nothing more, ends what is under way, and
-    /// returns. That takes as long as one lease and the client's time-out at most: what the provider
-    /// has settled may be recorded after the lease too, by a call that began before its end.
+    /// returns. That takes as long as one lease and the client's time-out at most: what the
+    /// provider has settled may be recorded after the lease too, by a call that began before its
+    /// end.
     ///
     /// To drop the future stops it at once, as a crash would: nothing is paid twice, and the
     /// refunds under way are claimed again after their lease.

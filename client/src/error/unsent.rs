@@ -32,8 +32,8 @@ impl Error {
         Self::no_token(&*BoxError::from("its source does not answer"))
     }
 
-    /// The error of an attempt whose time was over before its request had left, with what an attempt
-    /// before has met.
+    /// The error of an attempt whose time was over before its request had left, with what an
+    /// attempt before has met.
     pub(crate) fn not_reached(address: &str, before: Option<&str>) -> Self {
         let mut message = format!("{address} was not reached in time");
         if let Some(before) = before {

@@ -29,14 +29,15 @@ pub async fn run(app: Arc<App>, interval: Duration) {
     }
 }
 
-/// One look at those that are due, the longest due first. One that cannot be looked at stays due and
-/// keeps no other; where the database is away, the look ends.
+/// One look at those that are due, the longest due first. One that cannot be looked at stays due
+/// and keeps no other; where the database is away, the look ends.
 ///
 /// A look may take long, at the end of a day. So before each page of it comes one of those of which
 /// something new was counted: those are due since ever, and the look may have passed them.
 pub async fn look(app: &App) -> Result<(), DbError> {
     let mut look = Look::default();
     let (mut after, mut woken_after) = (None, None);
+    let mut is_through = false;
     loop {
         let now = in_time(async {
             let mut conn = app.pools.background.checkout().await?;
@@ -47,11 +48,16 @@ pub async fn look(app: &App) -> Result<(), DbError> {
         let woken = due(app, Timestamp::UNIX_EPOCH, woken_after.as_ref()).await?;
         look.evaluate_all(app, &woken, now).await?;
         // Behind the last of them it begins with the first again.
-        woken_after = after_page(woken);
-        let page = due(app, now, after.as_ref()).await?;
-        look.evaluate_all(app, &page, now).await?;
-        after = after_page(page);
-        if after.is_none() {
+        woken_after = after_page(&woken);
+        if !is_through {
+            let mut page = due(app, now, after.as_ref()).await?;
+            after = after_page(&page);
+            is_through = after.is_none();
+            // Those have pages of their own, and are tried once in each turn.
+            page.retain(|due| due.evaluate_time > Timestamp::UNIX_EPOCH);
+            look.evaluate_all(app, &page, now).await?;
+        }
+        if is_through && woken_after.is_none() {
             return Ok(());
         }
     }
@@ -72,9 +78,9 @@ async fn due(
 }
 
 /// Where the next page begins; None where there is none.
-fn after_page(page: Vec<DueSeller>) -> Option<DueSeller> {
+fn after_page(page: &[DueSeller]) -> Option<DueSeller> {
     let is_full = page.len() >= usize::from(PAGE);
-    page.into_iter().next_back().filter(|_| is_full)
+    page.last().filter(|_| is_full).cloned()
 }
 
 /// What a look has found out so far.

@@ -15,11 +15,11 @@
 //! - its carrier has given up on it and cancels it (undeliverable return), or
 //! - the policy, asked about another stage outside, gave it away.
 //!
-//! Every other way opens CANCELLED_YET_SHIPPED, once for the same units: it had been cancelled whole
-//! while it was inside and is scanned out; it was sent and never paid, so that the order closed
-//! behind it; or units of it were given up on the carrier's word (the first, third and fourth above)
-//! and are delivered after all. Units that were cancelled inside while others of their shipment left stayed
-//! behind: the fence saw to that.
+//! Every other way opens CANCELLED_YET_SHIPPED, once for the same units: it had been cancelled
+//! whole while it was inside and is scanned out; it was sent and never paid, so that the order
+//! closed behind it; or units of it were given up on the carrier's word (the first, third and
+//! fourth above) and are delivered after all. Units that were cancelled inside while others of
+//! their shipment left stayed behind: the fence saw to that.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! Refunds that bounce: the provider takes back that it paid, as often as it likes, and its messages
-//! overtake each other.
+//! Refunds that bounce: the provider takes back that it paid, as often as it likes, and its
+//! messages overtake each other.
 
 use belay_domain::commands::{RefundResult, allowed_resolutions};
 use belay_domain::ids::ExternalId;

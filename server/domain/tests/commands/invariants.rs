@@ -841,8 +841,8 @@ fn arrives(was: &Shipment, is: &Shipment) -> bool {
     was.stage != Stage::Delivered && is.stage == Stage::Delivered
 }
 
-/// The units of each shipment that were cancelled while it was lost, which no single step shows, and
-/// of which no incident has told since.
+/// The units of each shipment that were cancelled while it was lost, which no single step shows,
+/// and of which no incident has told since.
 #[derive(Debug, Default)]
 pub(crate) struct TakenAsLost(BTreeMap<u32, UnitSet>);
 

@@ -264,8 +264,8 @@ fn offer(case: &Case) -> DirectCancellation {
     direct_cancellation(&case.order, &context)
 }
 
-/// Three units of 100 and shipping of 30, delivered; what goes back is asked for by RETURN_UNOPENED,
-/// and the seller bears the way out.
+/// Three units of 100 and shipping of 30, delivered; what goes back is asked for by
+/// RETURN_UNOPENED, and the seller bears the way out.
 fn delivered(rule: &str) -> Case {
     let terms = "refund: {share: FULL, outbound_shipping: SELLER}";
     let rules = format!("{}{PLAIN}", rule.replace("TERMS", terms));

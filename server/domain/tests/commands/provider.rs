@@ -2,8 +2,8 @@
 //! of refunds that are taken back, and its own messages about them, on orders that are cancelled,
 //! sent, sent back and closed meanwhile.
 //!
-//! Of each row the last word counts, whatever was said before; what is true of all orders is true of
-//! these as well.
+//! Of each row the last word counts, whatever was said before; what is true of all orders is true
+//! of these as well.
 
 use belay_domain::actor::Role;
 use belay_domain::commands::{self, Command, LeaseRefunds, RefundResult, allowed_resolutions};

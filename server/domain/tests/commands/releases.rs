@@ -1,5 +1,5 @@
-//! Releases of authorisations that the provider thinks better of: what is held follows the last word
-//! on the row, and no row bars the release of what is authorised later.
+//! Releases of authorisations that the provider thinks better of: what is held follows the last
+//! word on the row, and no row bars the release of what is authorised later.
 
 use belay_domain::commands::{RefundResult, allowed_resolutions};
 use belay_domain::incident::IncidentKind::{PaymentLapsed, RefundFailed};

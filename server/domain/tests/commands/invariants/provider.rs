@@ -236,8 +236,8 @@ fn check_won(payment: &Payment) {
     );
 }
 
-/// A waiting part is expected to take the last unit, with which the shipping charge goes, only where
-/// its cancellation waits for all that is left; and then one of its parts is.
+/// A waiting part is expected to take the last unit, with which the shipping charge goes, only
+/// where its cancellation waits for all that is left; and then one of its parts is.
 fn check_shipping(order: &Order) {
     for (of, shipment) in order
         .cancellations
