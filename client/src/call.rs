@@ -100,9 +100,7 @@ impl<R: Rpc> Call<R> {
         let mut unreached: Option<String> = None;
         link.budget.deposit();
         loop {
-            // On the heap: calls stand within other futures, and the stack of those is not ours.
-            let attempting = Box::pin(self.attempt(deadline, span, unreached.as_deref()));
-            let (outcome, shown) = attempting.await;
+            let (outcome, shown) = self.attempt(deadline, span, unreached.as_deref()).await;
             attempt += 1;
             span.attempt_ended(attempt, outcome.as_ref().map(drop));
             let mut error = match outcome {
@@ -114,7 +112,7 @@ impl<R: Rpc> Call<R> {
                 && !has_renewed
                 && let Some(shown) = shown
             {
-                let renewed = timeout_at(deadline, Box::pin(shown.refused())).await;
+                let renewed = timeout_at(deadline, shown.refused()).await;
                 match renewed.unwrap_or_else(|_| Err(Error::silent_source())) {
                     Ok(true) => {
                         has_renewed = true;

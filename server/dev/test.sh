@@ -76,9 +76,6 @@ step "examples in the documentation"
 cargo test --workspace --doc --quiet --no-fail-fast || failed=yes
 
 step "tests"
-# As much as the main thread of a program has. A test's thread has 2 MiB, and the calls of the client, built without optimization and
-# nested in the longest tests, need more.
-export RUST_MIN_STACK=8388608
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --no-fail-fast || failed=yes
 else

@@ -114,7 +114,8 @@ impl Look {
         DueSeller { store, seller, .. }: &DueSeller,
         now: Timestamp,
     ) -> Result<(), DbError> {
-        let evaluated = in_time(evaluate(app, (store, seller), now)).await;
+        // On the heap, for a look has it twice: it would be most of every future around.
+        let evaluated = in_time(Box::pin(evaluate(app, (store, seller), now))).await;
         let was_slow = std::mem::take(&mut self.is_slow);
         match evaluated {
             Ok(()) => {}
