@@ -38,12 +38,15 @@ impl statement::Row for StandingRow {
     }
 }
 
+/// The time at which sellers are due of whom something new was counted: before all others.
+pub const WOKEN: Timestamp = Timestamp::UNIX_EPOCH;
+
 /// Has sellers looked at as soon as can be. They are locked in their order.
 pub async fn wake(conn: &mut Conn, sellers: &BTreeSet<(StoreId, SellerId)>) -> Result<(), DbError> {
     let row = |(store, seller): &(StoreId, SellerId)| StandingRow {
         store_id: Name(store.clone()),
         seller_id: Name(seller.clone()),
-        evaluate_time: At(Timestamp::UNIX_EPOCH),
+        evaluate_time: At(WOKEN),
         reached: Json(BTreeSet::new()),
         crossings: 0,
     };

@@ -9,7 +9,7 @@ use belay_domain::ids::StoreId;
 use jiff::Timestamp;
 
 use crate::App;
-use crate::db::seller_standings::{self, DueSeller};
+use crate::db::seller_standings::{self, DueSeller, WOKEN};
 use crate::db::{DbError, in_time};
 use crate::quality::{EvaluateError, evaluate};
 
@@ -39,13 +39,8 @@ pub async fn look(app: &App) -> Result<(), DbError> {
     let (mut after, mut woken_after) = (None, None);
     let mut is_through = false;
     loop {
-        let now = in_time(async {
-            let mut conn = app.pools.background.checkout().await?;
-            let now = app.clock.now(&mut conn).await;
-            conn.finish_with(now)
-        });
-        let now = now.await?;
-        let woken = due(app, Timestamp::UNIX_EPOCH, woken_after.as_ref()).await?;
+        let now = super::now(app).await?;
+        let woken = due(app, WOKEN, woken_after.as_ref()).await?;
         look.evaluate_all(app, &woken, now).await?;
         // Behind the last of them it begins with the first again.
         woken_after = after_page(&woken);
@@ -54,7 +49,7 @@ pub async fn look(app: &App) -> Result<(), DbError> {
             after = after_page(&page);
             is_through = after.is_none();
             // Those have pages of their own, and are tried once in each turn.
-            page.retain(|due| due.evaluate_time > Timestamp::UNIX_EPOCH);
+            page.retain(|due| due.evaluate_time > WOKEN);
             look.evaluate_all(app, &page, now).await?;
         }
         if is_through && woken_after.is_none() {

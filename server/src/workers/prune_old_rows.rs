@@ -47,12 +47,7 @@ pub async fn run(app: Arc<App>, settings: RetentionSettings) {
 
 /// Prunes all of a kind that is old enough now.
 pub async fn pass(app: &App, kind: Kind, kept: Duration) -> Result<(), DbError> {
-    let now = in_time(async {
-        let mut conn = app.pools.background.checkout().await?;
-        let now = app.clock.now(&mut conn).await;
-        conn.finish_with(now)
-    });
-    let now = now.await?;
+    let now = super::now(app).await?;
     // What cannot be so old is older than nothing.
     let before = |kept: SignedDuration| now.checked_sub(kept).unwrap_or(Timestamp::UNIX_EPOCH);
     let kept = SignedDuration::try_from(kept).unwrap_or(SignedDuration::MAX);
