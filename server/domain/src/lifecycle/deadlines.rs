@@ -90,7 +90,7 @@ pub(crate) fn close_unpaid(draft: &mut Draft<'_>) {
     };
     let number = open::open(draft, cancellation);
     for shipment in gone {
-        draft.open_incident_once(
+        draft.open_incident_anew(
             IncidentKind::CancelledYetShipped,
             IncidentSubject::shipment(shipment),
         );

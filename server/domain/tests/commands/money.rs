@@ -8,7 +8,7 @@ use belay_domain::ids::ExternalId;
 use belay_domain::incident::IncidentKind::{
     CaptureMismatch, GoodsUnpaid, OverRefunded, PaymentLapsed, RefundFailed, RefundMismatch,
 };
-use belay_domain::incident::Resolution::{Accept, RefundAnyway};
+use belay_domain::incident::Resolution::{Accept, DropRefund, RefundAnyway};
 use belay_domain::money::{Currency, Money};
 use belay_domain::order::OrderState;
 use belay_domain::payment::PaymentFact::{
@@ -19,12 +19,15 @@ use belay_domain::payment::{PaymentFact, PaymentState};
 use belay_domain::refund::RefundKind::{Refund, Void};
 use belay_domain::refund::RefundState::{self, Blocked, Cancelled, Due, Failed, Settled};
 use belay_domain::rejection::Rejection;
-use belay_domain::shipment::Stage;
+use belay_domain::shipment::{Stage, TrackingFact};
+use belay_domain::terms::Path;
 use jiff::SignedDuration;
 
+use crate::acts::outside;
 use crate::invariants;
 use crate::kit::{
-    CancellationRequest, Cart, Case, EXPIRE_AFTER, PLACED, PLAIN, amounts, policy_with, settled,
+    CancellationRequest, Cart, Case, EXPIRE_AFTER, PLACED, PLAIN, amounts, gate, policy_with,
+    settled,
 };
 use crate::quotes::quoted;
 
@@ -158,6 +161,35 @@ fn a_lapse_that_is_not_paid_again_closes_the_order_as_an_unpaid_one() {
         (case.incidents(), case.promise(1).refund.total()),
         (vec![], 0)
     );
+}
+
+/// Support had decided about what was cancelled of the same shipment before.
+#[test]
+fn what_left_before_the_lapse_is_for_support_however_often_its_shipment_was() {
+    for resolution in [RefundAnyway, DropRefund] {
+        let cart = Cart::of(&[(2, 100)]);
+        let mut case = cart.place_under(outside(&[&gate("CARRIER_INTERCEPT", "REFUSE", "BAR")]));
+        case.capture("p1", 20).authorize("p2", 80);
+        case.wait(HOUR).dispatch(1).unwrap();
+        case.cancel(CancellationRequest::lines(&[(1, 1)]).paths(&[Path::Intercept]))
+            .unwrap();
+        case.confirm_intercept(1).unwrap();
+        case.scan(1, TrackingFact::Delivered).unwrap();
+        case.resolve(1, resolution).unwrap();
+        case.wait(HOUR)
+            .told(Voided, 0, |command| {
+                command.provider_payment_id = ExternalId::parse("p2").unwrap();
+            })
+            .unwrap();
+        case.wait(EXPIRE_AFTER).settle();
+        invariants::check(&case.order, case.now);
+        assert_eq!(case.state(), OrderState::ClosedUnpaid);
+        assert_eq!(
+            case.incidents(),
+            [belay_domain::incident::IncidentKind::CancelledYetShipped]
+        );
+        assert_eq!(rows(&case), [(Refund, 1, 20, Blocked)], "{resolution:?}");
+    }
 }
 
 #[test]
