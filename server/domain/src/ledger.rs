@@ -7,7 +7,7 @@ use crate::cancellation::{Cancellation, CancellationState, PartState};
 use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use crate::money::Amounts;
 use crate::order::Order;
-use crate::payment::{Payment, PaymentFact, RecordedFact};
+use crate::payment::{Payment, PaymentFact, RecordedFact, ReportedAmount};
 use crate::refund::{Refund, RefundKind, RefundState};
 
 /// The money that a cancellation is expected to give back: refunds that exist, and what is to come
@@ -44,18 +44,91 @@ pub(crate) fn is_retried(order: &Order, number: u32) -> bool {
         .any(|refund| refund.retry_of == Some(number))
 }
 
-/// What a row stands for of captured money, in minor units: what it paid, or what it is to pay. One
-/// that failed or was dropped stands for its amount until somebody decides otherwise; one that is
-/// tried again, for nothing more.
+/// What a row stands for of captured money, in minor units: what it pays, and what stays where it
+/// is because of it.
 pub(crate) fn standing(order: &Order, refund: &Refund) -> i64 {
+    paying(refund) + kept(order, refund)
+}
+
+/// What a row paid, or is to pay, in minor units.
+pub(crate) fn paying(refund: &Refund) -> i64 {
     match refund.state {
         _ if refund.settled_amount.is_some() => refund.paid(),
         RefundState::Due | RefundState::Blocked | RefundState::Submitted | RefundState::Unknown => {
             refund.amounts.total()
         }
-        RefundState::Failed | RefundState::Dropped if is_retried(order, refund.number) => 0,
-        RefundState::Failed | RefundState::Dropped => kept_back(order, refund),
-        RefundState::Settled | RefundState::Cancelled => 0,
+        RefundState::Settled
+        | RefundState::Failed
+        | RefundState::Dropped
+        | RefundState::Cancelled => 0,
+    }
+}
+
+/// What stays where it is because of a row that failed or was dropped, until somebody decides
+/// otherwise. One that is tried again keeps nothing more; of one that was paid after all, the rest
+/// stays as far as somebody had decided so.
+fn kept(order: &Order, refund: &Refund) -> i64 {
+    let has_ended = matches!(refund.state, RefundState::Failed | RefundState::Dropped);
+    if !has_ended || is_retried(order, refund.number) || is_let_go(order, refund.number) {
+        return 0;
+    }
+    match refund.settled_amount {
+        None => kept_back(order, refund),
+        Some(paid) => (decided(order, refund) - paid).max(0),
+    }
+}
+
+/// How much of a row that ended without being paid somebody has decided about: support settled it
+/// otherwise, or dropped it.
+fn decided(order: &Order, refund: &Refund) -> i64 {
+    let mut accepted = order.incidents.iter().filter(|incident| {
+        incident.kind == IncidentKind::RefundFailed
+            && incident.refund == Some(refund.number)
+            && incident.resolution == Some(Resolution::Accept)
+    });
+    match refund.state {
+        RefundState::Dropped => kept_back(order, refund),
+        _ => accepted
+            .next_back()
+            .and_then(|incident| incident.amount)
+            .unwrap_or(0),
+    }
+}
+
+/// The goods of a dropped row came home, and support has decided that its money goes back after
+/// all.
+fn is_let_go(order: &Order, number: u32) -> bool {
+    order.incidents.iter().any(|incident| {
+        incident.kind == IncidentKind::LateFact
+            && incident.refund == Some(number)
+            && incident.resolution == Some(Resolution::RefundAnyway)
+    })
+}
+
+/// A row that was dropped because its goods were outside, and that nothing has taken the place of.
+pub(crate) fn is_dropped_with_goods(order: &Order, refund: &Refund) -> bool {
+    let is_about_money = |incident: &Incident| {
+        incident.kind == IncidentKind::RefundMismatch
+            && incident.refund == Some(refund.number)
+            && incident.resolution == Some(Resolution::DropRefund)
+    };
+    refund.state == RefundState::Dropped
+        && refund.settled_amount.is_none()
+        && !is_retried(order, refund.number)
+        && !is_let_go(order, refund.number)
+        && !order.incidents.iter().any(is_about_money)
+}
+
+/// What a dropped release stands for: the price of goods that the buyer keeps and pays.
+pub(crate) fn price_kept_by(order: &Order, release: &Refund) -> Amounts {
+    let is_kept = release.kind == RefundKind::Void && is_dropped_with_goods(order, release);
+    Amounts {
+        excess: 0,
+        ..if is_kept {
+            release.amounts
+        } else {
+            Amounts::ZERO
+        }
     }
 }
 
@@ -110,17 +183,17 @@ impl Order {
     pub(crate) fn going_back(&self) -> i64 {
         rows(self, RefundKind::Refund)
             .filter(|refund| is_going(refund))
-            .map(|refund| standing(self, refund))
+            .map(paying)
             .sum()
     }
 
     /// What is to go back and no row stands for. Negative where less is there than is due or on its
     /// way.
     pub(crate) fn unreturned(&self) -> i64 {
-        let kept = |refund: &&Refund| refund.state == RefundState::Blocked;
+        let is_blocked = |refund: &&Refund| refund.state == RefundState::Blocked;
         let blocked: i64 = rows(self, RefundKind::Refund)
-            .filter(kept)
-            .map(|refund| standing(self, refund))
+            .filter(is_blocked)
+            .map(paying)
             .sum();
         let withheld: i64 = self
             .payments
@@ -130,30 +203,40 @@ impl Order {
         self.returnable() - self.going_back() - blocked - withheld
     }
 
-    /// What failed or dropped rows of a payment stand for, as far as the payment still has it: only
-    /// a person's decision makes money go back that once did not.
+    /// What failed or dropped rows of a payment keep, as far as the payment still has it: only a
+    /// person's decision makes money go back that once did not.
     fn withheld(&self, payment: &Payment) -> i64 {
-        let is_withheld = |refund: &&Refund| {
-            matches!(refund.state, RefundState::Failed | RefundState::Dropped) && !is_going(refund)
+        let kept_by_refunds: i64 = refunds_of(self, payment)
+            .map(|refund| kept(self, refund))
+            .sum();
+        let kept = kept_by_refunds + self.kept_by_releases(payment);
+        let paying: i64 = refunds_of(self, payment).map(paying).sum();
+        kept.min(payment.captured_net() - paying).max(0)
+    }
+
+    /// What was captured of a payment since support dropped its release, as far as it is the price
+    /// of the goods that the buyer keeps.
+    fn kept_by_releases(&self, payment: &Payment) -> i64 {
+        let captured_since = |release: &Refund| -> i64 {
+            let captures = payment.facts.iter().filter(|fact| {
+                fact.fact == PaymentFact::Captured && fact.time > release.update_time
+            });
+            let amounts = captures.filter_map(|fact| fact.amount.and_then(ReportedAmount::own));
+            amounts.sum()
         };
-        let withheld: i64 = refunds_of(self, payment)
-            .filter(is_withheld)
-            .map(|refund| standing(self, refund))
-            .sum();
-        let others: i64 = refunds_of(self, payment)
-            .filter(|refund| !is_withheld(refund))
-            .map(|refund| standing(self, refund))
-            .sum();
-        withheld.min(payment.captured_net() - others).max(0)
+        rows(self, RefundKind::Void)
+            .filter(|release| release.payment == payment.number)
+            .map(|release| {
+                let price = price_kept_by(self, release).total();
+                price.min(captured_since(release))
+            })
+            .sum::<i64>()
+            .min(payment.balance.captured)
     }
 
     /// What is left of a payment that no row stands for.
     pub(crate) fn left_of(&self, payment: &Payment) -> i64 {
-        (payment.captured_net()
-            - refunds_of(self, payment)
-                .map(|refund| standing(self, refund))
-                .sum::<i64>())
-        .max(0)
+        self.left_beside(payment, &[])
     }
 
     /// What is left of a payment that no row stands for but these.
@@ -163,27 +246,22 @@ impl Order {
             .filter(|refund| !is_one(refund))
             .map(|refund| standing(self, refund))
             .sum();
-        (payment.captured_net() - others).max(0)
+        (payment.captured_net() - others - self.kept_by_releases(payment)).max(0)
     }
 
     /// How far a payment falls short of what has gone back of it and is about to.
     pub(crate) fn shortage_of(&self, payment: &Payment) -> i64 {
         let going: i64 = refunds_of(self, payment)
             .filter(|refund| is_going(refund))
-            .map(|refund| standing(self, refund))
+            .map(paying)
             .sum();
         (going - payment.captured_net()).max(0)
     }
 
-    /// What is still to be captured, in minor units: what is due less what is captured and stays.
+    /// What is still to be captured, in minor units: what is due less what is captured and pays for
+    /// it. What is to go back, or stays for other goods, does not.
     pub(crate) fn to_collect(&self) -> i64 {
-        let stays = |refund: &&Refund| is_going(refund) || refund.state == RefundState::Blocked;
-        let back: i64 = rows(self, RefundKind::Refund)
-            .filter(stays)
-            .map(|refund| standing(self, refund))
-            .sum();
-        let net: i64 = self.payments.iter().map(Payment::captured_net).sum();
-        (self.amount_due() - (net - back)).clamp(0, self.amount_due().max(0))
+        (-self.unreturned()).clamp(0, self.amount_due().max(0))
     }
 
     /// What a payment holds for what is still to be captured: nothing where its release is with the
@@ -369,6 +447,9 @@ impl Order {
         let mut failures = self.incidents.iter().filter(|incident| {
             incident.kind == IncidentKind::RefundFailed && incident.refund == Some(release.number)
         });
+        if is_let_go(self, release.number) {
+            return false;
+        }
         let (decide_time, left) = if release.state == RefundState::Dropped {
             (release.update_time, release.amounts.total())
         } else {

@@ -25,7 +25,9 @@ use crate::ids::ExternalId;
 use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::incidents::IncidentSubject;
-use crate::lifecycle::{gates, incidents, intercepts, parts, quantities, refunds, undeliverable};
+use crate::lifecycle::{
+    gates, incidents, intercepts, late, parts, quantities, refunds, undeliverable,
+};
 use crate::order::FACTS_MAX;
 use crate::rejection::{Limit, Rejection};
 use crate::shipment::{InterceptState, Shipment, Stage};
@@ -195,6 +197,7 @@ fn take_in(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet) {
         .minus(&draft.order.claimed_units());
     note_on_cancelled(draft, number, received, receipt);
     resolve_contested(draft, number);
+    late::note_on_dropped(draft, number, received);
     pass(draft, command, received, receipt);
     let unannounced = receive_too_late(draft, number, unasked, receipt);
     undeliverable::open(draft, number, unannounced, Some(receipt));

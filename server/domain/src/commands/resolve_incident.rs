@@ -48,6 +48,10 @@ pub(super) fn decide(
     }
     let late_parts = late::late_parcel(&draft.order, &incident);
     let unaccounted = late::unaccounted(&draft.order, &incident);
+    // What is let go goes back for what it was dropped of.
+    let cancellation = late::dropped_refund(&draft.order, &incident)
+        .filter(|_| command.resolution == Resolution::RefundAnyway)
+        .and_then(|refund| refund.cancellation);
     incidents::close(
         draft,
         number,
@@ -66,7 +70,7 @@ pub(super) fn decide(
         Resolution::RetryRefund => retry(draft, incident.refund),
         Resolution::Accept => late::accept_late(draft, &incident),
     }
-    refunds::reconcile(draft, None);
+    refunds::reconcile(draft, cancellation);
     Ok(Answer::Incident(number))
 }
 
@@ -75,8 +79,8 @@ fn drop_refund(draft: &mut Draft<'_>, incident: &Incident) {
     if let Some(refund) = incident.refund {
         draft.move_refund(refund, RefundState::Dropped);
     }
-    if let Some(shipment) = incident.shipment {
-        contested::drop_refunds(draft, shipment);
+    if incident.shipment.is_some() {
+        contested::drop_refunds(draft, incident);
         incidents::release_refunds(draft, incident);
     }
 }
@@ -109,7 +113,8 @@ pub fn allowed(order: &Order, incident: &Incident) -> Vec<Resolution> {
         IncidentKind::CancelledYetShipped => vec![Resolution::RefundAnyway, Resolution::DropRefund],
         IncidentKind::LateFact
             if !late::late_parcel(order, incident).is_empty()
-                || !late::unaccounted(order, incident).is_empty() =>
+                || !late::unaccounted(order, incident).is_empty()
+                || late::dropped_refund(order, incident).is_some() =>
         {
             vec![Resolution::RefundAnyway, Resolution::Accept]
         }

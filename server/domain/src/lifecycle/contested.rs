@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::cancellation::{Cancellation, Part, PartState};
-use crate::incident::{IncidentKind, IncidentState};
+use crate::incident::{Incident, IncidentKind, IncidentState};
 use crate::lifecycle::draft::{Draft, NewRefund};
 use crate::lifecycle::{incidents, refunds};
 use crate::money::{Amounts, split_by_weight};
@@ -12,17 +14,19 @@ use crate::order::Order;
 use crate::refund::{Refund, RefundKind, RefundState};
 use crate::shipment::Shipment;
 
-/// Drops what the refunds that are held back give for units of this shipment that are out, and no
-/// more: what a cancellation took of other shipments, what is home and what never left has its
-/// refund.
-pub(crate) fn drop_refunds(draft: &mut Draft<'_>, shipment: u32) {
-    let shares: Vec<(u32, Amounts)> = draft
-        .order
-        .shipment(shipment)
+/// Drops what the refunds that are held back give for units of the incident's shipment that are
+/// out, and no more: what a cancellation took of other shipments, what is home, what never left and
+/// what support has decided about before has its refund.
+pub(crate) fn drop_refunds(draft: &mut Draft<'_>, incident: &Incident) {
+    let decided = last_decision(&draft.order, incident);
+    let shipment = incident
+        .shipment
+        .and_then(|number| draft.order.shipment(number));
+    let shares: Vec<(u32, Amounts)> = shipment
         .into_iter()
         .flat_map(|shipment| {
             let of = draft.order.cancellations.iter();
-            of.map(|of| (of.number, share_of(&draft.order, of, shipment)))
+            of.map(|of| (of.number, share_of(&draft.order, of, shipment, decided)))
         })
         .filter(|(_, share)| share.total() > 0)
         .collect();
@@ -32,8 +36,26 @@ pub(crate) fn drop_refunds(draft: &mut Draft<'_>, shipment: u32) {
     }
 }
 
-/// What a cancellation gives back for units of a shipment that are out.
-fn share_of(order: &Order, of: &Cancellation, shipment: &Shipment) -> Amounts {
+/// When support decided about what of this shipment was cancelled and outside before: what was
+/// cancelled until then is not for this incident.
+fn last_decision(order: &Order, incident: &Incident) -> Option<Timestamp> {
+    let earlier = order.incidents.iter().filter(|other| {
+        other.kind == IncidentKind::CancelledYetShipped
+            && other.shipment == incident.shipment
+            && other.number != incident.number
+            && other.resolution.is_some()
+    });
+    earlier.filter_map(|incident| incident.resolve_time).max()
+}
+
+/// What a cancellation gives back for units of a shipment that are out and were cancelled after the
+/// last decision about them.
+fn share_of(
+    order: &Order,
+    of: &Cancellation,
+    shipment: &Shipment,
+    decided: Option<Timestamp>,
+) -> Amounts {
     let out = shipment.whereabouts.out();
     let share = |part: &Part| {
         let (outside, others) = (part.units.intersection(&out), part.units.minus(&out));
@@ -56,6 +78,7 @@ fn share_of(order: &Order, of: &Cancellation, shipment: &Shipment) -> Amounts {
     of.parts
         .iter()
         .filter(|part| part.state == PartState::Cancelled && part.shipment == shipment.number)
+        .filter(|part| decided.is_none_or(|decided| of.cancel_time(part) > decided))
         .map(share)
         .sum()
 }
@@ -80,15 +103,22 @@ fn drop_share(draft: &mut Draft<'_>, cancellation: u32, share: Amounts) {
         if dropped.total() == 0 {
             continue;
         }
-        let is_whole = dropped.total() == refund.amounts.total();
-        if is_whole || refund.kind == RefundKind::Void {
+        let amounts = match refund.kind {
+            RefundKind::Refund => dropped,
+            // Whole or not at all: what is not the price of these goods, nobody has decided about.
+            RefundKind::Void => Amounts {
+                excess: refund.amounts.total() - (dropped.total() - dropped.excess),
+                ..dropped
+            },
+        };
+        if amounts == refund.amounts {
             draft.move_refund(refund.number, RefundState::Dropped);
         } else {
             draft.move_refund(refund.number, RefundState::Cancelled);
             let number = draft.add_refund(NewRefund {
                 payment: refund.payment,
                 kind: refund.kind,
-                amounts: dropped,
+                amounts,
                 cancellation: Some(cancellation),
                 state: RefundState::Blocked,
                 retry_of: None,

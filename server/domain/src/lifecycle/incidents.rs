@@ -214,7 +214,7 @@ pub(crate) fn refundable(order: &Order, refund: &Refund) -> i64 {
         .refunds
         .iter()
         .filter(stands)
-        .map(|other| ledger::standing(order, other))
+        .map(ledger::paying)
         .sum();
     match refund.kind {
         RefundKind::Refund => (brought - others).clamp(0, refund.amounts.total()),
@@ -322,7 +322,7 @@ fn has_its_money(order: &Order, number: u32) -> bool {
         .refunds
         .iter()
         .filter(goes_first)
-        .map(|other| ledger::standing(order, other))
+        .map(ledger::paying)
         .sum();
     refund.kind == RefundKind::Void || payment.captured_net() - gone >= refund.amounts.total()
 }

@@ -1,10 +1,12 @@
 //! Goods that come home after their cancellation has ended without them.
 
 use crate::cancellation::{Part, PartState};
-use crate::incident::{Incident, IncidentKind, IncidentState};
+use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
+use crate::ledger;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::incidents;
+use crate::lifecycle::incidents::{self, IncidentSubject};
 use crate::order::Order;
+use crate::refund::Refund;
 use crate::shipment::Accepted;
 use crate::units::UnitSet;
 
@@ -64,6 +66,50 @@ pub(crate) fn unaccounted(order: &Order, incident: &Incident) -> UnitSet {
             .unaccounted_units(shipment)
             .minus(&shipment.whereabouts.accepted_of(None)),
         None => UnitSet::default(),
+    }
+}
+
+/// The refund that an incident is about where it was dropped for goods that have come home since.
+pub(crate) fn dropped_refund<'a>(order: &'a Order, incident: &Incident) -> Option<&'a Refund> {
+    incident
+        .refund
+        .filter(|_| incident.kind == IncidentKind::LateFact)
+        .and_then(|number| order.refund(number))
+        .filter(|refund| ledger::is_dropped_with_goods(order, refund))
+}
+
+/// Units of a shipment have come home that were cancelled, and support had dropped what their
+/// cancellation gave for what was out: support decides once more.
+pub(crate) fn note_on_dropped(draft: &mut Draft<'_>, shipment: u32, received: &UnitSet) {
+    let order = &draft.order;
+    let was_dropped = |incident: &Incident| {
+        incident.kind == IncidentKind::CancelledYetShipped
+            && incident.shipment == Some(shipment)
+            && incident.resolution == Some(Resolution::DropRefund)
+    };
+    if !order.incidents.iter().any(was_dropped) {
+        return;
+    }
+    let has_come_home = |part: &Part| {
+        part.state == PartState::Cancelled
+            && part.shipment == shipment
+            && !part.units.intersection(received).is_empty()
+    };
+    let is_of_these = |refund: &&Refund| {
+        let of = refund
+            .cancellation
+            .and_then(|number| order.cancellation(number));
+        of.is_some_and(|of| of.parts.iter().any(has_come_home))
+    };
+    let dropped: Vec<u32> = order
+        .refunds
+        .iter()
+        .filter(is_of_these)
+        .filter(|refund| ledger::is_dropped_with_goods(order, refund))
+        .map(|refund| refund.number)
+        .collect();
+    for refund in dropped {
+        draft.open_incident_anew(IncidentKind::LateFact, IncidentSubject::refund(refund));
     }
 }
 

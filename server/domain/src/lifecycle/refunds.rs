@@ -265,6 +265,13 @@ fn uncovered(order: &Order, of: &Cancellation) -> Amounts {
         credit = credit - by_component;
         credit.take(standing - by_component.total());
     }
+    let releases = order
+        .refunds
+        .iter()
+        .filter(|refund| refund.cancellation == Some(of.number));
+    for release in releases {
+        credit = credit - ledger::price_kept_by(order, release);
+    }
     Amounts {
         goods: credit.goods.max(0),
         tax: credit.tax.max(0),

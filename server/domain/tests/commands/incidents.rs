@@ -16,7 +16,7 @@ use belay_domain::terms::{GoodsCondition, Path};
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{CancellationRequest, Cart, Case, amounts, gate, settled};
+use crate::kit::{CancellationRequest, Cart, Case, amounts, gate, independent_site, settled};
 use crate::{history, invariants};
 
 const HOURS_48: SignedDuration = SignedDuration::from_hours(48);
@@ -269,6 +269,7 @@ fn a_refund_is_dropped_for_the_contested_shipment_alone() {
         case.refunds()[1..],
         [(1, 132, Dropped), (1, 132, Due), (2, 10, Due)]
     );
+    assert_eq!(case.incidents(), [LateFact]);
     invariants::check(&case.order, case.now);
 }
 
@@ -299,6 +300,58 @@ fn what_never_left_is_refunded_when_a_contested_shipment_is_dropped() {
     assert_eq!(case.refunds(), [(1, 100, Blocked), (1, 100, Blocked)]);
     case.resolve(1, DropRefund).unwrap();
     assert_eq!(case.refunds(), [(1, 100, Due), (1, 100, Dropped)]);
+}
+
+/// Of three units, one that is lost and one that never left are cancelled together; the lost one is
+/// delivered, and later so is the other of its shipment, which was lost in its turn.
+#[test]
+fn what_was_decided_about_a_contested_shipment_is_not_decided_again_with_the_next() {
+    for (first, left) in [
+        (DropRefund, vec![(1, 100, Dropped), (1, 100, Due)]),
+        (RefundAnyway, vec![(1, 200, Due)]),
+    ] {
+        let cart = Cart::of(&[(2, 200), (1, 100)]).split(&[&[(1, 2)], &[(2, 1)]]);
+        let mut case = cart.paid_under(independent_site());
+        case.wait(HOURS_48).dispatch(1).unwrap();
+        case.wait(HOURS_48).scan(1, TrackingFact::Lost).unwrap();
+        let lost = |lines: &[(u32, u32)]| CancellationRequest {
+            by: Role::Support,
+            ..CancellationRequest::lines(lines).because("LOST_IN_TRANSIT")
+        };
+        case.wait(HOURS_48).cancelled(lost(&[(1, 1), (2, 1)]));
+        case.wait(HOURS_48)
+            .scan(1, TrackingFact::Delivered)
+            .unwrap();
+        case.wait(HOURS_48).resolve(1, first).unwrap();
+        let of_first = |case: &Case| {
+            let rows = case
+                .order
+                .refunds
+                .iter()
+                .filter(|row| row.cancellation == Some(1) && row.state != Cancelled);
+            rows.map(|row| (row.payment, row.amounts.total(), row.state))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of_first(&case), left);
+        // The carrier was to bring the other one back.
+        for fact in [TrackingFact::Returning, TrackingFact::Lost] {
+            case.wait(HOURS_48).scan(1, fact).unwrap();
+        }
+        case.wait(HOURS_48).approve(Role::Support, 2).unwrap();
+        case.wait(HOURS_48)
+            .scan(1, TrackingFact::Delivered)
+            .unwrap();
+        assert_eq!(case.incidents(), [CancelledYetShipped]);
+        let second = case.order.incidents.last().unwrap().number;
+        case.resolve(second, DropRefund).unwrap();
+        invariants::check(&case.order, case.now);
+        assert_eq!(of_first(&case), left);
+        let last = case.order.refunds.last().unwrap();
+        assert_eq!(
+            (last.cancellation, last.amounts.total(), last.state),
+            (Some(2), 100, Dropped)
+        );
+    }
 }
 
 /// Each incident is about its own shipment, whichever is resolved first.
@@ -404,6 +457,125 @@ fn a_dropped_share_is_kept_of_all_payments_that_have_some() {
     assert_eq!(case.incidents(), []);
     let is_due = |(_, _, state): &(_, _, _)| *state == Due;
     assert!(!case.refunds().iter().any(is_due), "{:?}", case.refunds());
+}
+
+/// 60 and 40 in two shipments, authorised together and cancelled; the first has left all the same,
+/// and support lets the buyer pay for it.
+fn sixty_stays_authorised() -> Case {
+    let cart = Cart::of(&[(1, 60), (1, 40)]).split(&[&[(1, 1)], &[(2, 1)]]);
+    let mut case = cart.place();
+    case.authorize("p1", 100)
+        .cancelled(CancellationRequest::all())
+        .scan(1, TrackingFact::PickedUp)
+        .unwrap();
+    case.resolve(1, DropRefund).unwrap();
+    assert_eq!(case.refunds(), [(1, 100, Cancelled), (1, 100, Dropped)]);
+    assert_eq!(case.order.refunds[1].amounts, amounts(60, 0, 0, 40));
+    case.wait(HOURS_48);
+    case
+}
+
+#[test]
+fn what_the_buyer_keeps_is_paid_by_an_authorisation_that_was_left() {
+    for (captured, back) in [(60, 0), (100, 40), (30, 0)] {
+        let mut case = sixty_stays_authorised();
+        case.capture("p1", captured);
+        invariants::check(&case.order, case.now);
+        let due = case.refunds().split_off(2);
+        let expected: &[_] = if back > 0 { &[(1, back, Due)] } else { &[] };
+        assert_eq!(due, expected, "{captured} is captured");
+        // Money that comes besides is nobody's price.
+        case.capture("p2", 10);
+        assert_eq!(case.refunds().last(), Some(&(2, 10, Due)));
+        invariants::check(&case.order, case.now);
+    }
+}
+
+#[test]
+fn goods_that_come_home_after_their_refund_was_dropped_are_for_support_once_more() {
+    for (resolution, refunds) in [
+        (
+            Accept,
+            vec![(1, 264, Cancelled), (1, 132, Dropped), (1, 132, Due)],
+        ),
+        (
+            RefundAnyway,
+            vec![
+                (1, 264, Cancelled),
+                (1, 132, Dropped),
+                (1, 132, Due),
+                (1, 132, Due),
+            ],
+        ),
+    ] {
+        let mut case = half_has_left();
+        case.resolve(1, DropRefund).unwrap();
+        case.receive(2, GoodsCondition::Unopened).unwrap();
+        assert_eq!(case.incidents(), [LateFact]);
+        let incident = case.order.incidents.last().unwrap();
+        assert_eq!(
+            (incident.refund, allowed_resolutions(&case.order, incident)),
+            (Some(2), vec![RefundAnyway, Accept])
+        );
+        case.resolve(2, resolution).unwrap();
+        invariants::check(&case.order, case.now);
+        assert_eq!((case.incidents(), case.refunds()), (vec![], refunds));
+        if resolution == RefundAnyway {
+            let row = &case.order.refunds[3];
+            assert_eq!(
+                (row.amounts, row.cancellation),
+                (amounts(100, 22, 10, 0), Some(1))
+            );
+        }
+    }
+}
+
+#[test]
+fn an_authorisation_that_was_left_goes_back_with_its_goods() {
+    let mut case = sixty_stays_authorised();
+    case.receive(1, GoodsCondition::Unopened).unwrap();
+    case.resolve(2, RefundAnyway).unwrap();
+    invariants::check(&case.order, case.now);
+    assert_eq!(case.refunds()[2..], [(1, 100, Due)]);
+
+    // What was captured meanwhile goes back, and what is still held is released.
+    let mut case = sixty_stays_authorised();
+    case.capture("p1", 60);
+    case.receive(1, GoodsCondition::Unopened).unwrap();
+    case.resolve(2, RefundAnyway).unwrap();
+    invariants::check(&case.order, case.now);
+    assert_eq!(case.refunds()[2..], [(1, 60, Due), (1, 40, Due)]);
+}
+
+/// What stays because a refund of other goods was dropped pays for nothing else.
+#[test]
+fn what_was_dropped_keeps_the_authorisation_of_what_is_still_to_be_paid() {
+    let mut case = Cart::of(&[(2, 200)]).split(&[&[(1, 1)], &[(1, 1)]]).paid();
+    case.cancelled(CancellationRequest::shipment(1))
+        .scan(1, TrackingFact::PickedUp)
+        .unwrap();
+    case.resolve(1, DropRefund).unwrap();
+    // The buyer disputes what pays for the second shipment, and pays for it again.
+    case.fact("p1", PaymentFact::Chargeback, 100).unwrap();
+    case.authorize("p2", 100);
+    invariants::check(&case.order, case.now);
+    assert_eq!(case.refunds(), [(1, 100, Dropped)]);
+    assert_eq!(case.order.payments[1].balance.held, 100);
+}
+
+/// Support has settled it by hand; the provider says later that some of it has gone all the same.
+#[test]
+fn what_support_settled_otherwise_is_not_due_again_for_what_was_paid_of_it() {
+    let mut case = not_paid_back();
+    case.resolve(1, Accept).unwrap();
+    case.result(1, settled(40)).unwrap();
+    invariants::check(&case.order, case.now);
+    assert_eq!(case.refunds(), [(1, 100, Failed)]);
+    // Nobody had decided about this one.
+    let mut case = not_paid_back();
+    case.result(1, settled(40)).unwrap();
+    invariants::check(&case.order, case.now);
+    assert_eq!(case.refunds(), [(1, 100, Failed), (1, 60, Due)]);
 }
 
 #[test]

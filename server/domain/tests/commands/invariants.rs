@@ -39,7 +39,7 @@ fn components(amounts: Amounts) -> [i64; 3] {
 }
 
 /// The rows that stand for money: one that was tried again stands for none, the row that tries
-/// again does in its place.
+/// again does in its place; nor does one that was let go.
 fn standing(order: &Order, kind: RefundKind) -> impl Iterator<Item = &Refund> + Clone {
     let is_retried = |number| {
         order
@@ -51,6 +51,14 @@ fn standing(order: &Order, kind: RefundKind) -> impl Iterator<Item = &Refund> + 
         .refunds
         .iter()
         .filter(move |refund| refund.kind == kind && !is_retried(refund.number))
+        .filter(|refund| !is_let_go(order, refund))
+}
+
+/// Support has dropped it, and then paid it all the same, for its goods came home.
+fn is_let_go(order: &Order, refund: &Refund) -> bool {
+    holds_incident(order, IncidentKind::LateFact, |of| {
+        of.refund == Some(refund.number) && of.resolution == Some(Resolution::RefundAnyway)
+    })
 }
 
 /// The rows that stand for money, and those that were tried again and have paid after all.
@@ -142,7 +150,8 @@ fn check_money(order: &Order) {
         let live: i64 = rows().filter(|refund| !is_parked(refund)).map(worth).sum();
         let parked: i64 = rows().filter(|refund| is_parked(refund)).map(worth).sum();
         let on_its_way: i64 = rows().filter(|refund| is_going(refund)).map(worth).sum();
-        kept += net - live - parked.min(net - live).max(0);
+        let of_others = parked + provider::rest_decided_about(order, payment);
+        kept += net - live - of_others.min(net - live).max(0);
         (going, captured_net) = (going + on_its_way, captured_net + net);
         // What has not been sent yet has its money.
         if rows().any(|refund| refund.state == RefundState::Due) {
@@ -232,6 +241,24 @@ fn check_money(order: &Order) {
     }
 }
 
+/// What is captured of a payment and neither goes back nor stays because a refund failed or was
+/// dropped: that is for other goods.
+fn pays_for_what_is_due(order: &Order, payment: &Payment) -> i64 {
+    let balance = &payment.balance;
+    let net = balance.captured - balance.returned_outside - balance.disputed;
+    let rows = counting(order, RefundKind::Refund).filter(|refund| {
+        refund.payment == payment.number && refund.state != RefundState::Cancelled
+    });
+    let (parked, live): (Vec<&Refund>, Vec<&Refund>) = rows.partition(|refund| is_parked(refund));
+    let left = net - live.into_iter().map(worth).sum::<i64>();
+    let parked: i64 = parked
+        .into_iter()
+        .map(|refund| provider::parked_worth(order, refund))
+        .sum();
+    let of_others = parked + provider::rest_decided_about(order, payment);
+    left - of_others.min(left).max(0)
+}
+
 /// What may leave is paid; and every authorisation is needed, or has its release.
 fn check_authorisations(order: &Order) {
     let is_released = |shipment: &Shipment| {
@@ -259,13 +286,13 @@ fn check_authorisations(order: &Order) {
         "support is told of a lapse"
     );
 
-    let net = |payment: &Payment| {
-        payment.balance.captured - payment.balance.returned_outside - payment.balance.disputed
-    };
-    let rows = counting(order, RefundKind::Refund).filter(|refund| !is_parked(refund));
-    let back: i64 = rows.map(worth).sum();
     let due = order.amount_due().max(0);
-    let mut missing = (due - order.payments.iter().map(net).sum::<i64>() + back).clamp(0, due);
+    let there: i64 = order
+        .payments
+        .iter()
+        .map(|payment| pays_for_what_is_due(order, payment))
+        .sum();
+    let mut missing = (due - there).clamp(0, due);
     // What is being released pays for nothing.
     let is_sent = |payment: &Payment| {
         let mut releases =

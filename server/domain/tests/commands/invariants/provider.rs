@@ -11,7 +11,7 @@ use belay_domain::payment::{Payment, PaymentFact, RecordedFact};
 use belay_domain::refund::{Refund, RefundKind, RefundState};
 use belay_domain::units::UnitSet;
 
-use super::{counting, is_going, is_parked, worth};
+use super::{counting, is_going, is_let_go, is_parked, standing, worth};
 
 pub(super) fn check(order: &Order) {
     for payment in &order.payments {
@@ -107,8 +107,62 @@ pub(super) fn stands_for_all_held(order: &Order, payment: &Payment, release: &Re
         Settled | Cancelled => false,
         Failed | Dropped if release.settled_amount.is_some() => false,
         Failed => failures(order, release).any(accepts),
+        Dropped if is_let_go(order, release) => false,
         Dropped => held <= release.amounts.total() && !is_anew(release.update_time),
     }
+}
+
+/// What a refund keeps that failed or was dropped: all of it until somebody decides, and then as
+/// much as was owed under it.
+pub(super) fn parked_worth(order: &Order, refund: &Refund) -> i64 {
+    let of_refund = order.incidents.iter().filter(|incident| {
+        let kinds = [IncidentKind::RefundFailed, IncidentKind::RefundMismatch];
+        incident.refund == Some(refund.number) && kinds.contains(&incident.kind)
+    });
+    let decided = of_refund.filter_map(|incident| match incident.resolution {
+        Some(Resolution::Accept | Resolution::DropRefund) => incident.amount,
+        None if incident.state == IncidentState::Open => Some(worth(refund)),
+        Some(Resolution::RefundAnyway | Resolution::RetryRefund) | None => None,
+    });
+    decided.last().unwrap_or_else(|| worth(refund))
+}
+
+/// What stays of a payment by a decision although its row is paid, or is a release: the rest of
+/// what support had settled otherwise or dropped, and the price of goods that the buyer keeps.
+pub(super) fn rest_decided_about(order: &Order, payment: &Payment) -> i64 {
+    let rest = |refund: &Refund| -> i64 {
+        let paid = refund.settled_amount.unwrap_or(i64::MAX);
+        let accepted = failures(order, refund)
+            .filter(|incident| incident.resolution == Some(Resolution::Accept))
+            .last();
+        let decided = match refund.state {
+            RefundState::Failed => accepted.and_then(|incident| incident.amount).unwrap_or(0),
+            RefundState::Dropped => refund.amounts.total(),
+            RefundState::Due
+            | RefundState::Blocked
+            | RefundState::Submitted
+            | RefundState::Settled
+            | RefundState::Unknown
+            | RefundState::Cancelled => 0,
+        };
+        decided.saturating_sub(paid).max(0)
+    };
+    let price = |release: &Refund| -> i64 {
+        if release.state != RefundState::Dropped {
+            return 0;
+        }
+        let captures = payment
+            .facts
+            .iter()
+            .filter(|fact| fact.fact == PaymentFact::Captured && fact.time > release.update_time);
+        let price = release.amounts.total() - release.amounts.excess;
+        price.min(captures.map(own).sum())
+    };
+    let of_payment =
+        |kind: RefundKind| standing(order, kind).filter(|refund| refund.payment == payment.number);
+    let rests: i64 = of_payment(RefundKind::Refund).map(rest).sum();
+    let prices: i64 = of_payment(RefundKind::Void).map(price).sum();
+    rests + prices.min(payment.balance.captured)
 }
 
 /// What failed is told each time; whoever is asked may have it tried again where it is owed, and is
