@@ -81,7 +81,7 @@ fn serve_wants_one_authentication_method_and_no_second() {
     );
     // With one of them it goes on to the database.
     for one in [vec!["--key-file", file], vec!["--trust-role-header"]] {
-        let said = refusal(&[&["serve"], one.as_slice()].concat());
+        let said = refusal(&[&["serve", "--grpc-address", "127.0.0.1:0"], one.as_slice()].concat());
         assert!(
             said.contains("the database cannot be reached") && !said.contains("secret"),
             "{said}"
