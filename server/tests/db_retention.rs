@@ -410,7 +410,7 @@ async fn fill(conn: &mut Conn) {
          INSERT INTO events SELECT n % 4, n DIV 4 + 1, 1, {key}, 'demo', n, {at}, 'x', NULL, NULL, NULL FROM {counted}; \
          INSERT INTO order_history SELECT {key}, n, n % 4, 1, n, {at}, 'x', NULL, NULL, NULL FROM {counted}; \
          INSERT INTO requests SELECT {key}, UNHEX(LEFT(SHA2(n, 256), 32)), 'web', REPEAT('x', 32), 'x', {at} FROM {counted}; \
-         INSERT INTO decisions SELECT {key}, UNHEX(LEFT(SHA2(n, 256), 32)), 'web', 'demo', {at}, 1, TRUE, '[]' FROM {counted}; \
+         INSERT INTO decisions SELECT {key}, UNHEX(LEFT(SHA2(n, 256), 32)), 'web', 'demo', {at}, 1, TRUE, '[]', 0 FROM {counted}; \
          ANALYZE TABLE events, order_history, requests, decisions"
     );
     conn.batch_execute(&fill).await.unwrap();

@@ -369,6 +369,30 @@ fn deadlines_that_passed_are_applied_before_a_command_is_decided() {
     });
 }
 
+/// What settled the order is a decision on record, under the request that found it so and that is
+/// itself not remembered.
+#[test]
+fn a_request_that_came_upon_a_deadline_may_come_again() {
+    run_at(MONDAY, async |t| {
+        let store = consent_store(t, "PASS", "BAR").await;
+        let request = |line: &str| {
+            let units = Units::line(line, 1);
+            let request = store.request_cancellation("A-1", units);
+            request.reason(reason::NO_LONGER_WANTED)
+        };
+        request("A-1:l1").await.unwrap();
+        let seen = store.get_order("A-1").await.unwrap().etag;
+        t.advance(SignedDuration::from_hours(48)).await;
+        let second = request("A-1:l2").request_id(RequestId::mint());
+        // Whether or not the worker came first.
+        let aborted = second.clone().etag(&seen).await;
+        refused(aborted, Kind::Aborted, "ETAG_MISMATCH");
+        let present = store.get_order("A-1").await.unwrap().etag;
+        let cancellation = second.etag(&present).await.unwrap().cancellation;
+        assert_eq!(cancellation.cancellation_id.as_str(), "A-1:c2");
+    });
+}
+
 #[test]
 fn evidence_is_asked_where_the_reason_needs_it() {
     run(async |t| {

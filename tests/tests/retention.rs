@@ -290,6 +290,31 @@ fn a_request_id_is_known_until_it_is_old() {
     });
 }
 
+/// Its decision is kept for longer than its answer.
+#[test]
+fn a_request_that_is_forgotten_is_decided_anew() {
+    run_at(NOW, async |t| {
+        let service = pruner(t).await;
+        t.place_paid("A-1").await;
+        let shop = t.storefront();
+        let id = RequestId::mint();
+        let cancel = async || {
+            let mug = Units::line("A-1:l1", 1);
+            let request = shop.request_cancellation("A-1", mug).request_id(id);
+            let request = request.reason(reason::NO_LONGER_WANTED);
+            request.await.unwrap().cancellation.cancellation_id
+        };
+        assert_eq!(cancel().await.as_str(), "A-1:c1");
+        t.advance(SignedDuration::from_hours(1)).await;
+        t.advance(SignedDuration::from_micros(1)).await;
+        prune(&service, Kept::Requests, HOUR).await;
+        assert_eq!(cancel().await.as_str(), "A-1:c2");
+        let (decisions,): (u64,) = t.database.row("SELECT COUNT(*) FROM decisions", ()).await;
+        assert_eq!(decisions, 2);
+        service.stop().await;
+    });
+}
+
 #[test]
 fn decisions_are_kept_for_their_own_time() {
     run_at(NOW, async |t| {

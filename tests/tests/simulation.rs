@@ -481,7 +481,7 @@ async fn many_decisions(t: &TestServer) {
     t.cancel("A-1").await;
     for copies in 0..MANY.ilog2() {
         let copy = "INSERT INTO decisions SELECT order_key, UNHEX(REPLACE(UUID(), '-', '')), caller, store_id, \
-                    decision_time - INTERVAL ? MICROSECOND, policy_version, accepted, record \
+                    decision_time - INTERVAL ? MICROSECOND, policy_version, accepted, record, entry \
                     FROM decisions LIMIT ?";
         let step = 1_000 * (1_i64 << copies);
         t.database.execute(copy, (step, 1_i64 << copies)).await;

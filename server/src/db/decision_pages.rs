@@ -207,13 +207,14 @@ impl QueryFragment<Mysql> for Matching<'_> {
         // The order of the tables is given: the stretch leads, and bounds what is looked at.
         out.push_sql(
             "SELECT d.`order_key`, d.`request_id`, d.`caller`, d.`decision_time`, d.`accepted`, d.`record`, \
-             `orders`.`order_id` FROM (SELECT d.`order_key`, d.`request_id`, d.`caller`",
+             `orders`.`order_id` FROM (SELECT d.`order_key`, d.`request_id`, d.`caller`, \
+             d.`entry`",
         );
         self.stretch.walk(&mut out)?;
         push_number(&mut out, self.looked_through);
         out.push_sql(
             ") s STRAIGHT_JOIN `decisions` d ON d.`order_key` = s.`order_key` AND d.`request_id` = s.`request_id` \
-             AND d.`caller` = s.`caller` STRAIGHT_JOIN `orders` ON `orders`.`order_key` = s.`order_key` WHERE ",
+             AND d.`caller` = s.`caller` AND d.`entry` = s.`entry` STRAIGHT_JOIN `orders` ON `orders`.`order_key` = s.`order_key` WHERE ",
         );
         walk_in_scope("orders", &self.stretch.filter.scope, &mut out)?;
         if self.stretch.filter.rejected_only {

@@ -41,6 +41,9 @@ struct DecisionRow {
     policy_version: u32,
     accepted: bool,
     record: String,
+    /// One request may be decided more than once: its answer is forgotten sooner than its
+    /// decision, and some refusals are not remembered at all.
+    entry: u32,
 }
 
 impl statement::Row for DecisionRow {
@@ -68,6 +71,7 @@ pub fn insert(writes: &mut Writes, new: &[NewDecision]) -> Result<(), DbError> {
             policy_version: *policy_version,
             accepted: *accepted,
             record: record.clone(),
+            entry: fastrand::u32(..),
         }
     };
     let rows: Vec<DecisionRow> = new.iter().map(row).collect();

@@ -248,7 +248,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    decisions (order_key, request_id, caller) {
+    decisions (order_key, request_id, caller, entry) {
         order_key -> Binary,
         request_id -> Binary,
         caller -> Text,
@@ -257,6 +257,7 @@ diesel::table! {
         policy_version -> Unsigned<Integer>,
         accepted -> Bool,
         record -> Text,
+        entry -> Unsigned<Integer>,
     }
 }
 

@@ -228,6 +228,11 @@ impl Runner {
                 self.retried(retry);
                 return Remaining::Split(commands);
             }
+            // One of them repeats what is on record, and none of the others does.
+            AttemptError::Repeated(_) if is_last && commands.len() > 1 => {
+                self.retried(retry);
+                return Remaining::Split(commands);
+            }
             AttemptError::Transient(error) if error.is_exhaustion() => {
                 answer_all(commands, EngineError::Overloaded);
                 return Remaining::Nothing;
