@@ -25,6 +25,15 @@ pub(crate) struct CancellationRequest<'a> {
     pub(crate) paths: &'a [Path],
     /// When it was made: what was in time then, is.
     pub(crate) asked_at: Timestamp,
+    pub(crate) as_made: AsMade,
+}
+
+/// The facts of when a request was made that count for it whatever has become of them since. Of a
+/// request that is made now there are none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AsMade {
+    /// It is from before a lapse that lasts.
+    pub(crate) was_paid: bool,
     /// Whether the buyer was promised a label; none where nothing was promised yet.
     pub(crate) has_label: Option<bool>,
 }
@@ -42,7 +51,7 @@ impl<'a> CancellationRequest<'a> {
             reason,
             paths,
             asked_at: draft.now,
-            has_label: None,
+            as_made: AsMade::default(),
         }
     }
 }
@@ -261,20 +270,24 @@ pub(crate) fn question(
 ) -> Question {
     let order = &draft.order;
     let since = |start| request.asked_at.duration_since(start);
-    let secured = order
-        .payments
-        .iter()
-        .filter(|payment| Payment::secured(payment) > 0);
+    let as_made = request.as_made;
+    let pays = |payment: &&Payment| {
+        payment.secured() > 0 || as_made.was_paid && payment.balance.authorized > 0
+    };
+    let paid_with = order.payments.iter().filter(pays);
+    // When a payment that lapsed had begun is not known any more: it counts as made just then.
+    let of_lapsed = as_made.was_paid.then_some(SignedDuration::ZERO);
+    let since_paid = order.paid_time.map(since).or(of_lapsed);
     let carrier = draft.store.carriers.get(&shipment.carrier);
     Question {
         actor: request.requester,
         stage: shipment.stage,
         path,
         reason: request.reason.map(str::to_owned),
-        paid: order.paid_time.is_some(),
-        payment_methods: secured.map(|payment| payment.method.clone()).collect(),
+        paid: since_paid.is_some(),
+        payment_methods: paid_with.map(|payment| payment.method.clone()).collect(),
         since_placed: since(order.create_time),
-        since_paid: order.paid_time.map(since),
+        since_paid,
         since_delivered: shipment.deliver_time.map(since),
         value: order.amounts_of(units).total(),
         currency: order.currency.code().to_owned(),
@@ -282,7 +295,7 @@ pub(crate) fn question(
         carrier: CarrierCapabilities {
             in_transit_cancel: carrier.is_some_and(|carrier| carrier.in_transit_cancel),
             partner_delivery: carrier.is_some_and(|carrier| carrier.partner_delivery),
-            return_label: request
+            return_label: as_made
                 .has_label
                 .unwrap_or_else(|| refund_of::has_label(draft, shipment)),
         },

@@ -8,7 +8,7 @@ use crate::decision::{LoggedEvaluation, Occasion};
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::conclude::conclude;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{CancellationRequest, Portion};
+use crate::lifecycle::eligibility::{AsMade, CancellationRequest, Portion};
 use crate::lifecycle::refund_of::{RefundBasis, RefundTerms, refund_of};
 use crate::lifecycle::{customs, eligibility, gates, intercepts, late};
 use crate::order::{Cancelling, Home};
@@ -83,16 +83,10 @@ pub(crate) fn reevaluate_on(draft: &mut Draft<'_>, shipment: u32) {
 fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
     let of = draft.cancellation(id.cancellation).clone();
     let part = &of.parts[id.index];
-    // A request from before a lapse keeps the answer it had: whether the order is paid again is not
-    // its requester's doing.
-    let has_lapsed = draft
-        .order
-        .lapse_time
-        .is_some_and(|lapsed| of.create_time < lapsed);
-    if is_lost(draft, part.shipment) || has_lapsed {
+    if is_lost(draft, part.shipment) {
         return;
     }
-    let (request, portion) = request_of(&of, part);
+    let (request, portion) = request_of(draft, &of, part);
     let mut evaluation =
         eligibility::evaluate(draft, draft.pinned(of.policy_version), &request, portion);
     let logged = evaluation.logged(Occasion::Reevaluation, of.policy_version);
@@ -119,18 +113,26 @@ fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
 
 /// The request as it was when this part began.
 pub(crate) fn request_of<'a>(
+    draft: &Draft<'_>,
     of: &'a Cancellation,
     part: &'a Part,
 ) -> (CancellationRequest<'a>, Portion) {
     let paths = std::slice::from_ref(&part.path);
-    // A label that was promised is not taken back.
-    let has_label = part.label.map(|label| label == LabelState::Issued);
+    let as_made = AsMade {
+        // Whether the order is paid again is not its requester's doing.
+        was_paid: draft
+            .order
+            .lapse_time
+            .is_some_and(|lapsed| of.create_time < lapsed),
+        // A label that was promised is not taken back.
+        has_label: part.label.map(|label| label == LabelState::Issued),
+    };
     let request = CancellationRequest {
         requester: of.requester.role,
         reason: of.reason.as_deref(),
         paths,
         asked_at: of.create_time,
-        has_label,
+        as_made,
     };
     let home = part.receipt.map(|receipt| Home {
         receipt,

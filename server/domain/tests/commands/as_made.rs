@@ -1,0 +1,63 @@
+//! What is evaluated again is the request as it was made: what has become of the payment since, of
+//! the carrier's abilities or of a part of the goods is not its requester's doing.
+
+use belay_domain::actor::Role;
+use belay_domain::cancellation::PartState;
+use belay_domain::order::OrderState;
+use belay_domain::payment::PaymentFact::Voided;
+use belay_domain::shipment::{Stage, TrackingFact};
+use jiff::SignedDuration;
+
+use crate::kit::{CancellationRequest, Cart, gate, gated, policy};
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const WAITS: [(PartState, &str); 1] = [(PartState::Waiting, "")];
+
+#[test]
+fn what_left_during_a_lapse_is_refused_as_what_left_before_it() {
+    for lapses in [false, true] {
+        let consent = gate("SELLER_CONSENT", "PASS", "BAR");
+        let mut case = Cart::of(&[(1, 60), (1, 40)])
+            .split(&[&[(1, 1)], &[(2, 1)]])
+            .place_under(gated("PREPARING", &[&consent]));
+        case.capture("p1", 60)
+            .authorize("p2", 40)
+            .bring_to(1, Stage::Preparing)
+            .cancelled(CancellationRequest::shipment(1));
+        case.wait(HOUR);
+        if lapses {
+            case.fact("p2", Voided, 0).unwrap();
+            assert_eq!(case.state(), OrderState::AwaitingPayment);
+        }
+        assert_eq!(case.parts(1), WAITS);
+        case.scan(1, TrackingFact::PickedUp).unwrap();
+        assert_eq!(case.parts(1), [(PartState::Refused, "SHIPPED")]);
+        case.scan(1, TrackingFact::Delivered).unwrap();
+        assert!(case.approve(Role::Seller, 1).is_err());
+        assert_eq!(case.refunds(), []);
+    }
+}
+
+#[test]
+fn what_a_rule_wants_of_the_payment_is_had_while_it_is_lapsed() {
+    let consent = gate("SELLER_CONSENT", "REFUSE", "BAR");
+    for wants in [
+        "paid: true",
+        "payment_method: CREDIT_CARD",
+        "age: {clock: PAID, less_than: 12h}",
+    ] {
+        let policy = policy(&format!(
+            "
+  - {{id: asked, when: {{stage: [PREPARING, UNRELEASED], path: CANCEL, {wants}}},
+     allow: {{gates: [{consent}], refund: FULL}}}}
+  - {{id: other, when: {{path: CANCEL}}, deny: {{code: NOT_ALLOWED}}}}"
+        ));
+        let mut case = Cart::of(&[(1, 100)]).place_under(policy);
+        case.authorize("p1", 100)
+            .bring_to(1, Stage::Preparing)
+            .cancelled(CancellationRequest::all());
+        case.wait(HOUR).fact("p1", Voided, 0).unwrap();
+        case.approve(Role::Seller, 1).unwrap();
+        assert_eq!(case.parts(1), [(PartState::Cancelled, "")], "{wants}");
+    }
+}
