@@ -275,9 +275,14 @@ pub(crate) fn question(
         payment.secured() > 0 || as_made.was_paid && payment.balance.authorized > 0
     };
     let paid_with = order.payments.iter().filter(pays);
-    // When a payment that lapsed had begun is not known any more: it counts as made just then.
-    let of_lapsed = as_made.was_paid.then_some(SignedDuration::ZERO);
-    let since_paid = order.paid_time.map(since).or(of_lapsed);
+    // Which payment a request from before this one found is not known any more: it counts as made
+    // just then, and is not verified for it.
+    let of_before = as_made.was_paid.then_some(SignedDuration::ZERO);
+    let paid_after = order.paid_time.is_some_and(|paid| request.asked_at < paid);
+    let since_paid = order
+        .paid_time
+        .map(|paid| since(paid).max(SignedDuration::ZERO));
+    let since_paid = since_paid.or(of_before);
     let carrier = draft.store.carriers.get(&shipment.carrier);
     Question {
         actor: request.requester,
@@ -301,6 +306,7 @@ pub(crate) fn question(
         },
         verified_in: order
             .verified_at
+            .filter(|_| !paid_after)
             .map(|verified_at| verified_at.duration_since(request.asked_at))
             .filter(SignedDuration::is_positive),
         customs_flagged: shipment.customs_flag.is_some(),

@@ -4,11 +4,11 @@
 use belay_domain::actor::Role;
 use belay_domain::cancellation::PartState;
 use belay_domain::order::OrderState;
-use belay_domain::payment::PaymentFact::Voided;
+use belay_domain::payment::PaymentFact::{Authorized, Voided};
 use belay_domain::shipment::{Stage, TrackingFact};
 use jiff::SignedDuration;
 
-use crate::kit::{CancellationRequest, Cart, gate, gated, policy};
+use crate::kit::{CancellationRequest, Cart, Case, PLAIN, gate, gated, policy, policy_with};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const WAITS: [(PartState, &str); 1] = [(PartState::Waiting, "")];
@@ -60,4 +60,46 @@ fn what_a_rule_wants_of_the_payment_is_had_while_it_is_lapsed() {
         case.approve(Role::Seller, 1).unwrap();
         assert_eq!(case.parts(1), [(PartState::Cancelled, "")], "{wants}");
     }
+}
+
+/// Another payment than the one that a request found is verified for later requests.
+#[test]
+fn a_payment_that_came_after_a_request_is_not_verified_for_it() {
+    let consent = "{kind: SELLER_CONSENT, respond_within: 7d, on_timeout: REFUSE, \
+                   on_dispatch: REFUSE_PART}";
+    let gated = format!(
+        "\n  - {{id: gated, when: {{stage: [UNRELEASED, PLANNED], path: CANCEL}}, \
+         allow: {{gates: [{consent}], refund: FULL}}}}{PLAIN}"
+    );
+    let verified = "reason_required: [BUYER]\nverification: {methods: [CREDIT_CARD], wait: 24h}";
+    let policy = || policy_with(&gated, &[("reason_required: [BUYER]", verified)]);
+    let by_paypal = |case: &mut Case| {
+        case.told(Authorized, 100, |fact| {
+            fact.method = Some("PAYPAL".to_owned())
+        })
+        .unwrap();
+    };
+    for lapses in [true, false] {
+        let mut case = Cart::of(&[(1, 100)]).place_under(policy());
+        if lapses {
+            by_paypal(&mut case);
+        }
+        case.cancelled(CancellationRequest::all());
+        case.wait(HOUR);
+        if lapses {
+            case.fact("p1", Voided, 0).unwrap();
+            case.wait(HOUR);
+        }
+        case.capture("p2", 100);
+        assert_eq!(case.parts(1), WAITS);
+        case.approve(Role::Seller, 1).unwrap();
+        assert_eq!(case.parts(1), [(PartState::Cancelled, "")]);
+    }
+    // One that it found is.
+    let mut case = Cart::of(&[(1, 100)]).place_under(policy());
+    case.capture("p1", 100);
+    assert_eq!(
+        case.try_cancel(CancellationRequest::all()),
+        "PAYMENT_VERIFYING"
+    );
 }
