@@ -36,6 +36,9 @@ pub(crate) struct AsMade {
     pub(crate) was_paid: bool,
     /// Whether the buyer was promised a label; none where nothing was promised yet.
     pub(crate) has_label: Option<bool>,
+    /// What its carrier could do, and was, as far as that was asked.
+    pub(crate) in_transit_cancel: Option<bool>,
+    pub(crate) partner_delivery: Option<bool>,
 }
 
 impl<'a> CancellationRequest<'a> {
@@ -298,8 +301,12 @@ pub(crate) fn question(
         currency: order.currency.code().to_owned(),
         destination_country: order.destination.country_code.clone(),
         carrier: CarrierCapabilities {
-            in_transit_cancel: carrier.is_some_and(|carrier| carrier.in_transit_cancel),
-            partner_delivery: carrier.is_some_and(|carrier| carrier.partner_delivery),
+            in_transit_cancel: as_made
+                .in_transit_cancel
+                .unwrap_or_else(|| carrier.is_some_and(|carrier| carrier.in_transit_cancel)),
+            partner_delivery: as_made
+                .partner_delivery
+                .unwrap_or_else(|| carrier.is_some_and(|carrier| carrier.partner_delivery)),
             return_label: as_made
                 .has_label
                 .unwrap_or_else(|| refund_of::has_label(draft, shipment)),

@@ -118,6 +118,13 @@ pub(crate) fn request_of<'a>(
     part: &'a Part,
 ) -> (CancellationRequest<'a>, Portion) {
     let paths = std::slice::from_ref(&part.path);
+    // What the rule wanted of the carrier, the carrier had; and one that turned the parcel round can.
+    let rules = &draft.pinned(of.policy_version).rules;
+    let rule = rules
+        .iter()
+        .find(|rule| Some(&rule.id) == part.rule.as_ref());
+    let wanted = rule.map(|rule| &rule.when);
+    let has_turned_it = part.has_passed(GateKind::CarrierIntercept);
     let as_made = AsMade {
         // Whether the order is paid again is not its requester's doing.
         was_paid: draft
@@ -126,6 +133,10 @@ pub(crate) fn request_of<'a>(
             .is_some_and(|lapsed| of.create_time < lapsed),
         // A label that was promised is not taken back.
         has_label: part.label.map(|label| label == LabelState::Issued),
+        in_transit_cancel: has_turned_it
+            .then_some(true)
+            .or_else(|| wanted?.in_transit_cancel),
+        partner_delivery: wanted.and_then(|wanted| wanted.partner_delivery),
     };
     let request = CancellationRequest {
         requester: of.requester.role,

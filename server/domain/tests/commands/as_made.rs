@@ -3,12 +3,16 @@
 
 use belay_domain::actor::Role;
 use belay_domain::cancellation::PartState;
+use belay_domain::context::CarrierProfile;
 use belay_domain::order::OrderState;
 use belay_domain::payment::PaymentFact::{Authorized, Voided};
 use belay_domain::shipment::{Stage, TrackingFact};
+use belay_domain::terms::{GoodsCondition, Path};
 use jiff::SignedDuration;
 
-use crate::kit::{CancellationRequest, Cart, Case, PLAIN, gate, gated, policy, policy_with};
+use crate::kit::{
+    CancellationRequest, Cart, Case, PLAIN, gate, gated, independent_site, policy, policy_with,
+};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const WAITS: [(PartState, &str); 1] = [(PartState::Waiting, "")];
@@ -102,4 +106,52 @@ fn a_payment_that_came_after_a_request_is_not_verified_for_it() {
         case.try_cancel(CancellationRequest::all()),
         "PAYMENT_VERIFYING"
     );
+}
+
+fn change_carrier(case: &mut Case, change: impl Fn(&mut CarrierProfile)) {
+    case.store.carriers.values_mut().for_each(change);
+}
+
+#[test]
+fn a_carrier_that_turned_a_parcel_round_could_whatever_is_known_of_it_since() {
+    let unwanted = || {
+        CancellationRequest::all()
+            .paths(&[Path::Intercept])
+            .because("NO_LONGER_WANTED")
+    };
+    for confirmed_first in [true, false] {
+        let mut case = Cart::of(&[(1, 100)]).paid_under(independent_site());
+        case.bring_to(1, Stage::InTransit).cancelled(unwanted());
+        if confirmed_first {
+            case.confirm_intercept(1).unwrap();
+        }
+        change_carrier(&mut case, |carrier| carrier.in_transit_cancel = false);
+        if !confirmed_first {
+            case.confirm_intercept(1).unwrap();
+        }
+        assert_eq!(case.parts(1), WAITS);
+        case.receive(1, GoodsCondition::Unopened).unwrap();
+        assert_eq!(case.parts(1), [(PartState::Cancelled, "")]);
+        let mut later = Cart::of(&[(1, 100)]).place_in(case.store.clone());
+        later.capture("p1", 100).bring_to(1, Stage::InTransit);
+        assert_eq!(later.try_cancel(unwanted()), "NOT_INTERCEPTABLE");
+    }
+}
+
+#[test]
+fn whose_delivery_it_was_when_it_was_asked_stays() {
+    let receipt = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
+    for is_partner in [true, false] {
+        let mut case = Cart::of(&[(1, 100)]).paid_under(policy(&format!(
+            "
+  - {{id: back, when: {{stage: [DELIVERED, RETURNED], path: RETURN_UNOPENED,
+     carrier: {{partner_delivery: {is_partner}}}}}, allow: {{gates: [{receipt}], refund: FULL}}}}{PLAIN}"
+        )));
+        change_carrier(&mut case, |carrier| carrier.partner_delivery = is_partner);
+        case.bring_to(1, Stage::Delivered)
+            .cancelled(CancellationRequest::all().paths(&[Path::ReturnUnopened]));
+        change_carrier(&mut case, |carrier| carrier.partner_delivery = !is_partner);
+        case.receive(1, GoodsCondition::Unopened).unwrap();
+        assert_eq!(case.parts(1), [(PartState::Cancelled, "")]);
+    }
 }
