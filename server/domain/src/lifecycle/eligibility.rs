@@ -39,6 +39,8 @@ pub(crate) struct AsMade {
     /// What its carrier could do, and was, as far as that was asked.
     pub(crate) in_transit_cancel: Option<bool>,
     pub(crate) partner_delivery: Option<bool>,
+    /// What all that was asked together carries.
+    pub(crate) value: Option<i64>,
 }
 
 impl<'a> CancellationRequest<'a> {
@@ -297,7 +299,9 @@ pub(crate) fn question(
         since_placed: since(order.create_time),
         since_paid,
         since_delivered: shipment.deliver_time.map(since),
-        value: order.amounts_of(units).total(),
+        value: as_made
+            .value
+            .unwrap_or_else(|| order.amounts_of(units).total()),
         currency: order.currency.code().to_owned(),
         destination_country: order.destination.country_code.clone(),
         carrier: CarrierCapabilities {

@@ -137,6 +137,7 @@ pub(crate) fn request_of<'a>(
             .then_some(true)
             .or_else(|| wanted?.in_transit_cancel),
         partner_delivery: wanted.and_then(|wanted| wanted.partner_delivery),
+        value: Some(draft.order.amounts_of(&asked_together(of, part)).total()),
     };
     let request = CancellationRequest {
         requester: of.requester.role,
@@ -156,6 +157,30 @@ pub(crate) fn request_of<'a>(
             ..Portion::out(part.shipment, part.units.clone())
         },
     )
+}
+
+/// The units that were put to the policy together with those of a part, which it was split from.
+/// What was home by then was asked about by its receipt.
+fn asked_together(of: &Cancellation, part: &Part) -> UnitSet {
+    let waited = |gate: &Gate| {
+        gate.waits_for_a_fact()
+            && gate.state == GateState::Passed
+            && gate.open_time != gate.close_time
+    };
+    // A warehouse may tell late of what came home before: whoever waited for it shows that it was
+    // out.
+    let home = |part: &Part| {
+        let receipt = part.receipt.filter(|_| !part.gates.iter().any(waited));
+        receipt.filter(|receipt| receipt.receive_time < of.create_time)
+    };
+    let is_alike = |other: &&Part| {
+        (other.shipment, other.path, &other.rule) == (part.shipment, part.path, &part.rule)
+            && home(other) == home(part)
+    };
+    let parts = of.parts.iter().filter(is_alike);
+    parts
+        .flat_map(|part| part.units.ranges().iter().copied())
+        .collect()
 }
 
 /// Whether a part yields to a dispatch: it ends where its shipment leaves, instead of keeping it

@@ -155,3 +155,65 @@ fn whose_delivery_it_was_when_it_was_asked_stays() {
         assert_eq!(case.parts(1), [(PartState::Cancelled, "")]);
     }
 }
+
+/// Two units of 40.00 each, and a rule for what is worth at least 50.00.
+fn dear(stages: &str, path: &str, gates: &[&str]) -> Case {
+    let gates = gates.join(", ");
+    Cart::of(&[(2, 8000)]).paid_under(policy(&format!(
+        "
+  - {{id: dear, when: {{stage: [{stages}], path: {path}, value: {{at_least: 5000}}}},
+     allow: {{gates: [{gates}], refund: FULL}}}}
+  - {{id: cheap, when: {{path: {path}}}, deny: {{code: NOT_ALLOWED}}}}"
+    )))
+}
+
+#[test]
+fn what_comes_home_in_two_parcels_is_worth_what_was_asked_back() {
+    let receipt = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
+    let mut case = dear("DELIVERED, RETURNED", "RETURN_UNOPENED", &[&receipt]);
+    case.bring_to(1, Stage::Delivered)
+        .cancelled(CancellationRequest::all().paths(&[Path::ReturnUnopened]));
+    for _ in 0..2 {
+        case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+            .unwrap();
+    }
+    assert_eq!(case.parts(1), [(PartState::Cancelled, ""); 2]);
+}
+
+#[test]
+fn what_is_stopped_in_part_is_worth_what_was_asked() {
+    let stop = gate("WAREHOUSE_STOP", "REFUSE", "BAR");
+    let mut case = dear("PREPARING", "CANCEL", &[&stop]);
+    case.bring_to(1, Stage::Preparing)
+        .cancelled(CancellationRequest::all());
+    case.stop_some(1, &[(1, 1)]).unwrap();
+    let refused = (PartState::Refused, "WAREHOUSE_CANNOT_STOP");
+    assert_eq!(case.parts(1), [(PartState::Cancelled, ""), refused]);
+}
+
+/// What was home when it was asked for is asked about by itself.
+#[test]
+fn what_was_home_is_worth_no_more_than_when_it_was_asked() {
+    let gates = [
+        gate("PARCEL_RECEIPT", "REFUSE", "BAR"),
+        gate("SELLER_CONSENT", "REFUSE", "BAR"),
+    ];
+    let mut case = Cart::of(&[(2, 8000)]).paid_under(policy(&format!(
+        "
+  - {{id: back, when: {{stage: [DELIVERED, RETURNED], path: RETURN_UNOPENED, value: {{less_than: 5000}}}},
+     allow: {{gates: [{}], refund: FULL}}}}{PLAIN}",
+        gates.join(", ")
+    )));
+    case.bring_to(1, Stage::Delivered);
+    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
+    case.wait(HOUR)
+        .cancelled(CancellationRequest::all().paths(&[Path::ReturnUnopened]));
+    let asked = case.order.cancellations.len();
+    let asked = u32::try_from(asked).unwrap();
+    case.wait(HOUR)
+        .receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
+    case.approve(Role::Seller, asked).unwrap();
+    assert_eq!(case.parts(asked), [(PartState::Cancelled, ""); 2]);
+}
