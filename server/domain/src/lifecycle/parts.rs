@@ -131,8 +131,11 @@ pub(crate) fn request_of<'a>(
             .order
             .lapse_time
             .is_some_and(|lapsed| of.create_time < lapsed),
-        // A label that was promised is not taken back.
-        has_label: part.label.map(|label| label == LabelState::Issued),
+        // A label that was promised is not taken back. It was for all that was asked together.
+        has_label: part
+            .label
+            .or_else(|| of.label_of(part))
+            .map(|label| label == LabelState::Issued),
         in_transit_cancel: has_turned_it
             .then_some(true)
             .or_else(|| wanted?.in_transit_cancel),
