@@ -72,8 +72,11 @@ fn is_lost(draft: &Draft<'_>, shipment: u32) -> bool {
 /// The shipment stands at another stage: re-evaluates every part that waits on it.
 pub(crate) fn reevaluate_on(draft: &mut Draft<'_>, shipment: u32) {
     for id in draft.order.parts_waiting_on(shipment) {
-        reevaluate(draft, id);
-        conclude(draft, id.cancellation);
+        // The end of another one may have put the shipment back, and with it ended this one.
+        if draft.part(id).state == PartState::Waiting {
+            reevaluate(draft, id);
+            conclude(draft, id.cancellation);
+        }
     }
 }
 
@@ -270,8 +273,11 @@ fn effects(cancelling: &Cancelling<'_>) -> Vec<Effect> {
     of.effects.iter().copied().filter(applies).collect()
 }
 
-/// Ends a waiting part without cancelling.
+/// Ends a part without cancelling, if it still waits.
 pub(crate) fn refuse(draft: &mut Draft<'_>, id: PartId, reason: ErrorReason) {
+    if draft.part(id).state != PartState::Waiting {
+        return;
+    }
     draft.part_mut(id).refused_reason = Some(reason);
     end(draft, id, PartState::Refused);
 }
