@@ -246,6 +246,7 @@ fn refund_basis<'a>(
             || Some(refund_of::label(draft, shipment)),
             |home| home.label,
         ),
+        label_price: refund_of::label_price(draft, shipment),
         receipt: portion.home.map(|home| home.receipt),
     }
 }

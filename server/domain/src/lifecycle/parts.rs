@@ -10,7 +10,7 @@ use crate::lifecycle::conclude::conclude;
 use crate::lifecycle::draft::Draft;
 use crate::lifecycle::eligibility::{AsMade, CancellationRequest, Portion};
 use crate::lifecycle::refund_of::{RefundBasis, RefundTerms, refund_of};
-use crate::lifecycle::{customs, eligibility, gates, intercepts, late};
+use crate::lifecycle::{customs, eligibility, gates, intercepts, late, refund_of};
 use crate::order::{Cancelling, Home};
 use crate::shipment::Stage;
 use crate::terms::{Effect, GateKind, OnDispatch, Path};
@@ -248,6 +248,7 @@ fn refund_of_part(
         units: &part.units,
         takes_the_last_unit,
         label: part.label,
+        label_price: label_price(draft, cancelling),
         receipt: part.receipt,
     };
     let terms = RefundTerms {
@@ -256,6 +257,17 @@ fn refund_of_part(
         reason: of.reason.as_deref(),
     };
     refund_of(draft, draft.pinned(of.policy_version), &basis, &terms)
+}
+
+/// The price of a label is what was expected to be taken off for it. Where all was taken off that
+/// there was, it was as much at least.
+fn label_price(draft: &Draft<'_>, cancelling: &Cancelling<'_>) -> i64 {
+    let expected = cancelling.part.deductions.return_shipping;
+    if cancelling.part.refund.total() > 0 {
+        expected
+    } else {
+        expected.max(refund_of::label_price(draft, cancelling.shipment))
+    }
 }
 
 /// The effects of cancelling this part on stock. Goods go back on sale that never left, or came

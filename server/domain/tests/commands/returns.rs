@@ -173,6 +173,42 @@ fn a_label_is_charged_once_however_the_goods_come_back() {
 }
 
 #[test]
+fn a_label_costs_what_it_did_when_it_was_promised() {
+    let plan = RefundPlan {
+        return_shipping: Payer::Buyer,
+        ..RefundPlan::FULL
+    };
+    let yen = Money {
+        currency: Currency::parse("JPY").unwrap(),
+        minor_units: 8000,
+    };
+    let changed = [Some(yen), Some(eur(999)), Some(eur(1)), None];
+    // One that costs more than what comes back, and one for nothing, too.
+    for (price, charged) in [(499, 499), (99_999, 20_000), (0, 0)] {
+        for price_now in changed {
+            for parcels in [1, 2] {
+                let mut case = delivered(plan, label(price));
+                returned(&mut case);
+                let carrier = case.store.carriers.values_mut().next().unwrap();
+                let label = ReturnLabel { price: price_now };
+                carrier.return_labels.insert("DE".to_owned(), label);
+                for _ in 0..parcels {
+                    let units = 2 / parcels;
+                    case.receive_some(1, GoodsCondition::Unopened, &[(1, units)])
+                        .unwrap();
+                }
+                let at_most = 20_000 / i64::from(parcels);
+                assert_eq!(
+                    20_000 - paid_back(&case),
+                    charged.min(at_most),
+                    "{price}, now {price_now:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_label_never_costs_more_than_what_comes_back() {
     let plan = RefundPlan {
         return_shipping: Payer::Buyer,
