@@ -13,7 +13,7 @@ use crate::lifecycle::refund_of::{RefundBasis, RefundTerms, refund_of};
 use crate::lifecycle::{customs, eligibility, gates, intercepts, late, refund_of};
 use crate::order::{Cancelling, Home};
 use crate::shipment::Stage;
-use crate::terms::{Effect, GateKind, OnDispatch, Path};
+use crate::terms::{Effect, GateKind, OnDispatch, Path, Payer};
 use crate::units::UnitSet;
 
 /// Takes every waiting part of a cancellation as far as it goes: opens the next gate, or cancels
@@ -121,7 +121,7 @@ pub(crate) fn request_of<'a>(
     part: &'a Part,
 ) -> (CancellationRequest<'a>, Portion) {
     let paths = std::slice::from_ref(&part.path);
-    // What the rule wanted of the carrier, the carrier had; and one that turned the parcel round can.
+    // What the rule wanted of the carrier, the carrier had; one that turned the parcel round can.
     let rules = &draft.pinned(of.policy_version).rules;
     let rule = rules
         .iter()
@@ -228,7 +228,12 @@ fn cancel(draft: &mut Draft<'_>, id: PartId) {
     let refund = refund_of_part(draft, &cancelling, cancelling.empties_shipment);
     let effects = effects(&cancelling);
     let (number, empties_shipment) = (cancelling.shipment.number, cancelling.empties_shipment);
+    let (plan, price) = (cancelling.part.plan, label_price(draft, &cancelling));
     draft.cancel_part(id, refund, effects);
+    let is_due = plan.return_shipping == Payer::Buyer && price > 0;
+    if is_due && refund.deductions.return_shipping == 0 {
+        hand_label_on(draft, id, price);
+    }
     late::resolve_paid_late(draft, number);
     customs::flag_again(draft, number);
     if empties_shipment {
@@ -270,6 +275,27 @@ fn label_price(draft: &Draft<'_>, cancelling: &Cancelling<'_>) -> i64 {
     }
 }
 
+/// A label that is not charged for goods that are worth nothing, or stay sold, is charged with the
+/// next ones that were asked back with them.
+fn hand_label_on(draft: &mut Draft<'_>, from: PartId, price: i64) {
+    let of = draft.cancellation(from.cancellation);
+    let part = &of.parts[from.index];
+    let (shipment, path) = (part.shipment, part.path);
+    let may_bear = |other: &Part| {
+        let is_alike = (other.shipment, other.path) == (shipment, path);
+        is_alike && other.state == PartState::Waiting && other.label.is_none()
+    };
+    let next = of.parts_where(may_bear).into_iter().next();
+    let (Some(label), Some(next)) = (part.label, next) else {
+        return;
+    };
+    draft.part_mut(from).label = None;
+    let part = draft.part_mut(next);
+    part.label = Some(label);
+    part.deductions.return_shipping = price;
+    expect_again(draft, next);
+}
+
 /// The effects of cancelling this part on stock. Goods go back on sale that never left, or came
 /// back as they were sent.
 fn effects(cancelling: &Cancelling<'_>) -> Vec<Effect> {
@@ -303,7 +329,9 @@ fn end(draft: &mut Draft<'_>, id: PartId, state: PartState) {
     let part = draft.part(id);
     let shipment = part.shipment;
     let was_stopped = part.has_passed(GateKind::WarehouseStop);
+    let price = label_price(draft, &draft.order.cancelling(id));
     let closed = draft.stop_waiting(id, state);
+    hand_label_on(draft, id, price);
     for gate in closed {
         intercepts::gate_closed(draft, shipment, gate, GateState::Closed);
     }

@@ -1,6 +1,7 @@
 //! What comes back for goods that come back: by time, condition and reason, less what the buyer
 //! bears.
 
+use belay_domain::actor::Role;
 use belay_domain::cancellation::{Deductions, LabelState, PartState};
 use belay_domain::context::{CarrierProfile, ReturnLabel};
 use belay_domain::ids::CarrierId;
@@ -11,7 +12,7 @@ use belay_domain::terms::{GoodsCondition, Path, Payer, RefundPlan, RefundShare};
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{CancellationRequest, Cart, Case, MICROSECOND, PLACED, eur, store};
+use crate::kit::{CancellationRequest, Cart, Case, MICROSECOND, PLACED, eur, gate, store};
 
 const HOURS_72: SignedDuration = SignedDuration::from_hours(72);
 
@@ -170,6 +171,75 @@ fn a_label_is_charged_once_however_the_goods_come_back() {
         case.part(1, 0).deductions.return_shipping + case.part(1, 1).deductions.return_shipping,
         700
     );
+}
+
+#[test]
+fn a_label_is_charged_with_what_is_worth_something_in_either_order() {
+    use GoodsCondition::{Damaged, Unopened};
+    for conditions in [[Unopened, Damaged], [Damaged, Unopened]] {
+        let plan = RefundPlan {
+            return_shipping: Payer::Buyer,
+            ..by_schedule()
+        };
+        let mut policy = terms(plan);
+        policy.returns.rates[2].percent = 0;
+        let mut case = delivered(plan, label(700));
+        let versions = std::collections::BTreeMap::from([(1, std::sync::Arc::new(policy))]);
+        case.store.policies = Policies::new(versions, vec![(PLACED, 1)]);
+        returned(&mut case);
+        for condition in conditions {
+            case.receive_some(1, condition, &[(1, 1)]).unwrap();
+        }
+        assert_eq!(paid_back(&case), 10_000 - 700, "{conditions:?}");
+        assert_eq!(
+            case.cancellation(1)
+                .parts
+                .iter()
+                .filter(|part| part.label.is_some())
+                .count(),
+            1
+        );
+    }
+}
+
+#[test]
+fn a_label_of_what_stays_sold_is_charged_with_what_does_not() {
+    let plan = RefundPlan {
+        return_shipping: Payer::Buyer,
+        ..RefundPlan::FULL
+    };
+    let mut policy = outside(&[
+        "{kind: PARCEL_RECEIPT, on_lost: PASS}",
+        &gate("SELLER_CONSENT", "REFUSE", "BAR"),
+    ]);
+    let Consequence::Allow(allow) = &mut policy.rules[0].then else {
+        panic!("the first rule allows")
+    };
+    allow.refund = plan;
+    let mut case = delivered(plan, label(700));
+    let versions = std::collections::BTreeMap::from([(1, std::sync::Arc::new(policy))]);
+    case.store.policies = Policies::new(versions, vec![(PLACED, 1)]);
+    returned(&mut case);
+    case.receive_some(1, GoodsCondition::Damaged, &[(1, 1)])
+        .unwrap();
+    case.reject(Role::Seller, 1).unwrap();
+    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
+    case.approve(Role::Seller, 1).unwrap();
+    assert_eq!(
+        (case.parts(1), paid_back(&case)),
+        (
+            vec![
+                (PartState::Refused, "CONSENT_REFUSED"),
+                (PartState::Cancelled, "")
+            ],
+            10_000 - 700
+        )
+    );
+    // It is charged once, also where what was refused is asked for again.
+    let again = returned(&mut case);
+    case.approve(Role::Seller, again).unwrap();
+    assert_eq!(paid_back(&case), 20_000 - 700);
 }
 
 #[test]
