@@ -86,7 +86,12 @@ pub(crate) fn reevaluate_on(draft: &mut Draft<'_>, shipment: u32) {
 fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
     let of = draft.cancellation(id.cancellation).clone();
     let part = &of.parts[id.index];
-    if is_lost(draft, part.shipment) {
+    // What has not left is where the lapse put it, and keeps the answer that it had.
+    let is_inside = draft
+        .order
+        .shipment(part.shipment)
+        .is_some_and(|shipment| shipment.stage.is_before_dispatch());
+    if is_lost(draft, part.shipment) || (is_inside && is_of_lapsed(draft, &of)) {
         return;
     }
     let (request, portion) = request_of(draft, &of, part);
@@ -114,6 +119,15 @@ fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
     }
 }
 
+/// A request from before a lapse that lasts. Whether the order is paid again is not its requester's
+/// doing.
+fn is_of_lapsed(draft: &Draft<'_>, of: &Cancellation) -> bool {
+    draft
+        .order
+        .lapse_time
+        .is_some_and(|lapsed| of.create_time < lapsed)
+}
+
 /// The request as it was when this part began.
 pub(crate) fn request_of<'a>(
     draft: &Draft<'_>,
@@ -129,11 +143,7 @@ pub(crate) fn request_of<'a>(
     let wanted = rule.map(|rule| &rule.when);
     let has_turned_it = part.has_passed(GateKind::CarrierIntercept);
     let as_made = AsMade {
-        // Whether the order is paid again is not its requester's doing.
-        was_paid: draft
-            .order
-            .lapse_time
-            .is_some_and(|lapsed| of.create_time < lapsed),
+        was_paid: is_of_lapsed(draft, of),
         // A label that was promised is not taken back. It was for all that was asked together.
         has_label: part
             .label

@@ -5,7 +5,7 @@ use belay_domain::actor::Role;
 use belay_domain::cancellation::PartState;
 use belay_domain::context::CarrierProfile;
 use belay_domain::order::OrderState;
-use belay_domain::payment::PaymentFact::{Authorized, Voided};
+use belay_domain::payment::PaymentFact::{Authorized, Captured, Voided};
 use belay_domain::shipment::{Stage, TrackingFact};
 use belay_domain::terms::{GoodsCondition, Path};
 use jiff::SignedDuration;
@@ -44,7 +44,7 @@ fn what_left_during_a_lapse_is_refused_as_what_left_before_it() {
 
 #[test]
 fn what_a_rule_wants_of_the_payment_is_had_while_it_is_lapsed() {
-    let consent = gate("SELLER_CONSENT", "REFUSE", "BAR");
+    let receipt = gate("PARCEL_RECEIPT", "REFUSE", "BAR");
     for wants in [
         "paid: true",
         "payment_method: CREDIT_CARD",
@@ -52,18 +52,40 @@ fn what_a_rule_wants_of_the_payment_is_had_while_it_is_lapsed() {
     ] {
         let policy = policy(&format!(
             "
-  - {{id: asked, when: {{stage: [PREPARING, UNRELEASED], path: CANCEL, {wants}}},
-     allow: {{gates: [{consent}], refund: FULL}}}}
-  - {{id: other, when: {{path: CANCEL}}, deny: {{code: NOT_ALLOWED}}}}"
+  - {{id: asked, when: {{stage: [DELIVERED, RETURNED], path: RETURN_UNOPENED, {wants}}},
+     allow: {{gates: [{receipt}], refund: FULL}}}}{PLAIN}"
         ));
-        let mut case = Cart::of(&[(1, 100)]).place_under(policy);
-        case.authorize("p1", 100)
-            .bring_to(1, Stage::Preparing)
-            .cancelled(CancellationRequest::all());
-        case.wait(HOUR).fact("p1", Voided, 0).unwrap();
-        case.approve(Role::Seller, 1).unwrap();
+        let mut case = Cart::of(&[(1, 60), (1, 40)])
+            .split(&[&[(1, 1)], &[(2, 1)]])
+            .place_under(policy);
+        case.told(Captured, 60, |fact| fact.method = Some("PAYPAL".to_owned()))
+            .unwrap();
+        case.authorize("p2", 40)
+            .bring_to(1, Stage::Delivered)
+            .cancelled(CancellationRequest::shipment(1).paths(&[Path::ReturnUnopened]));
+        case.wait(HOUR).fact("p2", Voided, 0).unwrap();
+        assert_eq!(case.state(), OrderState::AwaitingPayment);
+        case.receive(1, GoodsCondition::Unopened).unwrap();
         assert_eq!(case.parts(1), [(PartState::Cancelled, "")], "{wants}");
     }
+}
+
+/// A lapse takes a shipment back to where the policy may say something else.
+#[test]
+fn what_has_not_left_keeps_its_answer_while_a_payment_is_lapsed() {
+    let consent = gate("SELLER_CONSENT", "REFUSE", "BAR");
+    let mut case = Cart::of(&[(1, 100)]).place_under(policy(&format!(
+        "
+  - {{id: asked, when: {{stage: PREPARING, path: CANCEL}}, allow: {{gates: [{consent}], refund: FULL}}}}
+  - {{id: other, when: {{stage: UNRELEASED, path: CANCEL}}, deny: {{code: NOT_ALLOWED}}}}"
+    )));
+    case.authorize("p1", 100)
+        .bring_to(1, Stage::Preparing)
+        .cancelled(CancellationRequest::all());
+    case.wait(HOUR).fact("p1", Voided, 0).unwrap();
+    assert_eq!(case.stage(1), Stage::Unreleased);
+    case.approve(Role::Seller, 1).unwrap();
+    assert_eq!(case.parts(1), [(PartState::Cancelled, "")]);
 }
 
 /// Another payment than the one that a request found is verified for later requests.
