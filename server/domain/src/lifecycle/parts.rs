@@ -149,9 +149,9 @@ pub(crate) fn request_of<'a>(
             .label
             .or_else(|| of.label_of(part))
             .map(|label| label == LabelState::Issued),
-        in_transit_cancel: has_turned_it
-            .then_some(true)
-            .or_else(|| wanted?.in_transit_cancel),
+        in_transit_cancel: wanted
+            .and_then(|wanted| wanted.in_transit_cancel)
+            .or_else(|| has_turned_it.then_some(true)),
         partner_delivery: wanted.and_then(|wanted| wanted.partner_delivery),
         value: Some(draft.order.amounts_of(&asked_together(of, part)).total()),
     };
