@@ -368,6 +368,13 @@ impl Cancellation {
         closed.max().unwrap_or(self.create_time)
     }
 
+    /// The label that came with this part, or with one that it was split from.
+    pub(crate) fn label_of(&self, part: &Part) -> Option<LabelState> {
+        let is_alike = |other: &&Part| (other.shipment, other.path) == (part.shipment, part.path);
+        let mut parts = self.parts.iter().filter(is_alike);
+        parts.find_map(|other| other.label)
+    }
+
     /// The parts of which this holds.
     pub fn parts_where(&self, holds: impl Fn(&Part) -> bool) -> Vec<PartId> {
         let mut ids = Vec::new();

@@ -78,7 +78,7 @@ pub(super) fn decide(
 /// carrier cannot.
 fn refuse(draft: &mut Draft<'_>, id: PartId) {
     let of = draft.cancellation(id.cancellation).clone();
-    let (request, Portion { units, .. }) = parts::request_of(&of, &of.parts[id.index]);
+    let (request, Portion { units, .. }) = parts::request_of(draft, &of, &of.parts[id.index]);
     let Some(shipment) = draft.order.shipment(of.parts[id.index].shipment) else {
         return;
     };

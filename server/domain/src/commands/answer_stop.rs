@@ -62,6 +62,10 @@ pub(super) fn decide(draft: &mut Draft<'_>, command: &AnswerStop) -> Result<Answ
     };
     for id in waiting {
         let part = draft.part(id);
+        // The end of another part may have put the shipment back, and with it ended this one.
+        if part.state != PartState::Waiting {
+            continue;
+        }
         let units = stopped.take(&part.units);
         answer(draft, command, id, &units);
     }

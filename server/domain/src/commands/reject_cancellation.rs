@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cancellation::{GateAnswer, GateState};
+use crate::cancellation::{GateAnswer, GateState, PartState};
 use crate::decision::Answer;
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::conclude::conclude;
@@ -32,6 +32,10 @@ pub(super) fn decide(
         ..GateAnswer::by(draft.caller.clone())
     };
     for id in asked {
+        // The no to another part may have put the shipment back, and with it ended this one.
+        if draft.part(id).state != PartState::Waiting {
+            continue;
+        }
         gates::close(draft, id, GateState::Refused, answer.clone());
         parts::refuse(draft, id, ErrorReason::ConsentRefused);
     }

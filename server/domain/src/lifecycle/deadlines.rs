@@ -152,6 +152,10 @@ fn time_out_gates(draft: &mut Draft<'_>, due: Timestamp) {
         .filter_map(|id| Some((id, draft.part(id).open_gate()?.spec.on_timeout)))
         .collect();
     for (id, on_timeout) in timed_out {
+        // The end of another part may have put its shipment back, and the policy has refused it.
+        if !times_out(draft.part(id)) {
+            continue;
+        }
         let silence = GateAnswer::by(Actor::system());
         match on_timeout {
             OnTimeout::Pass => gates::close(draft, id, GateState::Passed, silence),

@@ -25,8 +25,22 @@ pub(crate) struct CancellationRequest<'a> {
     pub(crate) paths: &'a [Path],
     /// When it was made: what was in time then, is.
     pub(crate) asked_at: Timestamp,
+    pub(crate) as_made: AsMade,
+}
+
+/// The facts of when a request was made that count for it whatever has become of them since. Of a
+/// request that is made now there are none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AsMade {
+    /// It is from before a lapse that lasts.
+    pub(crate) was_paid: bool,
     /// Whether the buyer was promised a label; none where nothing was promised yet.
     pub(crate) has_label: Option<bool>,
+    /// What its carrier could do, and was, as far as that was asked.
+    pub(crate) in_transit_cancel: Option<bool>,
+    pub(crate) partner_delivery: Option<bool>,
+    /// What all that was asked together carries.
+    pub(crate) value: Option<i64>,
 }
 
 impl<'a> CancellationRequest<'a> {
@@ -42,7 +56,7 @@ impl<'a> CancellationRequest<'a> {
             reason,
             paths,
             asked_at: draft.now,
-            has_label: None,
+            as_made: AsMade::default(),
         }
     }
 }
@@ -232,6 +246,7 @@ fn refund_basis<'a>(
             || Some(refund_of::label(draft, shipment)),
             |home| home.label,
         ),
+        label_price: refund_of::label_price(draft, shipment),
         receipt: portion.home.map(|home| home.receipt),
     }
 }
@@ -261,33 +276,49 @@ pub(crate) fn question(
 ) -> Question {
     let order = &draft.order;
     let since = |start| request.asked_at.duration_since(start);
-    let secured = order
-        .payments
-        .iter()
-        .filter(|payment| Payment::secured(payment) > 0);
+    let as_made = request.as_made;
+    let pays = |payment: &&Payment| {
+        payment.secured() > 0 || as_made.was_paid && payment.balance.authorized > 0
+    };
+    let paid_with = order.payments.iter().filter(pays);
+    // Which payment a request from before this one found is not known any more: it counts as made
+    // just then, and is not verified for it.
+    let of_before = as_made.was_paid.then_some(SignedDuration::ZERO);
+    let paid_after = order.paid_time.is_some_and(|paid| request.asked_at < paid);
+    let since_paid = order
+        .paid_time
+        .map(|paid| since(paid).max(SignedDuration::ZERO));
+    let since_paid = since_paid.or(of_before);
     let carrier = draft.store.carriers.get(&shipment.carrier);
     Question {
         actor: request.requester,
         stage: shipment.stage,
         path,
         reason: request.reason.map(str::to_owned),
-        paid: order.paid_time.is_some(),
-        payment_methods: secured.map(|payment| payment.method.clone()).collect(),
+        paid: since_paid.is_some(),
+        payment_methods: paid_with.map(|payment| payment.method.clone()).collect(),
         since_placed: since(order.create_time),
-        since_paid: order.paid_time.map(since),
+        since_paid,
         since_delivered: shipment.deliver_time.map(since),
-        value: order.amounts_of(units).total(),
+        value: as_made
+            .value
+            .unwrap_or_else(|| order.amounts_of(units).total()),
         currency: order.currency.code().to_owned(),
         destination_country: order.destination.country_code.clone(),
         carrier: CarrierCapabilities {
-            in_transit_cancel: carrier.is_some_and(|carrier| carrier.in_transit_cancel),
-            partner_delivery: carrier.is_some_and(|carrier| carrier.partner_delivery),
-            return_label: request
+            in_transit_cancel: as_made
+                .in_transit_cancel
+                .unwrap_or_else(|| carrier.is_some_and(|carrier| carrier.in_transit_cancel)),
+            partner_delivery: as_made
+                .partner_delivery
+                .unwrap_or_else(|| carrier.is_some_and(|carrier| carrier.partner_delivery)),
+            return_label: as_made
                 .has_label
                 .unwrap_or_else(|| refund_of::has_label(draft, shipment)),
         },
         verified_in: order
             .verified_at
+            .filter(|_| !paid_after)
             .map(|verified_at| verified_at.duration_since(request.asked_at))
             .filter(SignedDuration::is_positive),
         customs_flagged: shipment.customs_flag.is_some(),

@@ -37,11 +37,13 @@ pub(crate) fn open(draft: &mut Draft<'_>, id: PartId, gate: usize) {
     if spec.kind == GateKind::WarehouseStop {
         draft.raise_fence(shipment);
     }
-    intercepts::gate_opened(draft, shipment, spec.kind);
     // There is one parcel: a carrier that brings it back for one request brings it back for all,
     // and one that is on its way back need not be asked to turn it round. What is home already is
-    // not waited for.
+    // not waited for, and says nothing of what is out.
     let is_home = draft.part(id).receipt.is_some();
+    if !is_home {
+        intercepts::gate_opened(draft, shipment, spec.kind);
+    }
     let has_happened = match spec.kind {
         GateKind::CarrierIntercept => is_home || intercepts::is_confirmed(draft, shipment),
         GateKind::ParcelReceipt | GateKind::LossConfirmation => is_home,

@@ -32,7 +32,6 @@ pub(crate) fn gate_closed(draft: &mut Draft<'_>, shipment: u32, gate: GateKind, 
         return;
     }
     match state {
-        GateState::Passed => advance(draft, shipment, InterceptState::Confirmed),
         // The carrier may still be at it for somebody else.
         GateState::Refused | GateState::Closed => {
             let waits = draft
@@ -42,7 +41,9 @@ pub(crate) fn gate_closed(draft: &mut Draft<'_>, shipment: u32, gate: GateKind, 
                 fail(draft, shipment);
             }
         }
-        GateState::Queued | GateState::Open => {}
+        // A receipt of some of the parcel passes the gate, too: the carrier confirms by its own
+        // word alone.
+        GateState::Passed | GateState::Queued | GateState::Open => {}
     }
 }
 

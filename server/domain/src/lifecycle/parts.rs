@@ -8,12 +8,12 @@ use crate::decision::{LoggedEvaluation, Occasion};
 use crate::error_reason::ErrorReason;
 use crate::lifecycle::conclude::conclude;
 use crate::lifecycle::draft::Draft;
-use crate::lifecycle::eligibility::{CancellationRequest, Portion};
+use crate::lifecycle::eligibility::{AsMade, CancellationRequest, Portion};
 use crate::lifecycle::refund_of::{RefundBasis, RefundTerms, refund_of};
-use crate::lifecycle::{customs, eligibility, gates, intercepts, late};
+use crate::lifecycle::{customs, eligibility, gates, intercepts, late, refund_of};
 use crate::order::{Cancelling, Home};
 use crate::shipment::Stage;
-use crate::terms::{Effect, GateKind, OnDispatch, Path};
+use crate::terms::{Effect, GateKind, OnDispatch, Path, Payer};
 use crate::units::UnitSet;
 
 /// Takes every waiting part of a cancellation as far as it goes: opens the next gate, or cancels
@@ -72,8 +72,11 @@ fn is_lost(draft: &Draft<'_>, shipment: u32) -> bool {
 /// The shipment stands at another stage: re-evaluates every part that waits on it.
 pub(crate) fn reevaluate_on(draft: &mut Draft<'_>, shipment: u32) {
     for id in draft.order.parts_waiting_on(shipment) {
-        reevaluate(draft, id);
-        conclude(draft, id.cancellation);
+        // The end of another one may have put the shipment back, and with it ended this one.
+        if draft.part(id).state == PartState::Waiting {
+            reevaluate(draft, id);
+            conclude(draft, id.cancellation);
+        }
     }
 }
 
@@ -83,16 +86,15 @@ pub(crate) fn reevaluate_on(draft: &mut Draft<'_>, shipment: u32) {
 fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
     let of = draft.cancellation(id.cancellation).clone();
     let part = &of.parts[id.index];
-    // A request from before a lapse keeps the answer it had: whether the order is paid again is not
-    // its requester's doing.
-    let has_lapsed = draft
+    // What has not left is where the lapse put it, and keeps the answer that it had.
+    let is_inside = draft
         .order
-        .lapse_time
-        .is_some_and(|lapsed| of.create_time < lapsed);
-    if is_lost(draft, part.shipment) || has_lapsed {
+        .shipment(part.shipment)
+        .is_some_and(|shipment| shipment.stage.is_before_dispatch());
+    if is_lost(draft, part.shipment) || (is_inside && is_of_lapsed(draft, &of)) {
         return;
     }
-    let (request, portion) = request_of(&of, part);
+    let (request, portion) = request_of(draft, &of, part);
     let mut evaluation =
         eligibility::evaluate(draft, draft.pinned(of.policy_version), &request, portion);
     let logged = evaluation.logged(Occasion::Reevaluation, of.policy_version);
@@ -117,20 +119,48 @@ fn reevaluate(draft: &mut Draft<'_>, id: PartId) {
     }
 }
 
+/// A request from before a lapse that lasts. Whether the order is paid again is not its requester's
+/// doing.
+fn is_of_lapsed(draft: &Draft<'_>, of: &Cancellation) -> bool {
+    draft
+        .order
+        .lapse_time
+        .is_some_and(|lapsed| of.create_time < lapsed)
+}
+
 /// The request as it was when this part began.
 pub(crate) fn request_of<'a>(
+    draft: &Draft<'_>,
     of: &'a Cancellation,
     part: &'a Part,
 ) -> (CancellationRequest<'a>, Portion) {
     let paths = std::slice::from_ref(&part.path);
-    // A label that was promised is not taken back.
-    let has_label = part.label.map(|label| label == LabelState::Issued);
+    // What the rule wanted of the carrier, the carrier had; one that turned the parcel round can.
+    let rules = &draft.pinned(of.policy_version).rules;
+    let rule = rules
+        .iter()
+        .find(|rule| Some(&rule.id) == part.rule.as_ref());
+    let wanted = rule.map(|rule| &rule.when);
+    let has_turned_it = part.has_passed(GateKind::CarrierIntercept);
+    let as_made = AsMade {
+        was_paid: is_of_lapsed(draft, of),
+        // A label that was promised is not taken back. It was for all that was asked together.
+        has_label: part
+            .label
+            .or_else(|| of.label_of(part))
+            .map(|label| label == LabelState::Issued),
+        in_transit_cancel: wanted
+            .and_then(|wanted| wanted.in_transit_cancel)
+            .or_else(|| has_turned_it.then_some(true)),
+        partner_delivery: wanted.and_then(|wanted| wanted.partner_delivery),
+        value: Some(draft.order.amounts_of(&asked_together(of, part)).total()),
+    };
     let request = CancellationRequest {
         requester: of.requester.role,
         reason: of.reason.as_deref(),
         paths,
         asked_at: of.create_time,
-        has_label,
+        as_made,
     };
     let home = part.receipt.map(|receipt| Home {
         receipt,
@@ -143,6 +173,30 @@ pub(crate) fn request_of<'a>(
             ..Portion::out(part.shipment, part.units.clone())
         },
     )
+}
+
+/// The units that were put to the policy together with those of a part, which it was split from.
+/// What was home by then was asked about by its receipt.
+fn asked_together(of: &Cancellation, part: &Part) -> UnitSet {
+    let waited = |gate: &Gate| {
+        gate.waits_for_a_fact()
+            && gate.state == GateState::Passed
+            && gate.open_time != gate.close_time
+    };
+    // A warehouse may tell late of what came home before: whoever waited for it shows that it was
+    // out.
+    let home = |part: &Part| {
+        let receipt = part.receipt.filter(|_| !part.gates.iter().any(waited));
+        receipt.filter(|receipt| receipt.receive_time < of.create_time)
+    };
+    let is_alike = |other: &&Part| {
+        (other.shipment, other.path, &other.rule) == (part.shipment, part.path, &part.rule)
+            && home(other) == home(part)
+    };
+    let parts = of.parts.iter().filter(is_alike);
+    parts
+        .flat_map(|part| part.units.ranges().iter().copied())
+        .collect()
 }
 
 /// Whether a part yields to a dispatch: it ends where its shipment leaves, instead of keeping it
@@ -184,7 +238,12 @@ fn cancel(draft: &mut Draft<'_>, id: PartId) {
     let refund = refund_of_part(draft, &cancelling, cancelling.empties_shipment);
     let effects = effects(&cancelling);
     let (number, empties_shipment) = (cancelling.shipment.number, cancelling.empties_shipment);
+    let (plan, price) = (cancelling.part.plan, label_price(draft, &cancelling));
     draft.cancel_part(id, refund, effects);
+    let is_due = plan.return_shipping == Payer::Buyer && price > 0;
+    if is_due && refund.deductions.return_shipping == 0 {
+        hand_label_on(draft, id, price);
+    }
     late::resolve_paid_late(draft, number);
     customs::flag_again(draft, number);
     if empties_shipment {
@@ -204,6 +263,7 @@ fn refund_of_part(
         units: &part.units,
         takes_the_last_unit,
         label: part.label,
+        label_price: label_price(draft, cancelling),
         receipt: part.receipt,
     };
     let terms = RefundTerms {
@@ -212,6 +272,38 @@ fn refund_of_part(
         reason: of.reason.as_deref(),
     };
     refund_of(draft, draft.pinned(of.policy_version), &basis, &terms)
+}
+
+/// The price of a label is what was expected to be taken off for it. Where all was taken off that
+/// there was, it was as much at least.
+fn label_price(draft: &Draft<'_>, cancelling: &Cancelling<'_>) -> i64 {
+    let expected = cancelling.part.deductions.return_shipping;
+    if cancelling.part.refund.total() > 0 {
+        expected
+    } else {
+        expected.max(refund_of::label_price(draft, cancelling.shipment))
+    }
+}
+
+/// A label that is not charged for goods that are worth nothing, or stay sold, is charged with the
+/// next ones that were asked back with them.
+fn hand_label_on(draft: &mut Draft<'_>, from: PartId, price: i64) {
+    let of = draft.cancellation(from.cancellation);
+    let part = &of.parts[from.index];
+    let (shipment, path) = (part.shipment, part.path);
+    let may_bear = |other: &Part| {
+        let is_alike = (other.shipment, other.path) == (shipment, path);
+        is_alike && other.state == PartState::Waiting && other.label.is_none()
+    };
+    let next = of.parts_where(may_bear).into_iter().next();
+    let (Some(label), Some(next)) = (part.label, next) else {
+        return;
+    };
+    draft.part_mut(from).label = None;
+    let part = draft.part_mut(next);
+    part.label = Some(label);
+    part.deductions.return_shipping = price;
+    expect_again(draft, next);
 }
 
 /// The effects of cancelling this part on stock. Goods go back on sale that never left, or came
@@ -229,8 +321,11 @@ fn effects(cancelling: &Cancelling<'_>) -> Vec<Effect> {
     of.effects.iter().copied().filter(applies).collect()
 }
 
-/// Ends a waiting part without cancelling.
+/// Ends a part without cancelling, if it still waits.
 pub(crate) fn refuse(draft: &mut Draft<'_>, id: PartId, reason: ErrorReason) {
+    if draft.part(id).state != PartState::Waiting {
+        return;
+    }
     draft.part_mut(id).refused_reason = Some(reason);
     end(draft, id, PartState::Refused);
 }
@@ -244,7 +339,9 @@ fn end(draft: &mut Draft<'_>, id: PartId, state: PartState) {
     let part = draft.part(id);
     let shipment = part.shipment;
     let was_stopped = part.has_passed(GateKind::WarehouseStop);
+    let price = label_price(draft, &draft.order.cancelling(id));
     let closed = draft.stop_waiting(id, state);
+    hand_label_on(draft, id, price);
     for gate in closed {
         intercepts::gate_closed(draft, shipment, gate, GateState::Closed);
     }

@@ -18,6 +18,7 @@ pub(crate) struct RefundBasis<'a> {
     pub(crate) takes_the_last_unit: bool,
     /// The label that the buyer bears the price of, where the buyer sends the units back.
     pub(crate) label: Option<LabelState>,
+    pub(crate) label_price: i64,
     /// None while the goods are not back: they are expected now, and as the path promises them.
     pub(crate) receipt: Option<Receipt>,
 }
@@ -61,7 +62,7 @@ impl RefundBasis<'_> {
                 Amounts::ZERO
             },
             label_price: match self.label {
-                Some(LabelState::Issued) => label_price(draft, shipment),
+                Some(LabelState::Issued) => self.label_price,
                 // Without a label the buyer pays the carrier, not us.
                 Some(LabelState::UnavailableInRegion) | None => 0,
             },
@@ -139,15 +140,15 @@ impl RefundFacts {
     }
 }
 
-fn label_price(draft: &Draft<'_>, shipment: &Shipment) -> i64 {
+/// The price of a label that is issued now. One in another currency could not be charged.
+pub(crate) fn label_price(draft: &Draft<'_>, shipment: &Shipment) -> i64 {
+    let order = &draft.order;
     let carrier = draft.store.carriers.get(&shipment.carrier);
-    let label = carrier.and_then(|carrier| {
-        carrier
-            .return_labels
-            .get(&draft.order.destination.country_code)
-    });
+    let label =
+        carrier.and_then(|carrier| carrier.return_labels.get(&order.destination.country_code));
     label
         .and_then(|label| label.price)
+        .filter(|price| price.currency == order.currency)
         .map_or(0, |price| price.minor_units)
 }
 

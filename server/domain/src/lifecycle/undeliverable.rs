@@ -140,25 +140,39 @@ pub(crate) fn pay(draft: &mut Draft<'_>, number: u32, units: &UnitSet, support: 
     parts::advance(draft, cancellation);
 }
 
-/// What parts wait for on shipments that come back, each shipment with those units.
-pub(crate) fn awaited(draft: &Draft<'_>) -> Vec<(u32, UnitSet)> {
+/// The units of a shipment that parts wait for.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    shipment: u32,
+    units: UnitSet,
+    /// Those of them that the carrier's own cancellations wait for.
+    by_carrier: UnitSet,
+}
+
+/// What parts wait for on shipments that come back.
+pub(crate) fn awaited(draft: &Draft<'_>) -> Vec<Awaited> {
     let comes_back = draft
         .order
         .shipments
         .iter()
         .filter(|shipment| comes_back(shipment.stage));
     let waiting = comes_back.map(|shipment| {
-        let parts = draft.order.parts_waiting_on(shipment.number).into_iter();
-        let parts = parts.map(|id| draft.part(id));
-        (
-            shipment.number,
+        let ids = draft.order.parts_waiting_on(shipment.number);
+        let units = |by: fn(Role) -> bool| {
+            let of = |id: &&PartId| by(draft.cancellation(id.cancellation).requester.role);
+            let parts = ids.iter().filter(of).map(|id| draft.part(*id));
             parts
                 .flat_map(|part| part.units.ranges().iter().copied())
-                .collect(),
-        )
+                .collect()
+        };
+        Awaited {
+            shipment: shipment.number,
+            units: units(|_| true),
+            by_carrier: units(|role| role == Role::Carrier),
+        }
     });
     waiting
-        .filter(|(_, units): &(u32, UnitSet)| !units.is_empty())
+        .filter(|awaited| !awaited.units.is_empty())
         .collect()
 }
 
@@ -170,8 +184,9 @@ fn comes_back(stage: Stage) -> bool {
 /// is in it, the carrier cancels, as if its scan had come now. What was refused by silence just
 /// now, what is under an incident and what the carrier has cancelled before stays with that, so
 /// this comes to an end.
-pub(crate) fn open_for_the_rest(draft: &mut Draft<'_>, awaited: Vec<(u32, UnitSet)>) {
-    for (number, awaited) in awaited {
+pub(crate) fn open_for_the_rest(draft: &mut Draft<'_>, awaited: Vec<Awaited>) {
+    for awaited in awaited {
+        let number = awaited.shipment;
         let Some(shipment) = draft.order.shipment(number) else {
             continue;
         };
@@ -189,16 +204,26 @@ pub(crate) fn open_for_the_rest(draft: &mut Draft<'_>, awaited: Vec<(u32, UnitSe
                 incident.kind == IncidentKind::LateFact && is_of_gate
             });
             for part in of.parts.iter().filter(|part| part.shipment == number) {
-                if of.requester.role == Role::Carrier
-                    || (is_under_incident && part.state == PartState::Refused)
-                {
-                    rest = rest.minus(&part.units);
-                } else if part.refused_reason == Some(ErrorReason::GateTimedOut) {
-                    rest = rest.minus(&part.units.intersection(&awaited));
-                }
+                let stays = stays(of, part, &awaited, is_under_incident);
+                rest = rest.minus(&stays);
             }
         }
         open(draft, number, rest, None);
+    }
+}
+
+/// The units of a part that the carrier does not cancel now. What it had taken back before, when it
+/// delivered the parcel after all, it may cancel once more.
+fn stays(of: &Cancellation, part: &Part, awaited: &Awaited, is_under_incident: bool) -> UnitSet {
+    let is_carriers = of.requester.role == Role::Carrier;
+    if is_carriers && part.state == PartState::Withdrawn {
+        part.units.intersection(&awaited.by_carrier)
+    } else if is_carriers || (is_under_incident && part.state == PartState::Refused) {
+        part.units.clone()
+    } else if part.refused_reason == Some(ErrorReason::GateTimedOut) {
+        part.units.intersection(&awaited.units)
+    } else {
+        UnitSet::default()
     }
 }
 

@@ -10,6 +10,7 @@ use belay_domain::shipment::Stage;
 use belay_domain::terms::GateKind;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::history;
 use crate::kit::{
     CancellationRequest, Cart, Case, LEASE, MICROSECOND, PLACED, PLAIN, gate, gated, policy,
     settled,
@@ -228,6 +229,38 @@ fn what_has_begun_or_is_cancelled_is_not_overdue() {
         case.bring_to(1, stage).wait(hours(12)).settle();
         assert!(!case.shipment(1).preparation_overdue, "{stage}");
     }
+}
+
+/// The end of one part puts the shipment back, where the policy refuses the other, whose time is up
+/// at the same instant.
+#[test]
+fn a_part_that_a_deadline_beside_it_ends_does_not_end_once_more() {
+    let [stop, consent, review] = ["WAREHOUSE_STOP", "SELLER_CONSENT", "SUPPORT_REVIEW"]
+        .map(|kind| gate(kind, "REFUSE", "BAR"));
+    let policy = policy(&format!(
+        "
+  - {{id: stopped, when: {{stage: READY, path: CANCEL, reason: CHANGED_MIND}},
+     allow: {{gates: [{stop}, {consent}], refund: FULL}}}}
+  - {{id: missing, when: {{stage: READY, path: CANCEL, reason: OUT_OF_STOCK}},
+     allow: {{gates: [{review}], refund: FULL}}}}"
+    ));
+    let mut case = Cart::of(&[(2, 200)]).paid_under(policy);
+    let one = || CancellationRequest::lines(&[(1, 1)]);
+    case.bring_to(1, Stage::Ready).cancelled(one());
+    case.stop(1).unwrap();
+    case.cancelled(one().by_seller());
+    case.wait(hours(48)).settle();
+    assert_eq!(
+        [case.parts(1), case.parts(2)],
+        [
+            [(PartState::Refused, "GATE_TIMED_OUT")],
+            [(PartState::Refused, "NOT_ALLOWED")]
+        ]
+    );
+    let events = case.events();
+    let ends = events.iter().filter(|of| **of == EventType::PartEnded);
+    assert_eq!(ends.count(), 2);
+    history::check(&case.history, &case.order);
 }
 
 #[test]

@@ -275,5 +275,14 @@ impl Told {
             }
         }
         assert_eq!(self.ended, ended);
+        let mut units: BTreeMap<(u32, u32), UnitSet> = BTreeMap::new();
+        for ((of, shipment, ..), of_end) in &self.ended {
+            let units = units.entry((*of, *shipment)).or_default();
+            assert!(
+                units.intersection(of_end).is_empty(),
+                "each part of cancellation {of} ends once, and in one way"
+            );
+            *units = units.union(of_end);
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod acts;
 mod annotations;
+mod as_made;
 mod bounces;
 mod cancellations;
 mod consents;

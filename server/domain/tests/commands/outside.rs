@@ -150,6 +150,58 @@ fn a_second_request_for_a_parcel_that_comes_back_need_not_ask_the_carrier_again(
 }
 
 #[test]
+fn what_is_home_of_a_parcel_does_not_say_that_the_carrier_brings_the_rest() {
+    let mut case = sent_and_requested(&[&intercept("REFUSE")]);
+    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
+    let home = (PartState::Cancelled, "");
+    assert_eq!(
+        (case.parts(1), intercept_of(&case)),
+        (
+            vec![home, (PartState::Waiting, "")],
+            Some(InterceptState::Requested)
+        )
+    );
+    case.cannot_intercept(1).unwrap();
+    assert_eq!(
+        (case.parts(1), intercept_of(&case)),
+        (
+            vec![home, (PartState::Refused, "NOT_INTERCEPTABLE")],
+            Some(InterceptState::Failed)
+        )
+    );
+    case.cancel(CancellationRequest::all().paths(&[Path::Intercept]))
+        .unwrap();
+    assert_eq!(
+        (case.parts(2), intercept_of(&case)),
+        (
+            vec![(PartState::Waiting, "")],
+            Some(InterceptState::Requested)
+        )
+    );
+    assert_eq!(case.refunds(), [(1, 100, Due)]);
+    case.confirm_intercept(1).unwrap();
+    assert_eq!(
+        (case.parts(2), intercept_of(&case)),
+        (vec![home], Some(InterceptState::Confirmed))
+    );
+}
+
+/// One of two came home by itself, and the seller is asked about it.
+#[test]
+fn what_is_home_asks_no_carrier() {
+    let consent = gate("SELLER_CONSENT", "REFUSE", "BAR");
+    let mut case = sent(&[&consent, &intercept("REFUSE")]);
+    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
+    case.approve(Role::Seller, 1).unwrap();
+    assert_eq!(
+        (case.parts(1), intercept_of(&case)),
+        (vec![(PartState::Cancelled, "")], None)
+    );
+}
+
+#[test]
 fn what_was_to_come_back_and_arrives_is_a_contradiction() {
     let mut case = sent_and_requested(&[&intercept("REFUSE")]);
     case.confirm_intercept(1).unwrap();

@@ -65,7 +65,8 @@ fn policy(random: &mut Random) -> Policy {
         gate("SELLER_CONSENT", "REFUSE", "BAR"),
     ];
     let gates = random.some_of(&gates, 80).join(", ");
-    let limit = random.pick(&["", ", value: {less_than: 150}"]);
+    let limits = ["", ", value: {less_than: 150}", ", value: {at_least: 150}"];
+    let limit = random.pick(&limits);
     policy_with(
         &format!(
             "

@@ -1,7 +1,8 @@
 //! What comes back for goods that come back: by time, condition and reason, less what the buyer
 //! bears.
 
-use belay_domain::cancellation::{CancellationState, Deductions, LabelState};
+use belay_domain::actor::Role;
+use belay_domain::cancellation::{Deductions, LabelState, PartState};
 use belay_domain::context::{CarrierProfile, ReturnLabel};
 use belay_domain::ids::CarrierId;
 use belay_domain::money::{Currency, Money};
@@ -11,7 +12,7 @@ use belay_domain::terms::{GoodsCondition, Path, Payer, RefundPlan, RefundShare};
 use jiff::SignedDuration;
 
 use crate::acts::outside;
-use crate::kit::{CancellationRequest, Cart, Case, MICROSECOND, PLACED, eur, store};
+use crate::kit::{CancellationRequest, Cart, Case, MICROSECOND, PLACED, eur, gate, store};
 
 const HOURS_72: SignedDuration = SignedDuration::from_hours(72);
 
@@ -173,6 +174,111 @@ fn a_label_is_charged_once_however_the_goods_come_back() {
 }
 
 #[test]
+fn a_label_is_charged_with_what_is_worth_something_in_either_order() {
+    use GoodsCondition::{Damaged, Unopened};
+    for conditions in [[Unopened, Damaged], [Damaged, Unopened]] {
+        let plan = RefundPlan {
+            return_shipping: Payer::Buyer,
+            ..by_schedule()
+        };
+        let mut policy = terms(plan);
+        policy.returns.rates[2].percent = 0;
+        let mut case = delivered(plan, label(700));
+        let versions = std::collections::BTreeMap::from([(1, std::sync::Arc::new(policy))]);
+        case.store.policies = Policies::new(versions, vec![(PLACED, 1)]);
+        returned(&mut case);
+        for condition in conditions {
+            case.receive_some(1, condition, &[(1, 1)]).unwrap();
+        }
+        assert_eq!(paid_back(&case), 10_000 - 700, "{conditions:?}");
+        assert_eq!(
+            case.cancellation(1)
+                .parts
+                .iter()
+                .filter(|part| part.label.is_some())
+                .count(),
+            1
+        );
+    }
+}
+
+#[test]
+fn a_label_of_what_stays_sold_is_charged_with_what_does_not() {
+    let plan = RefundPlan {
+        return_shipping: Payer::Buyer,
+        ..RefundPlan::FULL
+    };
+    let mut policy = outside(&[
+        "{kind: PARCEL_RECEIPT, on_lost: PASS}",
+        &gate("SELLER_CONSENT", "REFUSE", "BAR"),
+    ]);
+    let Consequence::Allow(allow) = &mut policy.rules[0].then else {
+        panic!("the first rule allows")
+    };
+    allow.refund = plan;
+    let mut case = delivered(plan, label(700));
+    let versions = std::collections::BTreeMap::from([(1, std::sync::Arc::new(policy))]);
+    case.store.policies = Policies::new(versions, vec![(PLACED, 1)]);
+    returned(&mut case);
+    case.receive_some(1, GoodsCondition::Damaged, &[(1, 1)])
+        .unwrap();
+    case.reject(Role::Seller, 1).unwrap();
+    case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+        .unwrap();
+    case.approve(Role::Seller, 1).unwrap();
+    assert_eq!(
+        (case.parts(1), paid_back(&case)),
+        (
+            vec![
+                (PartState::Refused, "CONSENT_REFUSED"),
+                (PartState::Cancelled, "")
+            ],
+            10_000 - 700
+        )
+    );
+    // It is charged once, also where what was refused is asked for again.
+    let again = returned(&mut case);
+    case.approve(Role::Seller, again).unwrap();
+    assert_eq!(paid_back(&case), 20_000 - 700);
+}
+
+#[test]
+fn a_label_costs_what_it_did_when_it_was_promised() {
+    let plan = RefundPlan {
+        return_shipping: Payer::Buyer,
+        ..RefundPlan::FULL
+    };
+    let yen = Money {
+        currency: Currency::parse("JPY").unwrap(),
+        minor_units: 8000,
+    };
+    let changed = [Some(yen), Some(eur(999)), Some(eur(1)), None];
+    // One that costs more than what comes back, and one for nothing, too.
+    for (price, charged) in [(499, 499), (99_999, 20_000), (0, 0)] {
+        for price_now in changed {
+            for parcels in [1, 2] {
+                let mut case = delivered(plan, label(price));
+                returned(&mut case);
+                let carrier = case.store.carriers.values_mut().next().unwrap();
+                let label = ReturnLabel { price: price_now };
+                carrier.return_labels.insert("DE".to_owned(), label);
+                for _ in 0..parcels {
+                    let units = 2 / parcels;
+                    case.receive_some(1, GoodsCondition::Unopened, &[(1, units)])
+                        .unwrap();
+                }
+                let at_most = 20_000 / i64::from(parcels);
+                assert_eq!(
+                    20_000 - paid_back(&case),
+                    charged.min(at_most),
+                    "{price}, now {price_now:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_label_never_costs_more_than_what_comes_back() {
     let plan = RefundPlan {
         return_shipping: Payer::Buyer,
@@ -252,6 +358,9 @@ fn a_label_that_was_promised_is_not_taken_back() {
     case.store
         .carriers
         .insert(CarrierId::parse("post").unwrap(), CarrierProfile::default());
-    case.receive(1, GoodsCondition::Unopened).unwrap();
-    assert_eq!(case.cancellation(1).state(), CancellationState::Completed);
+    for _ in 0..2 {
+        case.receive_some(1, GoodsCondition::Unopened, &[(1, 1)])
+            .unwrap();
+    }
+    assert_eq!(case.parts(1), [(PartState::Cancelled, ""); 2]);
 }
