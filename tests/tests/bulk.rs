@@ -10,6 +10,10 @@ use belay_client::model::{
     EventType, Line, OrderState, PaymentFact,
 };
 use belay_client::{BulkCancellationId, ErrorReason, Kind, RequestId, Role, Scope, Store};
+use belay_domain::bulk::JobKey;
+use belay_domain::ids::StoreId;
+use belay_server::db::shares::Share;
+use belay_server::db::{Checkout, bulk_cancellations, pool};
 use belay_tests::documents::every_gate;
 use belay_tests::instance::{Service, session};
 use belay_tests::shop::eur;
@@ -382,6 +386,44 @@ fn a_job_that_is_stopped_asks_no_further_order() {
         assert_eq!(i32::try_from(waiting), Ok(ended.waiting_orders));
         // What has ended stays as it is.
         assert_eq!(seller.stop_bulk_cancellation(id).await.unwrap(), ended);
+    });
+}
+
+/// All connections of a share, in somebody's hands. Without those of the background no job is
+/// worked at.
+async fn hold(t: &TestServer, share: Share) -> Vec<Checkout> {
+    let inside = t.inside();
+    let pool = inside.pool(share);
+    let mut held = Vec::new();
+    for _ in 0..pool.status().max {
+        held.push(pool.checkout().await.expect("a connection is free"));
+    }
+    held
+}
+
+#[test]
+fn a_server_with_little_room_takes_the_oldest_job_first() {
+    run(async |t| {
+        let policy = FirstPolicy::preset("independent-site");
+        t.create_shop("before-shop", policy).await;
+        let idle = hold(t, Share::Background).await;
+        let mut keys = Vec::new();
+        // The index has the other store first.
+        for store_id in [SHOP, "before-shop"] {
+            let seller = t.store_as(store_id, Role::Seller, "acme");
+            let start = seller.start_bulk_cancellation(BulkOrders::named(["NOWHERE"]));
+            let bulk = start.reason("OUT_OF_STOCK").await.unwrap();
+            let id = bulk.bulk_cancellation_id.as_str().parse().unwrap();
+            keys.push(JobKey::of(&StoreId::parse(store_id).unwrap(), id));
+        }
+        let mut conn = pool::connect(&t.database.url()).await.unwrap();
+        for room in [1, 2] {
+            let found = bulk_cancellations::abandoned(&mut conn, room)
+                .await
+                .unwrap();
+            assert_eq!(found, keys[..usize::from(room)]);
+        }
+        drop(idle);
     });
 }
 
