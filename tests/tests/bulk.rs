@@ -14,6 +14,7 @@ use belay_domain::bulk::JobKey;
 use belay_domain::ids::StoreId;
 use belay_server::db::shares::Share;
 use belay_server::db::{Checkout, bulk_cancellations, pool};
+use belay_tests::database::other_sessions;
 use belay_tests::documents::every_gate;
 use belay_tests::instance::{Service, session};
 use belay_tests::shop::eur;
@@ -399,6 +400,40 @@ async fn hold(t: &TestServer, share: Share) -> Vec<Checkout> {
         held.push(pool.checkout().await.expect("a connection is free"));
     }
     held
+}
+
+#[test]
+fn a_job_that_is_stopped_while_it_selects_grows_no_more() {
+    run(async |t| {
+        t.place_paid("A-1").await;
+        let seller = t.seller();
+        let mut somebody = session(&t.database.url()).await;
+        let own = "SELECT DATABASE()";
+        let own: Option<String> = somebody.query_first(own).await.unwrap();
+        // Its page waits for as long as it takes.
+        let lock = "LOCK TABLES orders WRITE";
+        somebody.query_drop(lock).await.unwrap();
+        let all = MatchingOrders::new().seller_id("acme");
+        let start = seller.start_bulk_cancellation(all).reason("OUT_OF_STOCK");
+        let bulk = start.await.unwrap();
+        until("a page is read", async || {
+            let sessions = other_sessions(&mut somebody).await;
+            let is_page = |info: &String| info.contains("orders_by_seller");
+            sessions
+                .iter()
+                .any(|of| of.database == own && of.info.as_ref().is_some_and(is_page))
+                .then_some(())
+        })
+        .await;
+        let id = &bulk.bulk_cancellation_id;
+        let stopped = seller.stop_bulk_cancellation(id).await.unwrap();
+        assert_eq!(stopped.state, BulkState::Stopping);
+        assert_eq!(stopped.total_orders, 0);
+        somebody.query_drop("UNLOCK TABLES").await.unwrap();
+        let ended = finished(&seller, &stopped).await;
+        assert_eq!((ended.state, ended.total_orders), (BulkState::Stopped, 0));
+        assert!(results(&seller, id).await.is_empty());
+    });
 }
 
 #[test]

@@ -391,6 +391,10 @@ impl Worker {
         let job = &mut stored.job;
         match change {
             Change::None => return Ok(Some((stored, written))),
+            // It was stopped while the page was read, and grows no more.
+            Change::Selected { .. } if job.state != JobState::Selecting => {
+                return Ok(Some((stored, written)));
+            }
             Change::Selected {
                 orders,
                 through,
@@ -398,7 +402,7 @@ impl Worker {
             } => {
                 job.counts.total += bulk_orders::add(conn, self.lease.key, orders).await?;
                 let is_within = job.counts.total <= self.lease.app.bulk.orders_max;
-                if is_last && is_within && job.state == JobState::Selecting {
+                if is_last && is_within {
                     job.state = job.state.moved(JobState::Running);
                 }
                 stored.selected_through = through;
