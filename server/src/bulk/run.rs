@@ -28,18 +28,17 @@ use uuid::Uuid;
 
 use super::ask::{Ask, Unasked};
 use crate::db::bulk_cancellations::{self, StoredJob};
-use crate::db::orders::{self, BulkQuery};
+use crate::db::orders::{self, BulkQuery, Selected};
 use crate::db::snapshot::Snapshot;
 use crate::db::transaction::Transaction;
-use crate::db::{Conn, DbError, bulk_orders, in_time, list};
+use crate::db::{Conn, DbError, bulk_orders, in_time};
 use crate::{App, ids};
 
 /// How long a job has an owner who says nothing more.
 const LEASE: Duration = Duration::from_secs(10);
 /// How often its owner says that it still is, whatever it waits for meanwhile.
 const RENEW_INTERVAL: Duration = Duration::from_secs(3);
-/// How long one step may take: the page of a filter that few orders match, or a database that says
-/// nothing any more.
+/// How long one step may take: a database that says nothing any more is given up.
 const STEP_MAX: Duration = Duration::from_secs(60);
 /// Between two looks for jobs.
 const IDLE: Duration = Duration::from_millis(250);
@@ -252,29 +251,26 @@ impl Worker {
             scope: &job.caller.scope,
             filter: &filter,
         };
-        let (positions, orders) = self.page(&query, stored.selected_through).await?;
-        let change = Change::Selected {
-            orders,
-            through: positions.last().copied().or(stored.selected_through),
-            is_last: positions.len() < usize::from(SELECT_PAGE),
-        };
+        let change = self.page(&query, stored.selected_through).await?;
         self.write(change).await
     }
 
+    /// The next orders of a filter, as the change that they are.
     async fn page(
         &self,
         query: &BulkQuery<'_>,
         after: Option<ListPosition>,
-    ) -> Result<(Vec<ListPosition>, Vec<(OrderKey, OrderId)>), DbError> {
+    ) -> Result<Change, DbError> {
         let mut conn = Snapshot::begin(&self.lease.app.pools.background).await?;
         let read = async {
-            let positions = list(&mut conn, query, after, SELECT_PAGE).await?;
-            let keys: Vec<OrderKey> = positions
-                .iter()
-                .map(|position| position.order_key)
-                .collect();
-            let orders = orders::ids(&mut conn, &keys).await?;
-            Ok((positions, orders))
+            let Selected { found, left_off } =
+                orders::select(&mut conn, query, after, SELECT_PAGE).await?;
+            let keys: Vec<OrderKey> = found.iter().map(|position| position.order_key).collect();
+            Ok(Change::Selected {
+                orders: orders::ids(&mut conn, &keys).await?,
+                through: left_off.or(found.last().copied()).or(after),
+                is_last: left_off.is_none(),
+            })
         }
         .await;
         conn.end(read).await

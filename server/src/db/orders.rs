@@ -26,7 +26,7 @@ use super::statement::{KEYS_MAX, one_of, rows_of_orders};
 pub(super) use self::annotations::StoredAnnotations;
 pub use self::due::{DueOrder, due};
 pub use self::find::has_more_ids;
-pub use self::list::{BulkQuery, ids};
+pub use self::list::{BulkQuery, LOOKED_THROUGH_MAX, Selected, ids, select};
 pub(super) use self::lock::read_timed;
 pub use self::lock::{LockedOrder, OnLocked, free_of, lock};
 pub(super) use self::row::OrderRow;
