@@ -463,6 +463,34 @@ fn a_server_with_little_room_takes_the_oldest_job_first() {
 }
 
 #[test]
+fn a_dry_run_takes_nothing_of_what_callers_read_with() {
+    run(async |t| {
+        for order_id in ["A-1", "A-2", "A-3"] {
+            t.place_paid(order_id).await;
+        }
+        let seller = t.seller();
+        let idle = hold(t, Share::Background).await;
+        let start = seller.start_bulk_cancellation(BulkOrders::named(["A-1", "A-2", "A-3"]));
+        let start = start.reason("OUT_OF_STOCK").dry_run();
+        let bulk = start.await.unwrap();
+        let readers = hold(t, Share::Reads).await;
+        drop(idle);
+        let state = "SELECT state FROM bulk_cancellations";
+        until("the dry run has ended", async || {
+            let (state,): (String,) = t.database.row(state, ()).await;
+            (state == "COMPLETED").then_some(())
+        })
+        .await;
+        drop(readers);
+        let results = results(&seller, &bulk.bulk_cancellation_id).await;
+        assert_eq!(
+            outcomes(&results).into_values().collect::<Vec<_>>(),
+            [Completed; 3]
+        );
+    });
+}
+
+#[test]
 fn a_job_is_seen_by_its_caller_and_by_those_above() {
     run(async |t| {
         t.place_paid("A-1").await;

@@ -19,7 +19,6 @@ use belay_domain::bulk::{BulkFilter, BulkSelection, Job, JobKey, JobOrder, JobSt
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::query::ListPosition;
-use futures_util::future::join_all;
 use jiff::SignedDuration;
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -288,7 +287,7 @@ impl Worker {
         let orders = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
         let asked = Duration::from_secs(1) * orders / u32::from(job.orders_per_second);
         let results = match Ask::begin(&self.lease.app, job).await {
-            Some(ask) => join_all(waiting.into_iter().map(|order| ask.order(order))).await,
+            Some(ask) => ask.orders(waiting).await,
             None => {
                 self.is_behind = true;
                 Vec::new()
