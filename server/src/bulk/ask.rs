@@ -44,11 +44,11 @@ pub(super) type Asked = (JobOrder, Result<OrderResult, Unasked>);
 /// The terms with which all orders of a job are asked.
 #[derive(Debug)]
 pub(super) struct Ask<'a> {
-    app: &'a App,
-    job: Job,
-    key: JobKey,
-    store: Arc<StoreConfig>,
-    work: Work,
+    pub(super) app: &'a App,
+    pub(super) job: Job,
+    pub(super) key: JobKey,
+    pub(super) store: Arc<StoreConfig>,
+    pub(super) work: Work,
 }
 
 impl<'a> Ask<'a> {
@@ -218,7 +218,7 @@ fn is_about_an_order(kind: ErrorKind) -> bool {
 }
 
 /// The result that a reply comes to.
-fn result_of(order: &JobOrder, reply: Reply) -> Result<OrderResult, Unasked> {
+pub(super) fn result_of(order: &JobOrder, reply: Reply) -> Result<OrderResult, Unasked> {
     match reply {
         Reply::Answer(answer) => answers::bulk_result(&answer.message).map_err(|error| {
             tracing::error!(order.id = %order.order, error, "a result cannot be read");

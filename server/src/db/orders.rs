@@ -1,6 +1,7 @@
 //! The orders' own rows: the lock of each aggregate, its version, and where the lists begin.
 //!
-//! `lock` and `free_of` belong into the engine's writing transaction; the rest may run anywhere.
+//! `lock` belongs into the engine's writing transaction; the rest may run anywhere, and outside of
+//! a transaction `free_of` locks nothing for longer than it takes.
 //! Rows are written by `aggregate` alone.
 
 mod annotations;
