@@ -197,10 +197,11 @@ impl Run {
                 if self.is_over() && self.reached.is_none_or(|reached| reached < at) {
                     return Ok(Some(at));
                 }
+                // Before it is replayed: a message that is full is sent with it.
+                self.reached = Some(at);
                 let lines = lines.get(&decision.key.order_key);
                 self.decision(decision, lines.map_or(&[], Vec::as_slice))
                     .await?;
-                self.reached = Some(at);
             }
             if page.len() < usize::from(PAGE_DECISIONS) {
                 return Ok(None);
