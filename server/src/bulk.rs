@@ -3,6 +3,7 @@
 //! How a request looks is for others to know, and what a cancellation means is the domain's.
 
 mod ask;
+mod look_up;
 pub mod run;
 
 use belay_domain::bulk::{
@@ -169,11 +170,14 @@ pub(crate) async fn stop(
         let Some(mut stored) = found.filter(|stored| stored.job.is_seen_by(caller)) else {
             return Ok(None);
         };
+        // Whoever worked at it last may have asked orders and died before it wrote their results.
+        // They are looked up before it ends, by whoever takes it up.
+        let may_have_asked = stored.owner.is_some() && !stored.job.is_dry_run;
         let job = &mut stored.job;
         job.state = job.state.stopping();
         if job.state == JobState::Stopping {
             // Where nobody works at it, nothing is asked any more.
-            if !bulk_cancellations::is_owned(&mut conn, job.key()).await? {
+            if !may_have_asked && !bulk_cancellations::is_owned(&mut conn, job.key()).await? {
                 job.state = job.state.moved(JobState::Stopped);
                 job.end_time = Some(app.clock.now(&mut conn).await?);
             }

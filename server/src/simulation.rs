@@ -13,6 +13,7 @@ use belay_domain::decision::DecisionLog;
 use belay_domain::ids::{OrderKey, StoreId};
 use belay_domain::order::Line;
 use belay_domain::policy::Policy;
+use belay_domain::query::DecisionPlace;
 use belay_domain::simulation::{Case, NotReplayed, RecordedDecision, Simulation, Summary};
 use belay_proto::v1 as pb;
 use belay_wire::parse::simulation::SimulationRequest;
@@ -28,7 +29,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::App;
-use crate::db::decisions::{DecisionRange, StoredDecision};
+use crate::db::decisions::{DecisionPage, DecisionRange, StoredDecision};
 use crate::db::{DbError, decisions, order_lines};
 use crate::failure;
 
@@ -155,8 +156,12 @@ struct Run {
     _running: OwnedSemaphorePermit,
 }
 
-/// A page of decisions, with what was bought with their orders.
-type Page = (Vec<StoredDecision>, HashMap<OrderKey, Vec<Line>>);
+/// A page of decisions, with what was bought with their orders, and where it ends.
+struct Page {
+    found: Vec<StoredDecision>,
+    left_off: Option<DecisionPlace>,
+    lines: HashMap<OrderKey, Vec<Line>>,
+}
 
 impl Run {
     async fn run(mut self) {
@@ -186,27 +191,38 @@ impl Run {
             start: self.request.start,
             end: self.request.end,
         };
-        let mut last: Option<StoredDecision> = None;
+        let mut last: Option<DecisionPlace> = None;
         loop {
             let read = timeout(self.settings().page_max, self.page(&range, last.as_ref()));
             let page = self.unless_stopped(read).await?;
-            let (page, lines) = page.map_err(|_| CallError::DatabaseUnavailable)??;
-            for decision in &page {
+            let page = page.map_err(|_| CallError::DatabaseUnavailable)??;
+            let Page {
+                found,
+                left_off,
+                lines,
+            } = page;
+            for decision in &found {
                 // Decisions of one instant are not parted: it is where another simulation begins.
                 let at = decision.decision_time;
                 if self.is_over() && self.reached.is_none_or(|reached| reached < at) {
                     return Ok(Some(at));
                 }
+                // Before it is replayed: a message that is full is sent with it.
+                self.reached = Some(at);
                 let lines = lines.get(&decision.key.order_key);
                 self.decision(decision, lines.map_or(&[], Vec::as_slice))
                     .await?;
-                self.reached = Some(at);
             }
-            if page.len() < usize::from(PAGE_DECISIONS) {
+            let Some(place) = left_off else {
                 return Ok(None);
+            };
+            // Where nothing is seen for many pages, a stop must not wait for the next decision.
+            let is_parted = self.reached.is_some_and(|reached| reached >= place.time);
+            if self.app.closing.is_cancelled() && !is_parted {
+                return Ok(Some(place.time));
             }
             self.send().await?;
-            last = page.into_iter().next_back();
+            last = Some(place);
         }
     }
 
@@ -222,17 +238,21 @@ impl Run {
     async fn page(
         &self,
         range: &DecisionRange,
-        after: Option<&StoredDecision>,
+        after: Option<&DecisionPlace>,
     ) -> Result<Page, CallError> {
         let mut conn = self.app.pools.reads.checkout().await?;
         let read: Result<Page, DbError> = async {
-            let page = decisions::page(&mut conn, range, after, PAGE_DECISIONS).await?;
-            let mut keys: Vec<OrderKey> =
-                page.iter().map(|decision| decision.key.order_key).collect();
+            let DecisionPage { found, left_off } =
+                decisions::page(&mut conn, range, after, PAGE_DECISIONS).await?;
+            let keys = found.iter().map(|decision| decision.key.order_key);
+            let mut keys: Vec<OrderKey> = keys.collect();
             keys.sort_unstable();
             keys.dedup();
-            let lines = order_lines::of_orders(&mut conn, &keys).await?;
-            Ok((page, lines))
+            Ok(Page {
+                lines: order_lines::of_orders(&mut conn, &keys).await?,
+                found,
+                left_off,
+            })
         }
         .await;
         Ok(conn.finish_with(read)?)

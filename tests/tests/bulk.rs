@@ -10,6 +10,11 @@ use belay_client::model::{
     EventType, Line, OrderState, PaymentFact,
 };
 use belay_client::{BulkCancellationId, ErrorReason, Kind, RequestId, Role, Scope, Store};
+use belay_domain::bulk::JobKey;
+use belay_domain::ids::StoreId;
+use belay_server::db::shares::Share;
+use belay_server::db::{Checkout, bulk_cancellations, pool};
+use belay_tests::database::other_sessions;
 use belay_tests::documents::every_gate;
 use belay_tests::instance::{Service, session};
 use belay_tests::shop::eur;
@@ -382,6 +387,106 @@ fn a_job_that_is_stopped_asks_no_further_order() {
         assert_eq!(i32::try_from(waiting), Ok(ended.waiting_orders));
         // What has ended stays as it is.
         assert_eq!(seller.stop_bulk_cancellation(id).await.unwrap(), ended);
+    });
+}
+
+/// All connections of a share, in somebody's hands. Without those of the background no job is
+/// worked at.
+async fn hold(t: &TestServer, share: Share) -> Vec<Checkout> {
+    let inside = t.inside();
+    let pool = inside.pool(share);
+    let mut held = Vec::new();
+    for _ in 0..pool.status().max {
+        held.push(pool.checkout().await.expect("a connection is free"));
+    }
+    held
+}
+
+#[test]
+fn a_job_that_is_stopped_while_it_selects_grows_no_more() {
+    run(async |t| {
+        t.place_paid("A-1").await;
+        let seller = t.seller();
+        let mut somebody = session(&t.database.url()).await;
+        let own = "SELECT DATABASE()";
+        let own: Option<String> = somebody.query_first(own).await.unwrap();
+        // Its page waits for as long as it takes.
+        let lock = "LOCK TABLES orders WRITE";
+        somebody.query_drop(lock).await.unwrap();
+        let all = MatchingOrders::new().seller_id("acme");
+        let start = seller.start_bulk_cancellation(all).reason("OUT_OF_STOCK");
+        let bulk = start.await.unwrap();
+        until("a page is read", async || {
+            let sessions = other_sessions(&mut somebody).await;
+            let is_page = |info: &String| info.contains("orders_by_seller");
+            sessions
+                .iter()
+                .any(|of| of.database == own && of.info.as_ref().is_some_and(is_page))
+                .then_some(())
+        })
+        .await;
+        let id = &bulk.bulk_cancellation_id;
+        let stopped = seller.stop_bulk_cancellation(id).await.unwrap();
+        assert_eq!(stopped.state, BulkState::Stopping);
+        assert_eq!(stopped.total_orders, 0);
+        somebody.query_drop("UNLOCK TABLES").await.unwrap();
+        let ended = finished(&seller, &stopped).await;
+        assert_eq!((ended.state, ended.total_orders), (BulkState::Stopped, 0));
+        assert!(results(&seller, id).await.is_empty());
+    });
+}
+
+#[test]
+fn a_server_with_little_room_takes_the_oldest_job_first() {
+    run(async |t| {
+        let policy = FirstPolicy::preset("independent-site");
+        t.create_shop("before-shop", policy).await;
+        let idle = hold(t, Share::Background).await;
+        let mut keys = Vec::new();
+        // The index has the other store first.
+        for store_id in [SHOP, "before-shop"] {
+            let seller = t.store_as(store_id, Role::Seller, "acme");
+            let start = seller.start_bulk_cancellation(BulkOrders::named(["NOWHERE"]));
+            let bulk = start.reason("OUT_OF_STOCK").await.unwrap();
+            let id = bulk.bulk_cancellation_id.as_str().parse().unwrap();
+            keys.push(JobKey::of(&StoreId::parse(store_id).unwrap(), id));
+        }
+        let mut conn = pool::connect(&t.database.url()).await.unwrap();
+        for room in [1, 2] {
+            let found = bulk_cancellations::abandoned(&mut conn, room)
+                .await
+                .unwrap();
+            assert_eq!(found, keys[..usize::from(room)]);
+        }
+        drop(idle);
+    });
+}
+
+#[test]
+fn a_dry_run_takes_nothing_of_what_callers_read_with() {
+    run(async |t| {
+        for order_id in ["A-1", "A-2", "A-3"] {
+            t.place_paid(order_id).await;
+        }
+        let seller = t.seller();
+        let idle = hold(t, Share::Background).await;
+        let start = seller.start_bulk_cancellation(BulkOrders::named(["A-1", "A-2", "A-3"]));
+        let start = start.reason("OUT_OF_STOCK").dry_run();
+        let bulk = start.await.unwrap();
+        let readers = hold(t, Share::Reads).await;
+        drop(idle);
+        let state = "SELECT state FROM bulk_cancellations";
+        until("the dry run has ended", async || {
+            let (state,): (String,) = t.database.row(state, ()).await;
+            (state == "COMPLETED").then_some(())
+        })
+        .await;
+        drop(readers);
+        let results = results(&seller, &bulk.bulk_cancellation_id).await;
+        assert_eq!(
+            outcomes(&results).into_values().collect::<Vec<_>>(),
+            [Completed; 3]
+        );
     });
 }
 

@@ -21,6 +21,7 @@ use belay_tests::shop::{TOTAL, eur};
 use belay_tests::{HANG, SHOP, TestServer, documents, refused, run, run_at, until};
 use jiff::{SignedDuration, Timestamp};
 use mysql_async::prelude::Queryable as _;
+use prost::Message as _;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Streaming};
 
@@ -513,6 +514,31 @@ async fn unread(t: &TestServer, service: &Service) -> Streaming<pb::SimulatePoli
     metadata.insert("belay-actor", "ops".parse().unwrap());
     let mut client = PolicyServiceClient::new(channel.unwrap());
     client.simulate_policy(request).await.unwrap().into_inner()
+}
+
+#[test]
+fn a_message_has_the_time_of_its_last_case() {
+    /// As the proto says.
+    const MESSAGE_BYTES: usize = 256 * 1024;
+    run(async |t| {
+        many_decisions(t).await;
+        // So large that a message is full before the page that it is of.
+        let longer =
+            "UPDATE decisions SET record = REPLACE(record, 'NO_LONGER_WANTED', REPEAT('A', 4000))";
+        t.database.execute(longer, ()).await;
+        let service = Service::start(t.database.serve_url().await, |_| {}).await;
+        let mut stream = unread(t, &service).await;
+        let mut full = 0;
+        while let Some(message) = stream.message().await.unwrap() {
+            if let Some(last) = message.cases.last() {
+                let progress = message.progress.as_ref().unwrap();
+                assert_eq!(progress.decision_time, last.decision_time);
+            }
+            full += usize::from(message.encoded_len() >= MESSAGE_BYTES);
+        }
+        assert!(full > 1, "{full} full messages");
+        service.stop().await;
+    });
 }
 
 #[test]

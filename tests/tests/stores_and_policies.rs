@@ -3,10 +3,13 @@
 use belay_client::calls::{FirstPolicy, NewShipment};
 use belay_client::model::{CancellationPath, CancellationState, OrderState, PolicyState};
 use belay_client::{Kind, Role, Store, Units, reason};
-use belay_tests::instance::Service;
+use belay_domain::store::ACTIVATION_LEAD;
+use belay_tests::instance::{Service, literal, session};
 use belay_tests::shop::{new_order, pay};
-use belay_tests::{SHOP, TestServer, documents, refused, run, run_at};
+use belay_tests::{HANG, SHOP, TestServer, documents, refused, run, run_at, until};
 use jiff::{SignedDuration, Timestamp};
+use mysql_async::prelude::Queryable as _;
+use tokio::join;
 
 const MONDAY: &str = "2026-03-02T10:00:00Z";
 
@@ -580,6 +583,58 @@ fn an_activation_lies_far_enough_ahead_for_every_server_to_know_of_it() {
             .effective_time(effective - SignedDuration::from_millis(1))
             .await;
         refused(earlier, Kind::InvalidArgument, "INVALID_FIELD");
+    });
+}
+
+#[test]
+fn an_activation_that_waits_to_be_written_still_lies_far_enough_ahead() {
+    let waited = SignedDuration::from_secs(10);
+    run_at(MONDAY, async |t| {
+        let document = documents::consent("REFUSE", "BAR");
+        t.operator().create_policy(document).await.unwrap();
+        let service = Service::start(t.database.serve_url().await, |settings| {
+            settings.manual_clock = true;
+            (settings.lock_wait_max, settings.database_wait_max) = (HANG, HANG);
+        })
+        .await;
+        let operator = literal(service.address()).with_role(Role::Operator, "ops");
+        let operator = operator.unwrap().store(SHOP);
+        let mut somebody = session(&t.database.url()).await;
+        // Once as early as can be, and once at an instant that is passed meanwhile.
+        for is_named in [true, false] {
+            let lock = "SELECT version FROM policy_activations WHERE store_id = ? FOR UPDATE";
+            somebody.query_drop("BEGIN").await.unwrap();
+            somebody.exec_drop(lock, (SHOP,)).await.unwrap();
+            let mut activate = operator.activate_policy(2);
+            if is_named {
+                activate = activate.effective_time(t.now().await + waited);
+            }
+            let release = async {
+                until("it waits for a lock", async || {
+                    let waiting = "SELECT COUNT(*) FROM performance_schema.data_locks \
+                        WHERE object_schema = DATABASE() AND object_name = 'policy_activations' \
+                        AND lock_status = 'WAITING'";
+                    let (waiting,): (u32,) = t.database.row(waiting, ()).await;
+                    (waiting > 0).then_some(())
+                })
+                .await;
+                t.advance(waited).await;
+                somebody.query_drop("ROLLBACK").await.unwrap();
+            };
+            let (activated, ()) = join!(activate.send(), release);
+            let activations = "SELECT COUNT(*) FROM policy_activations WHERE version = 2";
+            let (written,): (u32,) = t.database.row(activations, ()).await;
+            if is_named {
+                refused(activated, Kind::InvalidArgument, "INVALID_FIELD");
+                assert_eq!(written, 0);
+            } else {
+                let effective = activated.unwrap().effective_time.unwrap();
+                let lead = SignedDuration::try_from(ACTIVATION_LEAD).unwrap();
+                assert!(effective >= t.now().await + lead, "{effective}");
+                assert_eq!(written, 1);
+            }
+        }
+        service.stop().await;
     });
 }
 

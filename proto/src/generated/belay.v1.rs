@@ -13351,15 +13351,16 @@ pub mod policy_service_client {
         /// under the version they were asked under. An older version may be activated again. An activation that is still to
         /// come is replaced by a new one, unless it is nearer than the earliest instant below.
         ///
-        /// Idempotent: the version that is active or scheduled for that instant already is answered OK. Fails with
+        /// Idempotent: the version that is active or scheduled for that instant already is answered OK.
+        ///
         /// A server may ask for two persons (--two-person-activation): then a version that was never activated is activated by
         /// a caller whose id is known and is not its author_id, whatever the roles of the two, or fails with
         /// SECOND_PERSON_NEEDED. A version without an author_id is to be created again, with a document that differs. The
         /// first version of a store, which CreateStore creates, is activated by that.
         ///
-        /// OUT_OF_SCOPE where the caller sees some sellers, warehouses or carriers only, with POLICY_NOT_FOUND, and with
-        /// INVALID_FIELD for an effective_time before the earliest that every replica can be sure
-        /// to know of, some seconds from now.
+        /// Fails with OUT_OF_SCOPE where the caller sees some sellers, warehouses or carriers only, with POLICY_NOT_FOUND, and
+        /// with INVALID_FIELD for an effective_time before the earliest that every replica can be sure to know of, some seconds
+        /// from the moment at which it is written.
         pub async fn activate_policy(
             &mut self,
             request: impl tonic::IntoRequest<super::ActivatePolicyRequest>,
@@ -13526,15 +13527,16 @@ pub mod policy_service_server {
         /// under the version they were asked under. An older version may be activated again. An activation that is still to
         /// come is replaced by a new one, unless it is nearer than the earliest instant below.
         ///
-        /// Idempotent: the version that is active or scheduled for that instant already is answered OK. Fails with
+        /// Idempotent: the version that is active or scheduled for that instant already is answered OK.
+        ///
         /// A server may ask for two persons (--two-person-activation): then a version that was never activated is activated by
         /// a caller whose id is known and is not its author_id, whatever the roles of the two, or fails with
         /// SECOND_PERSON_NEEDED. A version without an author_id is to be created again, with a document that differs. The
         /// first version of a store, which CreateStore creates, is activated by that.
         ///
-        /// OUT_OF_SCOPE where the caller sees some sellers, warehouses or carriers only, with POLICY_NOT_FOUND, and with
-        /// INVALID_FIELD for an effective_time before the earliest that every replica can be sure
-        /// to know of, some seconds from now.
+        /// Fails with OUT_OF_SCOPE where the caller sees some sellers, warehouses or carriers only, with POLICY_NOT_FOUND, and
+        /// with INVALID_FIELD for an effective_time before the earliest that every replica can be sure to know of, some seconds
+        /// from the moment at which it is written.
         async fn activate_policy(
             &self,
             request: tonic::Request<super::ActivatePolicyRequest>,

@@ -358,14 +358,25 @@ pub struct Activation {
     pub version: u32,
 }
 
-/// How far ahead of now an activation must lie at least, so that all servers know it before it
-/// decides.
+/// How far ahead an activation must lie at least once it is written, so that all servers know it
+/// before it decides.
 pub const ACTIVATION_LEAD: Duration = Duration::from_secs(5);
+/// How long the write of an activation may take before its COMMIT, and as long again for that.
+pub const ACTIVATION_WRITE: Duration = Duration::from_secs(1);
 
 /// The first instant from which a policy that is activated now may decide.
 pub fn earliest_activation(now: Timestamp) -> Timestamp {
-    let lead = SignedDuration::try_from(ACTIVATION_LEAD).unwrap_or(SignedDuration::MAX);
-    now.saturating_add(lead).unwrap_or(now)
+    later(now, ACTIVATION_LEAD + 2 * ACTIVATION_WRITE)
+}
+
+/// Whether an activation still lies far enough ahead right before its COMMIT.
+pub fn is_in_time(activation: Activation, now: Timestamp) -> bool {
+    activation.effective_time >= later(now, ACTIVATION_LEAD + ACTIVATION_WRITE)
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    now.saturating_add(by).unwrap_or(now)
 }
 
 /// From when an activation decides: from the instant that is asked for, or as soon as it may.
@@ -426,6 +437,21 @@ pub fn is_activated(
 mod tests {
     use super::*;
     use crate::actor::Role;
+
+    #[test]
+    fn an_activation_is_in_time_while_its_write_has_not_waited() {
+        let now = Timestamp::UNIX_EPOCH;
+        let activation = Activation {
+            effective_time: earliest_activation(now),
+            version: 1,
+        };
+        let waited = SignedDuration::try_from(ACTIVATION_WRITE).unwrap();
+        assert!(is_in_time(activation, now) && is_in_time(activation, now + waited));
+        let longer = now + waited + SignedDuration::from_micros(1);
+        assert!(!is_in_time(activation, longer));
+        let left = activation.effective_time.duration_since(now + 2 * waited);
+        assert_eq!(left, SignedDuration::try_from(ACTIVATION_LEAD).unwrap());
+    }
 
     #[test]
     fn an_activation_that_stands_is_not_written_again() {

@@ -5,7 +5,7 @@ use belay_domain::ids::StoreId;
 use belay_domain::policy::{self, Policy};
 use belay_domain::store::{
     Activation, NewPolicy, PolicyHead, StoredPolicy, activation_time, active, author,
-    earliest_activation, has_second_person, is_activated,
+    earliest_activation, has_second_person, is_activated, is_in_time,
 };
 use belay_wire::parse::simulation::DraftPolicy;
 use belay_wire::parse::stores::ActivationRequest;
@@ -123,6 +123,9 @@ pub(crate) async fn create(
     Ok(view)
 }
 
+/// How often an activation is begun anew whose write has waited for too long.
+const ATTEMPTS_MAX: u32 = 3;
+
 /// Lets a version decide from the instant that is asked for, or as soon as every server can know of
 /// it.
 pub(crate) async fn activate(
@@ -130,39 +133,76 @@ pub(crate) async fn activate(
     caller: &Actor,
     request: ActivationRequest,
 ) -> Result<PolicyView<StoredPolicy>, CallError> {
+    for _ in 0..ATTEMPTS_MAX {
+        match try_activate(app, caller, &request).await? {
+            Attempt::Done(view) => return Ok(view),
+            Attempt::TooLate => {}
+        }
+    }
+    Err(CallError::Contention)
+}
+
+/// An activation that was tried.
+enum Attempt {
+    Done(PolicyView<StoredPolicy>),
+    /// It waited for so long that some server might not know of it in time; nothing is written.
+    TooLate,
+}
+
+async fn try_activate(
+    app: &App,
+    caller: &Actor,
+    request: &ActivationRequest,
+) -> Result<Attempt, CallError> {
     let ActivationRequest {
         store,
         version,
-        effective_time,
+        effective_time: asked_time,
     } = request;
-    let present = get(app, &store, Some(version)).await?;
+    let (version, asked_time) = (*version, *asked_time);
+    let present = get(app, store, Some(version)).await?;
     let (activations, now) = (&present.activations, present.now);
     let earliest = earliest_activation(now);
-    if is_activated(activations, version, effective_time, now, earliest) {
-        return Ok(present);
+    if is_activated(activations, version, asked_time, now, earliest) {
+        return Ok(Attempt::Done(present));
     }
     let author = present.found.author.as_deref();
     if app.two_person_activation && !has_second_person(author, version, caller, activations) {
         return Err(CallError::SecondPersonNeeded { version });
     }
-    let effective_time = activation_time(effective_time, earliest)
-        .map_err(|violation| CallError::invalid_fields(vec![violation]))?;
     let activation = Activation {
-        effective_time,
+        effective_time: activated_from(asked_time, earliest)?,
         version,
     };
     let mut conn = Transaction::begin(&app.pools.reads).await?;
     let write = async {
         // What is to come after `earliest` is replaced; what is nearer stays, because some server
         // may already count on it.
-        policies::activate(&mut conn, &store, activation, earliest).await?;
-        policies::activations(&mut conn, &store).await
+        policies::activate(&mut conn, store, activation, earliest).await?;
+        let activations = policies::activations(&mut conn, store).await?;
+        // It may have waited for a connection and for locks.
+        Ok((activations, app.clock.now(&mut conn).await?))
     }
     .await;
-    let activations = conn.end(write).await.map_err(write_failure)?;
-    refresh(app, &store).await;
-    Ok(PolicyView {
+    if let Ok((_, now)) = &write
+        && !is_in_time(activation, *now)
+    {
+        conn.give_up().await?;
+        activated_from(asked_time, earliest_activation(*now))?;
+        return Ok(Attempt::TooLate);
+    }
+    let (activations, _) = conn.end(write).await.map_err(write_failure)?;
+    refresh(app, store).await;
+    Ok(Attempt::Done(PolicyView {
         activations,
         ..present
-    })
+    }))
+}
+
+fn activated_from(
+    asked_time: Option<Timestamp>,
+    earliest: Timestamp,
+) -> Result<Timestamp, CallError> {
+    activation_time(asked_time, earliest)
+        .map_err(|violation| CallError::invalid_fields(vec![violation]))
 }

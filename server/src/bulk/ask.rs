@@ -1,6 +1,7 @@
-//! One order of a bulk cancellation, asked: an ordinary command to the engine or, for a dry run,
-//! the same decision on the order as it is read, which nobody writes.
+//! Orders of a bulk cancellation, asked: each by an ordinary command to the engine or, for a dry
+//! run, by the same decision on the orders as they are read, which nobody writes.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +10,21 @@ use belay_domain::bulk::{Job, JobKey, JobOrder, OrderResult};
 use belay_domain::commands::{self, Command, Work};
 use belay_domain::context::{Context, StoreConfig};
 use belay_domain::error_reason::ErrorReason;
+use belay_domain::ids::OrderKey;
+use belay_domain::order::Order;
 use belay_domain::rejection::Rejection;
 use belay_wire::answers::{self, ResponseContext};
 use belay_wire::batch::{Answered, Reply};
 use belay_wire::views::Viewer;
+use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::App;
-use crate::db::ErrorKind;
+use crate::db::snapshot::Snapshot;
+use crate::db::{DbError, ErrorKind, aggregate, in_time};
 use crate::engine::{EngineError, Priority, Submission};
-use crate::reads::{ReadError, Sight};
 
 /// How long one command may take: longer than the engine waits for an order that is locked, so that
 /// it says so.
@@ -33,14 +38,17 @@ pub(super) enum Unasked {
     Because(ErrorReason),
 }
 
+/// An order, and what came of it.
+pub(super) type Asked = (JobOrder, Result<OrderResult, Unasked>);
+
 /// The terms with which all orders of a job are asked.
 #[derive(Debug)]
 pub(super) struct Ask<'a> {
-    app: &'a App,
-    job: Job,
-    key: JobKey,
-    store: Arc<StoreConfig>,
-    work: Work,
+    pub(super) app: &'a App,
+    pub(super) job: Job,
+    pub(super) key: JobKey,
+    pub(super) store: Arc<StoreConfig>,
+    pub(super) work: Work,
 }
 
 impl<'a> Ask<'a> {
@@ -56,20 +64,18 @@ impl<'a> Ask<'a> {
         })
     }
 
-    pub(super) async fn order(&self, order: JobOrder) -> (JobOrder, Result<OrderResult, Unasked>) {
-        let request_id = self.key.request_id(&order.order);
-        let reply = if self.job.is_dry_run {
-            self.rehearse(&order, request_id).await
+    pub(super) async fn orders(&self, orders: Vec<JobOrder>) -> Vec<Asked> {
+        if self.job.is_dry_run {
+            self.rehearse_all(orders).await
         } else {
-            self.command(&order, request_id).await
-        };
-        let result = reply.and_then(|reply| match reply {
-            Reply::Answer(answer) => answers::bulk_result(&answer.message).map_err(|error| {
-                tracing::error!(order.id = %order.order, error, "a result cannot be read");
-                Unasked::Because(ErrorReason::Internal)
-            }),
-            Reply::Rejected(rejection) => Ok(OrderResult::Rejected(rejection)),
-        });
+            join_all(orders.into_iter().map(|order| self.order(order))).await
+        }
+    }
+
+    async fn order(&self, order: JobOrder) -> Asked {
+        let request_id = self.key.request_id(&order.order);
+        let reply = self.command(&order, request_id).await;
+        let result = reply.and_then(|reply| result_of(&order, reply));
         (order, result)
     }
 
@@ -87,17 +93,56 @@ impl<'a> Ask<'a> {
         Ok(self.app.engine.submit(submission).await?)
     }
 
+    /// What the commands would be answered, by the orders of one moment. The connection is of the
+    /// background: callers who read wait for none of it.
+    async fn rehearse_all(&self, orders: Vec<JobOrder>) -> Vec<Asked> {
+        let (mut chunks, mut answers) = (vec![orders], Vec::new());
+        while let Some(mut chunk) = chunks.pop() {
+            match in_time(self.read(&chunk)).await {
+                Ok((found, now)) => answers.extend(chunk.into_iter().map(|order| {
+                    let reply = self.rehearse(found.get(&order.order_key), &order, now);
+                    let result = reply.and_then(|reply| result_of(&order, reply));
+                    (order, result)
+                })),
+                // One that cannot be read must not fail the others.
+                Err(error) if chunk.len() > 1 && is_about_an_order(error.kind()) => {
+                    let half = chunk.split_off(chunk.len() / 2);
+                    chunks.extend([half, chunk]);
+                }
+                Err(error) => {
+                    let unasked = Unasked::from(error.kind());
+                    answers.extend(chunk.into_iter().map(|order| (order, Err(unasked))));
+                }
+            }
+        }
+        answers
+    }
+
+    async fn read(
+        &self,
+        orders: &[JobOrder],
+    ) -> Result<(HashMap<OrderKey, Order>, Timestamp), DbError> {
+        let mut conn = Snapshot::begin(&self.app.pools.background).await?;
+        let read = async {
+            let now = self.app.clock.now(&mut conn).await?;
+            let keys: Vec<OrderKey> = orders.iter().map(|order| order.order_key).collect();
+            Ok((aggregate::read(&mut conn, &keys).await?, now))
+        }
+        .await;
+        conn.end(read).await
+    }
+
     /// What the command would be answered.
-    async fn rehearse(&self, order: &JobOrder, request_id: Uuid) -> Result<Reply, Unasked> {
-        let actor = &self.job.caller.actor;
-        let (found, now) = self
-            .app
-            .reads
-            .order(actor, order.order_key, Sight::EVERYTHING)
-            .await?;
+    fn rehearse(
+        &self,
+        found: Option<&Order>,
+        order: &JobOrder,
+        now: Timestamp,
+    ) -> Result<Reply, Unasked> {
         let (Some(found), Work::Decide(command)) = (found, &self.work) else {
             return Ok(Reply::Rejected(Rejection::OrderNotFound));
         };
+        let request_id = self.key.request_id(&order.order);
         let now = now.max(found.update_time);
         let context = Context {
             now,
@@ -107,7 +152,7 @@ impl<'a> Ask<'a> {
             store: &self.store,
         };
         // A panic is this order's alone.
-        let decide = AssertUnwindSafe(|| commands::decide(&found, command, None, &context));
+        let decide = AssertUnwindSafe(|| commands::decide(found, command, None, &context));
         let Ok(decision) = catch_unwind(decide) else {
             return Err(Unasked::Because(ErrorReason::Internal));
         };
@@ -145,26 +190,40 @@ impl From<EngineError> for Unasked {
     }
 }
 
-impl From<ReadError> for Unasked {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Overloaded | ReadError::TimedOut => Unasked::Unavailable,
-            ReadError::Died => Unasked::Because(ErrorReason::Internal),
-            ReadError::Database(error) => match error.kind() {
-                ErrorKind::Corrupt | ErrorKind::Statement => {
-                    Unasked::Because(ErrorReason::Internal)
-                }
-                ErrorKind::Deadlock
-                | ErrorKind::LockWait
-                | ErrorKind::RowLocked
-                | ErrorKind::VersionConflict
-                | ErrorKind::Duplicate
-                | ErrorKind::ConnectionLost
-                | ErrorKind::ReadOnly
-                | ErrorKind::Denied
-                | ErrorKind::TooManyConnections
-                | ErrorKind::Unavailable => Unasked::Unavailable,
-            },
+impl From<ErrorKind> for Unasked {
+    fn from(kind: ErrorKind) -> Self {
+        if is_about_an_order(kind) {
+            Unasked::Because(ErrorReason::Internal)
+        } else {
+            Unasked::Unavailable
         }
+    }
+}
+
+/// Whether a read may have failed for the sake of one order.
+fn is_about_an_order(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Corrupt | ErrorKind::Statement => true,
+        ErrorKind::Deadlock
+        | ErrorKind::LockWait
+        | ErrorKind::RowLocked
+        | ErrorKind::VersionConflict
+        | ErrorKind::Duplicate
+        | ErrorKind::ConnectionLost
+        | ErrorKind::ReadOnly
+        | ErrorKind::Denied
+        | ErrorKind::TooManyConnections
+        | ErrorKind::Unavailable => false,
+    }
+}
+
+/// The result that a reply comes to.
+pub(super) fn result_of(order: &JobOrder, reply: Reply) -> Result<OrderResult, Unasked> {
+    match reply {
+        Reply::Answer(answer) => answers::bulk_result(&answer.message).map_err(|error| {
+            tracing::error!(order.id = %order.order, error, "a result cannot be read");
+            Unasked::Because(ErrorReason::Internal)
+        }),
+        Reply::Rejected(rejection) => Ok(OrderResult::Rejected(rejection)),
     }
 }

@@ -3,9 +3,10 @@
 //! Any number of servers look for jobs that nobody works at. The one that takes a job owns it for
 //! a while and says again and again that it still does; when it dies another one takes the job up
 //! where its rows say that it is. Each order is sent an ordinary command under a request id of its
-//! own, so one that was asked already gives the answer that it gave. All that is written of a job
-//! is written by its owner, under the lock of its row: who is slow and no longer the owner writes
-//! nothing.
+//! own, so one that was asked already gives the answer that it gave. Before a job that is stopped
+//! ends, what its orders gave is looked up, for whoever asked some of them may have died. All that
+//! is written of a job is written by its owner, under the lock of its row: who is slow and no
+//! longer the owner writes nothing.
 //!
 //! In memory is a page of orders at a time, and how often each of those has failed that is asked
 //! again.
@@ -19,27 +20,26 @@ use belay_domain::bulk::{BulkFilter, BulkSelection, Job, JobKey, JobOrder, JobSt
 use belay_domain::error_reason::ErrorReason;
 use belay_domain::ids::{OrderId, OrderKey};
 use belay_domain::query::ListPosition;
-use futures_util::future::join_all;
 use jiff::SignedDuration;
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::ask::{Ask, Unasked};
+use super::ask::{Ask, Asked, Unasked};
+use super::look_up::LookedUp;
 use crate::db::bulk_cancellations::{self, StoredJob};
-use crate::db::orders::{self, BulkQuery};
+use crate::db::orders::{self, BulkQuery, Selected};
 use crate::db::snapshot::Snapshot;
 use crate::db::transaction::Transaction;
-use crate::db::{Conn, DbError, bulk_orders, in_time, list};
+use crate::db::{Conn, DbError, bulk_orders, in_time};
 use crate::{App, ids};
 
 /// How long a job has an owner who says nothing more.
 const LEASE: Duration = Duration::from_secs(10);
 /// How often its owner says that it still is, whatever it waits for meanwhile.
 const RENEW_INTERVAL: Duration = Duration::from_secs(3);
-/// How long one step may take: the page of a filter that few orders match, or a database that says
-/// nothing any more.
+/// How long one step may take: a database that says nothing any more is given up.
 const STEP_MAX: Duration = Duration::from_secs(60);
 /// Between two looks for jobs.
 const IDLE: Duration = Duration::from_millis(250);
@@ -47,6 +47,8 @@ const IDLE: Duration = Duration::from_millis(250);
 const SELECT_PAGE: u16 = 500;
 /// Orders that are asked at the same time.
 const CHUNK_MAX: u16 = 64;
+/// Orders that are looked up at once, of a job that stops.
+const LOOK_UP_PAGE: u16 = 500;
 /// Before orders are asked again that could not be.
 const BACKOFF: Duration = Duration::from_millis(500);
 /// How often an order is asked that fails by itself, and not for want of a database.
@@ -144,6 +146,7 @@ async fn work(lease: Lease) {
         after: None,
         failures: HashMap::new(),
         is_behind: false,
+        is_stopping: false,
     };
     let mut found = lease.keep(worker.write(Change::None)).await;
     while let Some(Some(stored)) = found {
@@ -197,6 +200,8 @@ struct Worker {
     failures: HashMap<OrderKey, u32>,
     /// Whether this round leaves any.
     is_behind: bool,
+    /// Whether rounds look orders up by now, and ask none.
+    is_stopping: bool,
 }
 
 /// A change of a job.
@@ -223,7 +228,10 @@ impl Worker {
             (JobState::Selecting, BulkSelection::Named(_)) | (JobState::Running, _) => {
                 self.ask(stored.job).await
             }
-            (JobState::Stopping, _) => self.end(JobState::Stopped, None).await,
+            (JobState::Stopping, _) if stored.job.is_dry_run => {
+                self.end(JobState::Stopped, None).await
+            }
+            (JobState::Stopping, _) => self.look_up(stored.job).await,
             (JobState::Completed | JobState::Stopped | JobState::Failed, _) => Ok(None),
         }
     }
@@ -252,29 +260,26 @@ impl Worker {
             scope: &job.caller.scope,
             filter: &filter,
         };
-        let (positions, orders) = self.page(&query, stored.selected_through).await?;
-        let change = Change::Selected {
-            orders,
-            through: positions.last().copied().or(stored.selected_through),
-            is_last: positions.len() < usize::from(SELECT_PAGE),
-        };
+        let change = self.page(&query, stored.selected_through).await?;
         self.write(change).await
     }
 
+    /// The next orders of a filter, as the change that they are.
     async fn page(
         &self,
         query: &BulkQuery<'_>,
         after: Option<ListPosition>,
-    ) -> Result<(Vec<ListPosition>, Vec<(OrderKey, OrderId)>), DbError> {
+    ) -> Result<Change, DbError> {
         let mut conn = Snapshot::begin(&self.lease.app.pools.background).await?;
         let read = async {
-            let positions = list(&mut conn, query, after, SELECT_PAGE).await?;
-            let keys: Vec<OrderKey> = positions
-                .iter()
-                .map(|position| position.order_key)
-                .collect();
-            let orders = orders::ids(&mut conn, &keys).await?;
-            Ok((positions, orders))
+            let Selected { found, left_off } =
+                orders::select(&mut conn, query, after, SELECT_PAGE).await?;
+            let keys: Vec<OrderKey> = found.iter().map(|position| position.order_key).collect();
+            Ok(Change::Selected {
+                orders: orders::ids(&mut conn, &keys).await?,
+                through: left_off.or(found.last().copied()).or(after),
+                is_last: left_off.is_none(),
+            })
         }
         .await;
         conn.end(read).await
@@ -291,24 +296,60 @@ impl Worker {
         self.after = Some(last.order_key);
         let orders = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
         let asked = Duration::from_secs(1) * orders / u32::from(job.orders_per_second);
-        let results = match Ask::begin(&self.lease.app, job).await {
-            Some(ask) => join_all(waiting.into_iter().map(|order| ask.order(order))).await,
+        let answers = match Ask::begin(&self.lease.app, job).await {
+            Some(ask) => ask.orders(waiting).await,
             None => {
                 self.is_behind = true;
                 Vec::new()
             }
         };
-        let results = results.into_iter().filter_map(|(order, answer)| {
+        let results = self.results(answers);
+        let written = self.write(Change::Asked(results)).await?;
+        sleep_until(began + asked).await;
+        Ok(written)
+    }
+
+    /// Finds out what the next orders gave of a job that stops. An order that waits may have been
+    /// asked by a server that died, or whose COMMIT had no answer, and have its cancellation.
+    async fn look_up(&mut self, job: Job) -> Result<Option<StoredJob>, DbError> {
+        if !self.is_stopping {
+            // The orders that this round has passed are looked up too.
+            (self.is_stopping, self.is_behind, self.after) = (true, false, None);
+        }
+        let waiting = self.waiting(LOOK_UP_PAGE).await?;
+        let Some(last) = waiting.last().map(|order| order.order_key) else {
+            if !std::mem::take(&mut self.is_behind) {
+                return self.end(JobState::Stopped, None).await;
+            }
+            self.after = None;
+            sleep(BACKOFF).await;
+            return self.write(Change::None).await;
+        };
+        self.after = Some(last);
+        let app = self.lease.app.clone();
+        let Some(ask) = Ask::begin(&app, job).await else {
+            self.is_behind = true;
+            return self.write(Change::None).await;
+        };
+        let LookedUp {
+            results,
+            are_locked,
+        } = ask.look_up(waiting).await?;
+        self.is_behind |= are_locked;
+        let results = self.results(results);
+        self.write(Change::Asked(results)).await
+    }
+
+    /// The results of orders that have one, and are not to be asked again.
+    fn results(&mut self, answers: Vec<Asked>) -> Vec<JobOrder> {
+        let results = answers.into_iter().filter_map(|(order, answer)| {
             let result = self.result(order.order_key, answer)?;
             Some(JobOrder {
                 result: Some(result),
                 ..order
             })
         });
-        let results: Vec<JobOrder> = results.collect();
-        let written = self.write(Change::Asked(results)).await?;
-        sleep_until(began + asked).await;
-        Ok(written)
+        results.collect()
     }
 
     async fn waiting(&self, limit: u16) -> Result<Vec<JobOrder>, DbError> {
@@ -391,6 +432,10 @@ impl Worker {
         let job = &mut stored.job;
         match change {
             Change::None => return Ok(Some((stored, written))),
+            // It was stopped while the page was read, and grows no more.
+            Change::Selected { .. } if job.state != JobState::Selecting => {
+                return Ok(Some((stored, written)));
+            }
             Change::Selected {
                 orders,
                 through,
@@ -398,7 +443,7 @@ impl Worker {
             } => {
                 job.counts.total += bulk_orders::add(conn, self.lease.key, orders).await?;
                 let is_within = job.counts.total <= self.lease.app.bulk.orders_max;
-                if is_last && is_within && job.state == JobState::Selecting {
+                if is_last && is_within {
                     job.state = job.state.moved(JobState::Running);
                 }
                 stored.selected_through = through;

@@ -253,7 +253,8 @@ pub async fn count_open(conn: &mut Conn, store: &StoreId) -> Result<usize, DbErr
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// So many jobs that have not ended and that nobody works at.
+/// So many jobs that have not ended and that nobody works at, the oldest first: in the order of the
+/// index those of some store or state would always be before the others.
 pub async fn abandoned(conn: &mut Conn, limit: u16) -> Result<Vec<JobKey>, DbError> {
     let is_free = bulk_cancellations::owned_until
         .is_null()
@@ -261,6 +262,7 @@ pub async fn abandoned(conn: &mut Conn, limit: u16) -> Result<Vec<JobKey>, DbErr
     let keys: Vec<Bytes<16>> = bulk_cancellations::table
         .filter(bulk_cancellations::state.eq_any(JobState::OPEN.map(Name)))
         .filter(is_free.assume_not_null())
+        .order((bulk_cancellations::create_time, bulk_cancellations::job_key))
         .limit(limit.into())
         .select(bulk_cancellations::job_key)
         .load(conn)

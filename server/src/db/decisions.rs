@@ -157,23 +157,41 @@ pub struct DecisionRange {
     pub end: Timestamp,
 }
 
-/// So many decisions of a range, by time and then by key, behind the last one of the page before.
+/// Decisions that are looked through for one page of a range: entries of an index.
+pub const LOOKED_THROUGH_MAX: u16 = 5_000;
+
+/// The decisions of a range that were found, and where the search ended that has not come to its
+/// end.
+#[derive(Debug)]
+pub struct DecisionPage {
+    pub found: Vec<StoredDecision>,
+    pub left_off: Option<DecisionPlace>,
+}
+
+/// So many decisions of a range, by time and then by key, behind a place, or as many as are among
+/// the next [`LOOKED_THROUGH_MAX`]: in a narrow scope few may be seen.
 pub async fn page(
     conn: &mut Conn,
     range: &DecisionRange,
-    after: Option<&StoredDecision>,
+    after: Option<&DecisionPlace>,
     limit: u16,
-) -> Result<Vec<StoredDecision>, DbError> {
-    let query = DecisionsInRange {
+) -> Result<DecisionPage, DbError> {
+    let stretch = Stretch {
         store: range.store.as_str(),
-        scope: &range.scope,
-        start: At(after.map_or(range.start, |last| last.decision_time)),
+        start: At(after.map_or(range.start, |after| after.time)),
         end: At(range.end),
-        after: after.map(|last| LastOfPage {
-            order_key: last.key.order_key.into(),
-            request_id: last.key.request_id.into(),
-            caller: &last.key.caller,
-        }),
+        after: after.map(|place| Key::of(&place.key)),
+    };
+    // Who sees all of them finds as many as are looked at.
+    let end = if range.scope.sees_every_order() {
+        None
+    } else {
+        stretch.end(conn).await?
+    };
+    let query = DecisionsInRange {
+        stretch: &stretch,
+        scope: &range.scope,
+        end: end.as_ref().map(|end| (At(end.time), Key::of(&end.key))),
         limit: limit.into(),
     };
     type Row = (
@@ -186,40 +204,143 @@ pub async fn page(
         Name<OrderId>,
     );
     let rows: Vec<Row> = query.load(conn).await?;
-    let stored = |(order_key, request_id, caller, at, accepted, record, order): Row| {
-        let key = RequestKey {
-            order_key: OrderKey(order_key.0),
-            request_id: uuid::Uuid::from_bytes(request_id.0),
-            caller,
-        };
-        StoredDecision {
-            key,
+    let stored =
+        |(order_key, request_id, caller, at, accepted, record, order): Row| StoredDecision {
+            key: request_key(order_key, request_id, caller),
             order: order.0,
             decision_time: at.0,
             accepted,
             record,
-        }
+        };
+    let found: Vec<StoredDecision> = rows.into_iter().map(stored).collect();
+    let left_off = match found.last() {
+        Some(last) if found.len() >= usize::from(limit) => Some(DecisionPlace {
+            time: last.decision_time,
+            key: last.key.clone(),
+        }),
+        _ => end,
     };
-    Ok(rows.into_iter().map(stored).collect())
+    Ok(DecisionPage { found, left_off })
 }
 
-/// A range of the index by time, in its order.
-#[derive(Debug)]
-struct DecisionsInRange<'a> {
-    store: &'a str,
-    scope: &'a Scope,
-    start: At,
-    end: At,
-    after: Option<LastOfPage<'a>>,
-    limit: i64,
+fn request_key(order_key: Bytes<16>, request_id: Bytes<16>, caller: String) -> RequestKey {
+    RequestKey {
+        order_key: OrderKey(order_key.0),
+        request_id: uuid::Uuid::from_bytes(request_id.0),
+        caller,
+    }
 }
 
-/// A place among the decisions of one instant.
+/// The key of a row.
 #[derive(Debug)]
-struct LastOfPage<'a> {
+struct Key<'a> {
     order_key: Bytes<16>,
     request_id: Bytes<16>,
     caller: &'a str,
+}
+
+impl<'a> Key<'a> {
+    fn of(key: &'a RequestKey) -> Self {
+        Self {
+            order_key: key.order_key.into(),
+            request_id: key.request_id.into(),
+            caller: &key.caller,
+        }
+    }
+
+    fn walk<'b>(&'b self, out: &mut AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        out.push_sql("(");
+        out.push_bind_param::<Binary, _>(&self.order_key)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Binary, _>(&self.request_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(self.caller)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+const ORDER: &str = " ORDER BY d.`decision_time`, d.`order_key`, d.`request_id`, d.`caller` LIMIT ";
+
+/// A range of the index by time, in its order, behind a place.
+#[derive(Debug)]
+struct Stretch<'a> {
+    store: &'a str,
+    start: At,
+    end: At,
+    /// A place among the decisions of the first instant.
+    after: Option<Key<'a>>,
+}
+
+impl Stretch<'_> {
+    /// The last of the next [`LOOKED_THROUGH_MAX`], where there are as many.
+    async fn end(&self, conn: &mut Conn) -> Result<Option<DecisionPlace>, DbError> {
+        let last = LastOfStretch {
+            stretch: self,
+            before: LOOKED_THROUGH_MAX - 1,
+        };
+        let rows: Vec<(Bytes<16>, Bytes<16>, String, At)> = last.load(conn).await?;
+        let place = |(order, request, caller, at): (_, _, _, At)| DecisionPlace {
+            time: at.0,
+            key: request_key(order, request, caller),
+        };
+        Ok(rows.into_iter().next().map(place))
+    }
+
+    fn walk<'b>(&'b self, out: &mut AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        out.push_sql("d.`store_id` = ");
+        out.push_bind_param::<Text, _>(self.store)?;
+        out.push_sql(" AND d.`decision_time` >= ");
+        out.push_bind_param::<Datetime, _>(&self.start)?;
+        out.push_sql(" AND d.`decision_time` < ");
+        out.push_bind_param::<Datetime, _>(&self.end)?;
+        if let Some(after) = &self.after {
+            out.push_sql(" AND (d.`decision_time` > ");
+            out.push_bind_param::<Datetime, _>(&self.start)?;
+            out.push_sql(" OR (d.`order_key`, d.`request_id`, d.`caller`) > ");
+            after.walk(out)?;
+            out.push_sql(")");
+        }
+        Ok(())
+    }
+}
+
+/// The last of so many of a stretch, where there are as many.
+#[derive(Debug)]
+struct LastOfStretch<'a> {
+    stretch: &'a Stretch<'a>,
+    before: u16,
+}
+
+impl Query for LastOfStretch<'_> {
+    type SqlType = (Binary, Binary, Text, Datetime);
+}
+
+impl QueryId for LastOfStretch<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Mysql> for LastOfStretch<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        out.push_sql(
+            "SELECT d.`order_key`, d.`request_id`, d.`caller`, d.`decision_time` \
+             FROM `decisions` d FORCE INDEX (decisions_by_time) WHERE ",
+        );
+        self.stretch.walk(&mut out)?;
+        out.push_sql(ORDER);
+        out.push_sql(&format!("1 OFFSET {}", self.before));
+        Ok(())
+    }
+}
+
+/// What a scope sees of a stretch, up to a place.
+#[derive(Debug)]
+struct DecisionsInRange<'a> {
+    stretch: &'a Stretch<'a>,
+    scope: &'a Scope,
+    end: Option<(At, Key<'a>)>,
+    limit: i64,
 }
 
 impl Query for DecisionsInRange<'_> {
@@ -237,29 +358,21 @@ impl QueryFragment<Mysql> for DecisionsInRange<'_> {
         out.push_sql(
             "SELECT d.`order_key`, d.`request_id`, d.`caller`, d.`decision_time`, d.`accepted`, \
              d.`record`, `orders`.`order_id` FROM `decisions` d FORCE INDEX (decisions_by_time) \
-             STRAIGHT_JOIN `orders` ON `orders`.`order_key` = d.`order_key` WHERE d.`store_id` = ",
+             STRAIGHT_JOIN `orders` ON `orders`.`order_key` = d.`order_key` WHERE ",
         );
-        out.push_bind_param::<Text, _>(self.store)?;
+        self.stretch.walk(&mut out)?;
         out.push_sql(" AND ");
         walk_in_scope("orders", self.scope, &mut out)?;
-        out.push_sql(" AND d.`decision_time` >= ");
-        out.push_bind_param::<Datetime, _>(&self.start)?;
-        out.push_sql(" AND d.`decision_time` < ");
-        out.push_bind_param::<Datetime, _>(&self.end)?;
-        if let Some(after) = &self.after {
-            out.push_sql(" AND (d.`decision_time` > ");
-            out.push_bind_param::<Datetime, _>(&self.start)?;
-            out.push_sql(" OR (d.`order_key`, d.`request_id`, d.`caller`) > (");
-            out.push_bind_param::<Binary, _>(&after.order_key)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Binary, _>(&after.request_id)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Text, _>(after.caller)?;
-            out.push_sql("))");
+        if let Some((time, key)) = &self.end {
+            out.push_sql(" AND d.`decision_time` <= ");
+            out.push_bind_param::<Datetime, _>(time)?;
+            out.push_sql(" AND (d.`decision_time` < ");
+            out.push_bind_param::<Datetime, _>(time)?;
+            out.push_sql(" OR (d.`order_key`, d.`request_id`, d.`caller`) <= ");
+            key.walk(&mut out)?;
+            out.push_sql(")");
         }
-        out.push_sql(
-            " ORDER BY d.`decision_time`, d.`order_key`, d.`request_id`, d.`caller` LIMIT ",
-        );
+        out.push_sql(ORDER);
         out.push_bind_param::<BigInt, _>(&self.limit)
     }
 }

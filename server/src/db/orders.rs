@@ -1,6 +1,7 @@
 //! The orders' own rows: the lock of each aggregate, its version, and where the lists begin.
 //!
-//! `lock` and `free_of` belong into the engine's writing transaction; the rest may run anywhere.
+//! `lock` belongs into the engine's writing transaction; the rest may run anywhere, and outside of
+//! a transaction `free_of` locks nothing for longer than it takes.
 //! Rows are written by `aggregate` alone.
 
 mod annotations;
@@ -26,7 +27,7 @@ use super::statement::{KEYS_MAX, one_of, rows_of_orders};
 pub(super) use self::annotations::StoredAnnotations;
 pub use self::due::{DueOrder, due};
 pub use self::find::has_more_ids;
-pub use self::list::{BulkQuery, ids};
+pub use self::list::{BulkQuery, LOOKED_THROUGH_MAX, Selected, ids, select};
 pub(super) use self::lock::read_timed;
 pub use self::lock::{LockedOrder, OnLocked, free_of, lock};
 pub(super) use self::row::OrderRow;

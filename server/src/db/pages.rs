@@ -221,6 +221,8 @@ pub struct PageQuery {
     /// What the list has before this.
     before: (At, Bytes<16>, u32),
     limit: i64,
+    /// How many are passed over first.
+    offset: u16,
 }
 
 impl PageQuery {
@@ -248,6 +250,7 @@ impl PageQuery {
             scope: Scope::EVERYTHING,
             before: position_columns(NEWEST),
             limit: 0,
+            offset: 0,
         }
     }
 
@@ -257,6 +260,12 @@ impl PageQuery {
         self.before = position_columns(last.unwrap_or(NEWEST));
         self.limit = limit.into();
         self
+    }
+
+    /// The page begins behind so many of those that it would begin with.
+    #[must_use]
+    pub(super) fn behind(self, offset: u16) -> Self {
+        Self { offset, ..self }
     }
 
     /// Only what a caller of this scope sees.
@@ -286,7 +295,7 @@ impl PageQuery {
         Ok(())
     }
 
-    async fn load(self, conn: &mut Conn) -> Result<Vec<ListPosition>, DbError> {
+    pub(super) async fn load(self, conn: &mut Conn) -> Result<Vec<ListPosition>, DbError> {
         let rows: Vec<(At, Bytes<16>, u32)> = RunQueryDsl::load(self, conn).await?;
         let position = |(time, key, number): (At, Bytes<16>, u32)| ListPosition {
             create_time: time.0,
@@ -381,6 +390,10 @@ impl QueryFragment<Mysql> for PageQuery {
             out.push_sql(" DESC");
         }
         out.push_sql(" LIMIT ");
-        out.push_bind_param::<BigInt, _>(&self.limit)
+        out.push_bind_param::<BigInt, _>(&self.limit)?;
+        if self.offset > 0 {
+            out.push_sql(&format!(" OFFSET {}", self.offset));
+        }
+        Ok(())
     }
 }

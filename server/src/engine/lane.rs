@@ -92,6 +92,7 @@ impl Lane {
             bounds,
             pressure: pressure.clone(),
             held_back: None,
+            passed_over: 0,
         };
         tasks.spawn(run(batches, runner, tasks.clone()));
         Self {
@@ -169,33 +170,52 @@ struct Batches {
     pressure: Arc<Pressure>,
     /// Would have made the last batch too large.
     held_back: Option<QueuedCommand>,
+    /// Batches in a row that took no background command.
+    passed_over: usize,
 }
+
+/// Of so many commands one is a background command while both kinds wait.
+const BACKGROUND_SHARE: usize = 4;
 
 impl Batches {
     /// Waits for a command, then takes what else is there.
     async fn next(&mut self) -> Option<Vec<QueuedCommand>> {
-        let first = match self.held_back.take() {
-            Some(command) => command,
-            None => tokio::select! {
-                biased;
-                Some(command) = self.queues.interactive.next() => command,
-                Some(command) = self.queues.background.next() => command,
-                else => return None,
-            },
-        };
-        let mut batch = TakenCommands {
-            bytes: first.bytes,
-            commands: vec![first],
-        };
+        let first = self.first().await?;
         let commands_max = self.bounds.batch_commands;
         let background_max = if self.queues.interactive.is_empty() {
             commands_max
         } else {
-            commands_max / 4
+            (commands_max / BACKGROUND_SHARE).max(1)
         };
+        let mut batch = TakenCommands::begin(first);
+        let background_max = background_max.saturating_sub(batch.background());
+        let background_max = commands_max.min(batch.commands.len() + background_max);
         self.fill(&mut batch, background_max, |queues| queues.background.pop());
         self.fill(&mut batch, commands_max, |queues| queues.interactive.pop());
+        self.passed_over = match batch.background() {
+            0 => self.passed_over.saturating_add(1),
+            _ => 0,
+        };
         Some(batch.commands)
+    }
+
+    /// A batch of one command has no part for the background: every so many of them are its own.
+    async fn first(&mut self) -> Option<QueuedCommand> {
+        if let Some(command) = self.held_back.take() {
+            return Some(command);
+        }
+        if self.bounds.batch_commands == 1
+            && self.passed_over + 1 >= BACKGROUND_SHARE
+            && let Some(command) = self.queues.background.pop()
+        {
+            return Some(command);
+        }
+        tokio::select! {
+            biased;
+            Some(command) = self.queues.interactive.next() => Some(command),
+            Some(command) = self.queues.background.next() => Some(command),
+            else => None,
+        }
     }
 
     /// Whether this batch, the last that was taken, left something behind or could not have taken
@@ -229,11 +249,139 @@ struct TakenCommands {
     bytes: usize,
 }
 
+impl TakenCommands {
+    fn begin(first: QueuedCommand) -> Self {
+        Self {
+            bytes: first.bytes,
+            commands: vec![first],
+        }
+    }
+
+    fn background(&self) -> usize {
+        let priorities = self.commands.iter().map(|of| of.submission.priority);
+        priorities
+            .filter(|priority| *priority == Priority::Background)
+            .count()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use belay_domain::actor::{Actor, Role};
+    use belay_domain::commands::{Command, Work};
+    use belay_domain::context::StoreConfig;
+    use belay_domain::ids::{OrderId, StoreId};
+    use belay_domain::policy::Policies;
+    use belay_domain::scope::Caller;
+    use jiff::tz::TimeZone;
+
     use super::*;
+    use crate::engine::Submission;
+    use crate::engine::queued::queued;
 
     const WAIT: Duration = Duration::from_millis(200);
+
+    /// A lane in which so many commands of each kind wait.
+    fn waiting(bounds: EngineBounds, interactive: usize, background: usize) -> Batches {
+        let queues = Queues {
+            interactive: Inbox::new(bounds.queue),
+            background: Inbox::new(bounds.queue),
+            pace: Pace::default(),
+        };
+        let store = Arc::new(StoreConfig {
+            id: StoreId::parse("shop").unwrap(),
+            policies: Policies::new(BTreeMap::new(), Vec::new()),
+            time_zone: TimeZone::UTC,
+            carriers: BTreeMap::new(),
+            warehouses: BTreeMap::new(),
+            default_route: None,
+            storefront_records_payments: false,
+        });
+        let caller = Actor::new(Role::Storefront, "web");
+        let push = |queue: &Inbox<QueuedCommand>, priority, number: usize| {
+            let submission = Submission {
+                store: store.clone(),
+                caller: Caller::everywhere(caller.clone()),
+                order: OrderId::parse(format!("A-{number}")).unwrap(),
+                request_id: uuid::Uuid::from_u128(u128::try_from(number).unwrap()),
+                expected_version: None,
+                work: Work::Decide(Command::Settle),
+                deadline: Instant::now() + WAIT,
+                priority,
+            };
+            let (command, _) = queued(submission).unwrap();
+            assert!(matches!(queue.push(&caller, command), Pushed::Taken));
+        };
+        for number in 0..interactive {
+            push(&queues.interactive, Priority::Interactive, number);
+        }
+        for number in 0..background {
+            push(&queues.background, Priority::Background, number);
+        }
+        Batches {
+            queues: Arc::new(queues),
+            bounds,
+            pressure: Arc::new(Pressure::new(Instant::now())),
+            held_back: None,
+            passed_over: 0,
+        }
+    }
+
+    fn of_background(batch: &[QueuedCommand]) -> usize {
+        let priorities = batch.iter().map(|command| command.submission.priority);
+        priorities.filter(|of| *of == Priority::Background).count()
+    }
+
+    #[tokio::test]
+    async fn the_background_has_a_quarter_while_others_wait_and_never_nothing() {
+        // Commands of a batch, and the background's part of four batches one after the other.
+        let table = [
+            (1, [0, 0, 0, 1]),
+            (2, [1; 4]),
+            (3, [1; 4]),
+            (4, [1; 4]),
+            (7, [1; 4]),
+            (8, [2; 4]),
+            (128, [32; 4]),
+        ];
+        for (batch_commands, expected) in table {
+            let bounds = EngineBounds {
+                batch_commands,
+                ..EngineBounds::default()
+            };
+            let mut batches = waiting(bounds, 2_000, 2_000);
+            for round in 0..2 {
+                for (number, expected) in expected.into_iter().enumerate() {
+                    let batch = batches.next().await.unwrap();
+                    let found = (batch.len(), of_background(&batch));
+                    let what = format!("{batch_commands}: batch {number} of round {round}");
+                    assert_eq!(found, (batch_commands, expected), "{what}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn either_kind_has_whole_batches_while_it_is_alone() {
+        for batch_commands in [1, 3, 128] {
+            let bounds = EngineBounds {
+                batch_commands,
+                ..EngineBounds::default()
+            };
+            for (interactive, background, expected) in [(2_000, 0, 0), (0, 2_000, batch_commands)] {
+                let mut batches = waiting(bounds, interactive, background);
+                for _ in 0..8 {
+                    let batch = batches.next().await.unwrap();
+                    assert_eq!(
+                        (batch.len(), of_background(&batch)),
+                        (batch_commands, expected)
+                    );
+                }
+            }
+        }
+    }
 
     #[test]
     fn as_many_may_wait_as_are_taken_in_time() {

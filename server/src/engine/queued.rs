@@ -37,7 +37,8 @@ pub struct Submission {
 pub enum Priority {
     /// Somebody waits for it.
     Interactive,
-    /// Due orders and bulk work: at most a quarter of a batch while interactive commands wait.
+    /// Due orders and bulk work: a quarter of a batch while interactive commands wait, and one
+    /// command at least.
     Background,
 }
 

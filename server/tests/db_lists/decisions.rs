@@ -1,9 +1,13 @@
 //! The log of decisions, read by time.
 
-use belay_domain::ids::StoreId;
+use std::collections::BTreeSet;
+
+use belay_domain::ids::{SellerId, StoreId};
 use belay_domain::records::{NewDecision, RequestKey};
-use belay_domain::scope::Scope;
-use belay_server::db::decisions::{self, DecisionRange, StoredDecision};
+use belay_domain::scope::{IdFilter, Scope};
+use belay_server::db::decisions::{
+    self, DecisionPage, DecisionRange, LOOKED_THROUGH_MAX, StoredDecision,
+};
 use belay_server::db::{Conn, order_lines};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -31,17 +35,17 @@ async fn all(conn: &mut Conn, start: u32, end: u32) -> (Vec<StoredDecision>, u64
         end: at(end),
     };
     let mut all: Vec<StoredDecision> = Vec::new();
+    let mut after = None;
     loop {
         let before = crowd::looked_at(conn).await;
         let asking = crowd::looked_at(conn).await - before;
         let begin = crowd::looked_at(conn).await;
-        let page = decisions::page(conn, &range, all.last(), PAGE)
-            .await
-            .unwrap();
+        let page = decisions::page(conn, &range, after.as_ref(), PAGE).await;
+        let DecisionPage { found, left_off } = page.unwrap();
         let looked_at = crowd::looked_at(conn).await - begin - asking;
-        let is_last = page.len() < usize::from(PAGE);
-        all.extend(page);
-        if is_last {
+        all.extend(found);
+        after = left_off;
+        if after.is_none() {
             return (all, looked_at);
         }
         // The decisions of an instant that a page begins in are passed again, those of other stores
@@ -131,5 +135,60 @@ async fn decisions_are_read_by_time_page_by_page_and_none_twice() {
     let lines = order_lines::of_orders(&mut conn, &keys).await.unwrap();
     for order in &orders {
         assert_eq!(lines[&order.key()], order.lines);
+    }
+}
+
+#[tokio::test]
+async fn a_scope_that_sees_few_decisions_looks_through_so_many_at_a_time() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    let placed = order("A-1", 2);
+    crate::common::insert_orders(&mut conn, &[(&placed, 0)])
+        .await
+        .unwrap();
+    // Two at each instant, so that some pages end between them.
+    let decisions = 5 * u32::from(LOOKED_THROUGH_MAX) / 2 - 1;
+    let decision = |number: u32| NewDecision {
+        key: RequestKey {
+            order_key: placed.key(),
+            request_id: Uuid::from_u128(number.into()),
+            caller: "SELLER/a".to_owned(),
+        },
+        store: store(),
+        decision_time: at(number.div_ceil(2)),
+        policy_version: 1,
+        accepted: true,
+        record: String::new(),
+    };
+    let new: Vec<NewDecision> = (0..decisions).map(decision).collect();
+    crate::common::insert_decisions(&mut conn, &new)
+        .await
+        .unwrap();
+    let nobody = BTreeSet::from([SellerId::parse("nobody").unwrap()]);
+    let range = DecisionRange {
+        store: store(),
+        scope: Scope {
+            sellers: IdFilter::Only(nobody),
+            ..Scope::EVERYTHING
+        },
+        start: at(0),
+        end: at(decisions),
+    };
+    let mut after = None;
+    for page in 1..=3 {
+        let before = crowd::looked_at(&mut conn).await;
+        let asking = crowd::looked_at(&mut conn).await - before;
+        let begin = crowd::looked_at(&mut conn).await;
+        let looked = decisions::page(&mut conn, &range, after.as_ref(), 200).await;
+        let DecisionPage { found, left_off } = looked.unwrap();
+        let looked_at = crowd::looked_at(&mut conn).await - begin - asking;
+        // Each entry and its order, a few times: half of what the whole log would take.
+        let most = 7 * u64::from(LOOKED_THROUGH_MAX);
+        assert!(looked_at <= most, "page {page} looked at {looked_at}");
+        assert_eq!(found.len(), 0);
+        let last = page * u32::from(LOOKED_THROUGH_MAX) - 1;
+        let expected = (last < decisions).then(|| decision(last).key);
+        assert_eq!(left_off.as_ref().map(|place| place.key.clone()), expected);
+        after = left_off;
     }
 }

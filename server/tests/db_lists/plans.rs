@@ -2,6 +2,8 @@
 //! every other combination of filters that nothing is sorted and no table or index is read as a
 //! whole.
 
+use std::collections::HashSet;
+
 use belay_domain::actor::Role;
 use belay_domain::bulk::{BulkFilter, OPEN_STATES};
 use belay_domain::cancellation::CancellationState;
@@ -17,7 +19,7 @@ use belay_domain::query::{ActionsSummary, ListPosition, OrderSearch, OrdersSumma
 use belay_domain::refund::RefundState;
 use belay_domain::scope::{Scope, View};
 use belay_domain::shipment::Stage;
-use belay_server::db::orders::BulkQuery;
+use belay_server::db::orders::{self, BulkQuery, LOOKED_THROUGH_MAX, Selected};
 use belay_server::db::summaries;
 use belay_server::db::{Conn, ListQuery as _};
 use diesel::mysql::Mysql;
@@ -298,6 +300,11 @@ async fn every_page_of_a_bulk_cancellation_is_led_to_by_its_index() {
         order_key: OrderKey([128; 16]),
         number: 0,
     });
+    let end = Some(ListPosition {
+        create_time: time("2026-01-01T00:06:00Z"),
+        order_key: OrderKey([64; 16]),
+        number: 0,
+    });
     let of_a_city = |given: &&String| given.contains('d') || !given.contains('c');
     for given in subsets("kwsdcfu").iter().filter(of_a_city) {
         let query = BulkQuery {
@@ -305,10 +312,77 @@ async fn every_page_of_a_bulk_cancellation_is_led_to_by_its_index() {
             scope: &Scope::EVERYTHING,
             filter: &bulk(given),
         };
-        for after in [None, after] {
-            let plan = plan(&mut conn, query.page(after, 500)).await;
-            assert_eq!(indexes(&plan)[0], leads_to_bulk(given), "{given}: {plan}");
+        for (after, end) in [(None, None), (after, None), (None, end), (after, end)] {
+            let page = plan(&mut conn, query.page(after, end, 500)).await;
+            assert_eq!(indexes(&page)[0], leads_to_bulk(given), "{given}: {page}");
+            let end = plan(&mut conn, query.end(after)).await;
+            assert_eq!(indexes(&end), [leads_to_bulk(given)], "{given}: {end}");
         }
+    }
+}
+
+/// Walks a bulk cancellation's filter to its end: the orders, and how many steps it took.
+async fn selected(conn: &mut Conn, query: &BulkQuery<'_>, limit: u16) -> (Vec<OrderKey>, usize) {
+    let (mut all, mut after, mut steps) = (Vec::new(), None, 0);
+    let asking = crowd::looked_at(conn).await;
+    let asking = crowd::looked_at(conn).await - asking;
+    loop {
+        let begin = crowd::looked_at(conn).await;
+        let Selected { found, left_off } = orders::select(conn, query, after, limit).await.unwrap();
+        let looked_at = crowd::looked_at(conn).await - begin - asking;
+        // Each entry twice, its order's shipments, and the way to them.
+        let most = 5 * u64::from(LOOKED_THROUGH_MAX);
+        assert!(looked_at <= most, "a step looked at {looked_at}");
+        steps += 1;
+        all.extend(found.iter().map(|position| position.order_key));
+        let Some(place) = left_off else {
+            return (all, steps);
+        };
+        let position = |place: ListPosition| (place.create_time, place.order_key);
+        let goes_on = after.is_none_or(|after| position(place) < position(after));
+        assert!(goes_on, "it left off at {place:?} again");
+        after = left_off;
+    }
+}
+
+#[tokio::test]
+async fn a_bulk_cancellation_that_finds_few_orders_looks_through_so_many_at_a_time() {
+    let database = TestDatabase::migrated().await;
+    let mut conn = database.connect().await;
+    crowd::fill(&mut conn).await;
+    let nowhere = WarehouseId::parse("nowhere").unwrap();
+    let of_country = |warehouse| BulkFilter {
+        warehouse: Some(warehouse),
+        ..bulk("d")
+    };
+    let of = async |conn: &mut Conn, filter: &BulkFilter, limit| {
+        let query = BulkQuery {
+            store: &store(),
+            scope: &Scope::EVERYTHING,
+            filter,
+        };
+        selected(conn, &query, limit).await
+    };
+    // A third of all orders go there.
+    let entries = (crowd::BIG + 10_000).div_ceil(3);
+    let steps = usize::try_from(entries / u32::from(LOOKED_THROUGH_MAX)).unwrap() + 1;
+    let none = of(&mut conn, &of_country(nowhere), 500).await;
+    assert_eq!(none, (Vec::new(), steps));
+
+    // However large the pages are, the same orders are found, and none twice.
+    let filter = of_country(WarehouseId::parse("w-1").unwrap());
+    let (found, _) = of(&mut conn, &filter, 500).await;
+    assert!(found.len() > 100, "{} orders", found.len());
+    let distinct: HashSet<OrderKey> = found.iter().copied().collect();
+    assert_eq!(distinct.len(), found.len());
+    for limit in [7, u16::MAX] {
+        assert_eq!(of(&mut conn, &filter, limit).await.0, found);
+    }
+    // By shipments, of which some may be the same order's, and by lines.
+    for given in ["w", "k"] {
+        let (found, _) = of(&mut conn, &bulk(given), 50).await;
+        let (whole, _) = of(&mut conn, &bulk(given), u16::MAX).await;
+        assert!(!found.is_empty() && found == whole, "{given}");
     }
 }
 

@@ -4,13 +4,16 @@
 use std::collections::BTreeSet;
 
 use belay_client::calls::BulkOrders;
-use belay_client::model::{BulkOutcome, BulkState};
+use belay_client::model::{BulkOutcome, BulkState, OrderState};
 use belay_client::{Belay, BulkCancellationId, Error, Kind, Role, Store};
+use belay_server::db::Checkout;
+use belay_server::db::shares::Share;
 use belay_tests::database::Database;
-use belay_tests::instance::{Instance, Service, insistent, literal};
+use belay_tests::instance::{Instance, Service, insistent, literal, session};
 use belay_tests::shop::{new_order, pay};
-use belay_tests::{SHOP, run, until};
+use belay_tests::{SHOP, TestServer, run, until};
 use futures_util::{StreamExt, stream};
+use mysql_async::prelude::Queryable as _;
 
 use super::server_killed::{free_address, program, start};
 
@@ -30,12 +33,12 @@ fn as_role(belay: &Belay, role: Role) -> Store {
 }
 
 /// Places so many orders and pays them.
-async fn place(belay: &Belay) -> Vec<String> {
+async fn place(belay: &Belay, orders: i32) -> Vec<String> {
     let (shop, payments) = (
         as_role(belay, Role::Storefront),
         as_role(belay, Role::Payments),
     );
-    let orders: Vec<String> = (0..ORDERS).map(|number| format!("A-{number}")).collect();
+    let orders: Vec<String> = (0..orders).map(|number| format!("A-{number}")).collect();
     let place = async |order: &String| {
         new_order(&shop, order).await.expect("an order");
         pay(&payments, order).await;
@@ -105,7 +108,7 @@ async fn check(store: &Store, jobs: &[BulkCancellationId], database: &Database) 
 fn jobs_go_on_over_kills_of_their_servers() {
     run(async |t| {
         let belay = insistent(t.address());
-        let orders = place(&belay).await;
+        let orders = place(&belay, ORDERS).await;
         let program = program().await;
         let addresses = [free_address(), free_address()];
         let mut servers = Vec::new();
@@ -139,7 +142,7 @@ async fn jobs_go_on_over_kills_of_the_database() {
     let mysqld = Instance::start(&[]).await;
     let service = Service::start(mysqld.serve_url(), |settings| settings.connections = 16).await;
     service.create_shop().await;
-    let orders = place(service.belay()).await;
+    let orders = place(service.belay(), ORDERS).await;
     let store = seller(&literal(service.address()));
     let jobs = begin(&store, &orders).await;
     for kill in 1..=KILLS {
@@ -149,4 +152,74 @@ async fn jobs_go_on_over_kills_of_the_database() {
     }
     check(&store, &jobs, &mysqld.database().await).await;
     service.stop().await;
+}
+
+/// Keeps the test's own server from every job.
+async fn idle(t: &TestServer) -> Vec<Checkout> {
+    let inside = t.inside();
+    let pool = inside.pool(Share::Background);
+    let mut held = Vec::new();
+    for _ in 0..pool.status().max {
+        held.push(pool.checkout().await.expect("a connection is free"));
+    }
+    held
+}
+
+#[test]
+fn a_job_that_is_stopped_tells_what_a_server_asked_that_died() {
+    run(async |t| {
+        let belay = insistent(t.address());
+        let orders = place(&belay, 3 * 64).await;
+        let idle = idle(t).await;
+        let program = program().await;
+        let address = free_address();
+        let mut server = start(&program, address, &t.database.serve_url().await).await;
+        let store = seller(&belay);
+        let start = store.start_bulk_cancellation(BulkOrders::named(&orders));
+        let start = start.reason("OUT_OF_STOCK").orders_per_second(640);
+        let id = start.await.expect("it starts").bulk_cancellation_id;
+        // From here on no result is written, and orders are cancelled.
+        let mut somebody = session(&t.database.url()).await;
+        somebody.query_drop("BEGIN").await.expect("it begins");
+        let lock = "SELECT order_key FROM bulk_orders FOR UPDATE";
+        somebody.query_drop(lock).await.expect("rows can be locked");
+        until("orders are cancelled without a result", async || {
+            let count = "SELECT (SELECT COUNT(*) FROM cancellations), \
+                (SELECT COUNT(*) FROM bulk_orders WHERE outcome <> 'WAITING')";
+            let (cancelled, told): (u32, u32) = t.database.row(count, ()).await;
+            (cancelled > told).then_some(())
+        })
+        .await;
+        server.kill().await.expect("it can be killed");
+        somebody.query_drop("ROLLBACK").await.expect("it ends");
+        // As if the killed server had been silent for long.
+        let free = "UPDATE bulk_cancellations SET owned_until = NULL";
+        until("nobody owns the job", async || {
+            let freed = somebody.query_drop(free).await;
+            freed.ok()
+        })
+        .await;
+        let stopped = store.stop_bulk_cancellation(&id).await;
+        assert_eq!(stopped.expect("it stops").state, BulkState::Stopping);
+
+        drop(idle);
+        let ended = until("the job has ended", async || {
+            let bulk = store.get_bulk_cancellation(&id).await.ok()?;
+            Some(bulk).filter(|bulk| bulk.end_time.is_some())
+        })
+        .await;
+        assert_eq!(ended.state, BulkState::Stopped);
+        assert!(ended.completed_orders > 0, "{ended:?}");
+        let mut results = store.list_bulk_results(&id).stream();
+        while let Some(result) = results.try_next().await.expect("results") {
+            let order = store.get_order(&result.order_id).await.expect("the order");
+            let is_cancelled = order.state == OrderState::Cancelled;
+            let expected = if is_cancelled {
+                BulkOutcome::Completed
+            } else {
+                BulkOutcome::Waiting
+            };
+            assert_eq!(result.outcome, expected, "{result:?}");
+        }
+    });
 }

@@ -103,50 +103,142 @@ const INSIDE: [Stage; 4] = [
     Stage::Ready,
 ];
 
-impl ListQuery for BulkQuery<'_> {
+/// Entries of an index that are looked through for one page.
+pub const LOOKED_THROUGH_MAX: u16 = 5_000;
+
+/// The orders that were found, and where the search ended that has not come to the end of the
+/// index.
+#[derive(Debug)]
+pub struct Selected {
+    pub found: Vec<ListPosition>,
+    pub left_off: Option<ListPosition>,
+}
+
+/// So many orders behind a place, or as many as are among the next [`LOOKED_THROUGH_MAX`]: a page
+/// of what few orders match would else be a walk over the whole history.
+pub async fn select(
+    conn: &mut Conn,
+    query: &BulkQuery<'_>,
+    after: Option<ListPosition>,
+    limit: u16,
+) -> Result<Selected, DbError> {
+    let end = query.end(after).load(conn).await?.into_iter().next();
+    let found = query.page(after, end, limit).load(conn).await?;
+    let is_full = found.len() >= usize::from(limit);
+    let left_off = if is_full { found.last().copied() } else { end };
+    Ok(Selected { found, left_off })
+}
+
+/// The way to the orders of a bulk cancellation: a table, an index of it, and what the index is cut
+/// by.
+struct Way {
+    table: &'static str,
+    index: &'static str,
+    filters: Vec<Filter>,
+}
+
+impl Way {
+    fn listed(&self) -> Listed {
+        match self.table {
+            "orders" => Listed::Orders,
+            table => Listed::Mentions {
+                table,
+                number: None,
+            },
+        }
+    }
+}
+
+impl BulkQuery<'_> {
     /// A SKU, a warehouse where neither seller nor country is given, and else what leads to a list
     /// of orders.
-    fn page(&self, after: Option<ListPosition>, limit: u16) -> PageQuery {
+    fn way(&self) -> Way {
         let BulkFilter { sku, warehouse, .. } = self.filter;
         let by_seller_or_country = self.filter.seller.is_some() || self.filter.country.is_some();
-        let (listed, index) = match (sku, warehouse) {
+        let (table, index) = match (sku, warehouse) {
             (Some(_), _) => ("order_lines", "order_lines_by_sku"),
             (None, Some(_)) if !by_seller_or_country => ("shipments", "shipments_by_warehouse"),
             (None, _) => ("orders", index(&self.orders())),
         };
         let mut filters = vec![Filter::eq("store_id", self.store.as_str())];
-        filters.extend(sku.as_ref().map(|sku| Filter::eq("sku", sku.as_str())));
-        // A line has the time of its order, so the time cuts out of the index by SKU too.
-        if listed != "shipments" {
+        filters.extend(
+            match table {
+                "order_lines" => vec![Filter::given("sku", sku)],
+                "shipments" => vec![Filter::given("warehouse_id", warehouse)],
+                _ => match index {
+                    "orders_by_seller" => vec![Filter::given("seller_id", &self.filter.seller)],
+                    _ => vec![
+                        Filter::given("country_code", &self.filter.country),
+                        Filter::given("city", &self.filter.city),
+                    ],
+                },
+            }
+            .into_iter()
+            .flatten(),
+        );
+        // A line has the time of its order, so the time cuts out of the index by SKU too. A
+        // shipment that was split off has a time of its own.
+        if table != "shipments" {
             filters.extend(self.times());
         }
-        match warehouse {
-            Some(_) if listed == "shipments" => filters.extend(self.inside()),
-            Some(_) => filters.push(Filter::any(&belongs_to("shipments", listed), self.inside())),
+        Way {
+            table,
+            index,
+            filters,
+        }
+    }
+
+    /// The last of the next [`LOOKED_THROUGH_MAX`] entries of the index, where there are as many.
+    pub fn end(&self, after: Option<ListPosition>) -> PageQuery {
+        let way = self.way();
+        PageQuery::by_index(way.listed(), way.index, way.filters)
+            .after(after, 1)
+            .behind(LOOKED_THROUGH_MAX - 1)
+    }
+
+    /// So many orders behind a place, as far as to where the search ends.
+    pub fn page(
+        &self,
+        after: Option<ListPosition>,
+        end: Option<ListPosition>,
+        limit: u16,
+    ) -> PageQuery {
+        let way = self.way();
+        let listed = way.listed();
+        let Way {
+            table,
+            index,
+            mut filters,
+        } = way;
+        match self.filter.warehouse {
+            Some(_) if table == "shipments" => filters.extend(self.inside()),
+            Some(_) => filters.push(Filter::any(&belongs_to("shipments", table), self.inside())),
             None => {}
         }
-        let listed = match listed {
-            "orders" => {
-                filters.extend(self.columns());
-                Listed::Orders
-            }
+        match table {
+            "orders" => filters.extend(self.columns()),
             table => {
                 let mut columns = self.columns();
-                // A shipment that was split off has a time of its own.
                 if table == "shipments" {
                     columns.extend(self.times());
                 }
                 filters.push(Filter::any(&belongs_to("orders", table), columns));
-                Listed::Mentions {
-                    table,
-                    number: None,
-                }
             }
-        };
+        }
+        filters.extend(end.into_iter().flat_map(as_far_as));
         PageQuery::by_index(listed, index, filters)
             .within(self.scope)
             .after(after, limit)
     }
+}
+
+/// Not behind this place. The first condition is a range of the index by itself.
+fn as_far_as(end: ListPosition) -> [Filter; 2] {
+    let (time, key) = (Value::from(end.create_time), Value::from(end.order_key));
+    [
+        Filter::new("`create_time` >= ?", end.create_time),
+        Filter::with("(`create_time` > ? OR `order_key` >= ?)", vec![time, key]),
+    ]
 }
 
 impl BulkQuery<'_> {
