@@ -141,9 +141,14 @@ struct Follower {
     is_serving: bool,
 }
 
-/// The partition with which each group of followers goes on, so that none is always the last.
+/// How far this server has come in what its rounds do in parts.
 #[derive(Debug, Default)]
-struct Turns(BTreeMap<Vec<Follower>, u16>);
+struct Turns {
+    /// The partition with which each group of followers goes on, so that none is always the last.
+    partitions: BTreeMap<Vec<Follower>, u16>,
+    /// Of the rebuild of stock that is under way.
+    replay: stock::Replay,
+}
 
 /// The progress of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -207,12 +212,12 @@ async fn round(app: &App, turns: &mut Turns) -> Did {
         }
     };
     turns
-        .0
+        .partitions
         .retain(|followers, _| followers.iter().all(|one| seen.behind.contains_key(one)));
     let mut did = follow(app, &mut seen, turns).await;
     for (projection, generations) in seen.projections {
         let finished = match generations.building {
-            Some(_) => rebuild::finish(app, projection, generations).await,
+            Some(_) => rebuild::finish(app, projection, generations, &mut turns.replay).await,
             None => Ok(false),
         };
         let forgotten = in_time(forget(app, projection, generations.serving)).await;
@@ -369,7 +374,7 @@ async fn step(
     if behind.is_empty() {
         return Ok(Step::default());
     }
-    let turn = turns.0.entry(followers.to_vec()).or_default();
+    let turn = turns.partitions.entry(followers.to_vec()).or_default();
     let next = behind.partition_point(|step| step.partition < *turn);
     let in_turn = behind.get(next..).filter(|rest| !rest.is_empty());
     let in_turn = in_turn.unwrap_or(behind).iter().take(PARTITIONS_MAX);

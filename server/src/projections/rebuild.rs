@@ -51,21 +51,24 @@ pub async fn begin_rebuild(conn: &mut Conn, projection: Projection) -> Result<Re
     begun
 }
 
-/// Takes a rebuild to its end, if it has come there. Says whether it did something.
+/// Takes a rebuild a step on: a page of what was told beside the feed, or to its end, if it has come
+/// there. Says whether it did something. All of what was told would keep the feed waiting.
 pub(super) async fn finish(
     app: &App,
     projection: Projection,
     generations: Generations,
+    replay: &mut stock::Replay,
 ) -> Result<bool, ProjectionError> {
     let Some(building) = generations.building else {
         return Ok(false);
     };
-    if !generations.is_replayed {
-        match projection {
-            Projection::Stock => stock::replay(app, building).await?,
-            // All of it comes from the feed.
-            Projection::SellerQuality => {}
-        }
+    let is_replayed = match projection {
+        Projection::Stock => generations.is_replayed || replay.step(app, building).await?,
+        // All of it comes from the feed.
+        Projection::SellerQuality => true,
+    };
+    if !is_replayed {
+        return Ok(true);
     }
     in_time(serve_if_as_far(app, projection, building)).await
 }

@@ -216,18 +216,38 @@ async fn add(
         .collect())
 }
 
-/// Writes to a generation what was told beside the feed and is not there yet.
-pub(super) async fn replay(app: &App, generation: u32) -> Result<(), ProjectionError> {
-    let mut after = None;
-    loop {
-        after = in_time(replay_page(app, generation, after.as_ref())).await?;
-        if after.is_none() {
-            return Ok(());
+/// What was told beside the feed, as it is written to a generation that is built.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    generation: u32,
+    /// The last telling that is there. A page that fails is tried again, and none before it.
+    after: Option<Telling>,
+    /// There was no page behind it.
+    is_done: bool,
+}
+
+impl Replay {
+    /// Writes the next page to this generation. Says whether all of it is there.
+    pub(super) async fn step(
+        &mut self,
+        app: &App,
+        generation: u32,
+    ) -> Result<bool, ProjectionError> {
+        if self.generation != generation {
+            *self = Self {
+                generation,
+                ..Self::default()
+            };
         }
+        if !self.is_done {
+            self.after = in_time(replay_page(app, generation, self.after.as_ref())).await?;
+            self.is_done = self.after.is_none();
+        }
+        Ok(self.is_done)
     }
 }
 
-/// One transaction: a page of it behind this one. Gives the last of the page.
+/// One transaction: what is not there yet of a page behind this one. Gives the last of the page.
 async fn replay_page(
     app: &App,
     generation: u32,
