@@ -114,6 +114,43 @@ fn the_stock_follows_the_feed_while_a_rebuild_goes_through_what_was_told() {
 }
 
 #[test]
+fn a_rebuild_reads_of_many_counts_of_one_sku_the_next_one_alone() {
+    run(async |t| {
+        t.place_paid("A-1").await;
+        t.ship("A-1:s1").await;
+        projected(&t.database).await;
+        told(t, "'MUG'").await;
+        let reads = async || {
+            let sql = "SELECT CAST(SUM(count_read) AS UNSIGNED) FROM \
+                performance_schema.table_io_waits_summary_by_table \
+                WHERE object_schema = DATABASE() AND object_name = 'stock_entries'";
+            let (reads,): (u64,) = t.database.row(sql, ()).await;
+            reads
+        };
+        let before = reads().await;
+        assert_eq!(begin_rebuild(&t.database).await, Rebuild::Begun);
+        // What comes meanwhile lies before the counts as well.
+        t.place_paid("A-2").await;
+        until("the new generation serves", async || {
+            let sql = "SELECT COUNT(*) FROM projections WHERE projection = 'stock' AND serving = 2";
+            let (serves,): (i64,) = t.database.row(sql, ()).await;
+            (serves == 1).then_some(())
+        })
+        .await;
+        // Each is looked for, and added up to the one behind it.
+        let read = reads().await - before;
+        assert!(read < 5 * TOLD, "{read} rows for {TOLD} counts");
+        rebuilt(&t.database, 1).await;
+        assert_eq!(t.quantities("main", "MUG").await, (1, 3, -2));
+        let first: (i64,) = {
+            let sql = "SELECT previous FROM stock_entries WHERE sku = 'MUG' AND kind = 'COUNTED' ORDER BY place LIMIT 1";
+            t.database.row(sql, ()).await
+        };
+        assert_eq!(first, (-3,), "before the first of them three had left");
+    });
+}
+
+#[test]
 fn one_rebuild_is_under_way_at_a_time_and_none_of_a_pruned_feed() {
     run(async |t| {
         t.place_paid("A-1").await;
