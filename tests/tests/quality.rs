@@ -2,9 +2,10 @@
 //! cannot be looked at keeps no other.
 
 use belay_client::calls::FirstPolicy;
+use belay_client::Units;
 use belay_tests::database::WITH_NUMBERS;
 use belay_tests::instance::session;
-use belay_tests::market::{MARKET, Market};
+use belay_tests::market::{MARKET, Market, preset};
 use belay_tests::stock::projected;
 use belay_tests::{TestServer, run_at_without_looks, until};
 use mysql_async::prelude::Queryable;
@@ -66,6 +67,38 @@ fn a_look_records_nothing_of_a_generation_that_is_deleted_meanwhile() {
         projected(&t.database).await;
         t.look_at_sellers().await;
         assert_eq!(crossings(&market).await, CROSSED);
+    });
+}
+
+#[test]
+fn a_shipment_counts_once_in_a_preview_as_in_the_rate() {
+    run_at_without_looks(MONDAY, async |t| {
+        let document = preset("seller-warehouse").replace("lag_days: 7", "lag_days: 0");
+        let market = t.open_market(FirstPolicy::document(document)).await;
+        for order_id in ["A-1", "A-2", "A-3", "A-4"] {
+            market.place_paid(order_id, "standard").await;
+        }
+        let mug = Units::line("A-1:l1", 1);
+        let request = market.seller().request_cancellation("A-1", mug);
+        request.reason("OUT_OF_STOCK").await.unwrap();
+        projected(&t.database).await;
+        let previewed = async |order_id: &str| {
+            let preview = market.seller().preview_cancellation(order_id, Units::all());
+            let preview = preview.reason("OUT_OF_STOCK").await.unwrap();
+            assert!(preview.allowed, "{:?}", preview.rejections);
+            let quality = preview.quality.unwrap();
+            (quality.rate_basis_points, quality.rate_after_basis_points)
+        };
+        assert_eq!(previewed("A-1").await, (2_500, 2_500));
+        assert_eq!(previewed("A-2").await, (2_500, 5_000));
+        // As it is said, so it comes.
+        for order_id in ["A-1", "A-2"] {
+            let request = market.sellers_request(order_id, "OUT_OF_STOCK");
+            request.await.unwrap();
+        }
+        projected(&t.database).await;
+        let quality = market.seller().get_seller_quality("acme").await.unwrap();
+        assert_eq!(quality.unwrap().rate_basis_points, 5_000);
     });
 }
 
