@@ -4,7 +4,7 @@ use belay_domain::cancellation::PartState;
 use belay_domain::ids::{ChildKind, IdError, OrderId, SellerId, Sku, StoreId, WarehouseId};
 use belay_domain::shipment::Stage;
 use belay_domain::stock::{Contents, Fact, OrderNews, ShipmentFact};
-use belay_domain::terms::{Effect, GoodsCondition};
+use belay_domain::terms::{Effect, GoodsCondition, Path};
 use belay_proto::v1 as pb;
 use belay_proto::v1::event::Detail;
 use jiff::Timestamp;
@@ -63,6 +63,7 @@ fn facts_of(event: &pb::Event, write: &[pb::Event]) -> Result<Vec<ShipmentFact>,
                 contents: contents(&ended.contents)?,
                 cancellation,
                 zeroes: ended.effects.contains(&Effect::ZeroStock.number()),
+                as_opened: ended.path == Path::ReturnOpened.number(),
             };
             (&ended.shipment_id, fact, event_time(event)?)
         }
