@@ -10,6 +10,7 @@
 //! A rebuild fills a new *generation* of the rows from the oldest event on, while the old one is
 //! read; once it is as far, it takes the place of the old one in one transaction.
 
+mod rebuild;
 mod seller_quality;
 mod stock;
 
@@ -22,6 +23,7 @@ use belay_domain::feed::PartitionEnds;
 use belay_domain::projection::Projection;
 use tokio::time::Instant;
 
+pub use self::rebuild::{Rebuild, begin_rebuild};
 pub(crate) use self::stock::post;
 use crate::App;
 use crate::db::projection_positions::{self as positions, Move};
@@ -139,9 +141,14 @@ struct Follower {
     is_serving: bool,
 }
 
-/// The partition with which each group of followers goes on, so that none is always the last.
+/// How far this server has come in what its rounds do in parts.
 #[derive(Debug, Default)]
-struct Turns(BTreeMap<Vec<Follower>, u16>);
+struct Turns {
+    /// The partition with which each group of followers goes on, so that none is always the last.
+    partitions: BTreeMap<Vec<Follower>, u16>,
+    /// Of the rebuild of stock that is under way.
+    replay: stock::Replay,
+}
 
 /// The progress of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -205,12 +212,12 @@ async fn round(app: &App, turns: &mut Turns) -> Did {
         }
     };
     turns
-        .0
+        .partitions
         .retain(|followers, _| followers.iter().all(|one| seen.behind.contains_key(one)));
     let mut did = follow(app, &mut seen, turns).await;
     for (projection, generations) in seen.projections {
         let finished = match generations.building {
-            Some(_) => finish(app, projection, generations).await,
+            Some(_) => rebuild::finish(app, projection, generations, &mut turns.replay).await,
             None => Ok(false),
         };
         let forgotten = in_time(forget(app, projection, generations.serving)).await;
@@ -367,7 +374,7 @@ async fn step(
     if behind.is_empty() {
         return Ok(Step::default());
     }
-    let turn = turns.0.entry(followers.to_vec()).or_default();
+    let turn = turns.partitions.entry(followers.to_vec()).or_default();
     let next = behind.partition_point(|step| step.partition < *turn);
     let in_turn = behind.get(next..).filter(|rest| !rest.is_empty());
     let in_turn = in_turn.unwrap_or(behind).iter().take(PARTITIONS_MAX);
@@ -461,109 +468,6 @@ async fn apply(
     }
     positions::advance(conn, projection, generation, moves).await?;
     Ok(())
-}
-
-/// The answer to a request for a rebuild.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rebuild {
-    /// Any server that runs carries it out.
-    Begun,
-    UnderWay,
-    /// The oldest events are no longer kept: what would be built of the rest would be another.
-    FeedPruned,
-}
-
-/// Begins a rebuild, unless one is under way.
-pub async fn begin_rebuild(conn: &mut Conn, projection: Projection) -> Result<Rebuild, DbError> {
-    transaction::begin_write(conn).await?;
-    let begun = async {
-        let generations = projections::lock(conn, projection).await?;
-        if generations.building.is_some() {
-            return Ok(Rebuild::UnderWay);
-        }
-        let pruned = partition_tails::share_pruned(conn).await?;
-        if pruned.iter().any(|pruned| *pruned > 0) {
-            return Ok(Rebuild::FeedPruned);
-        }
-        // It begins here, so that from now on nothing is pruned that it has not read.
-        positions::begin(conn, projection, generations.serving + 1, &pruned).await?;
-        let building = Generations {
-            building: Some(generations.serving + 1),
-            is_replayed: false,
-            ..generations
-        };
-        projections::update(conn, projection, building).await?;
-        Ok(Rebuild::Begun)
-    }
-    .await;
-    match &begun {
-        Ok(_) => transaction::commit(conn).await?,
-        Err(_) => transaction::rollback(conn).await?,
-    }
-    begun
-}
-
-/// Takes a rebuild to its end, if it has come there. Says whether it did something.
-async fn finish(
-    app: &App,
-    projection: Projection,
-    generations: Generations,
-) -> Result<bool, ProjectionError> {
-    let Some(building) = generations.building else {
-        return Ok(false);
-    };
-    if !generations.is_replayed {
-        match projection {
-            Projection::Stock => stock::replay(app, building).await?,
-            // All of it comes from the feed.
-            Projection::SellerQuality => {}
-        }
-    }
-    in_time(serve_if_as_far(app, projection, building)).await
-}
-
-/// One transaction: what is built is replayed by now, and it is read from now on if it is as far as
-/// the one before. Says whether it is.
-async fn serve_if_as_far(
-    app: &App,
-    projection: Projection,
-    building: u32,
-) -> Result<bool, ProjectionError> {
-    let mut conn = Transaction::begin(&app.pools.background).await?;
-    let written = async {
-        let present = projections::lock(&mut conn, projection).await?;
-        if present.building != Some(building) {
-            return Ok(false);
-        }
-        let replayed = Generations {
-            is_replayed: true,
-            ..present
-        };
-        let served = positions::lock_all(&mut conn, projection, present.serving).await?;
-        let built = positions::lock_all(&mut conn, projection, building).await?;
-        // Who has read the old one must not be taken back by the new one.
-        let is_as_far = built.len() == served.len()
-            && built
-                .iter()
-                .zip(&served)
-                .all(|(built, served)| built.1 >= served.1);
-        let next = if is_as_far {
-            positions::end(&mut conn, projection, present.serving).await?;
-            Generations {
-                serving: building,
-                building: None,
-                is_replayed: false,
-            }
-        } else {
-            replayed
-        };
-        if next != present {
-            projections::update(&mut conn, projection, next).await?;
-        }
-        Ok(is_as_far)
-    }
-    .await;
-    end(conn, written).await
 }
 
 /// Deletes what nobody reads any more. Says whether there was something.

@@ -1,23 +1,18 @@
 //! The quality of sellers as it stands: read from what was counted of them, by the policy that is
 //! in force.
 
-use std::collections::BTreeSet;
-
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{SellerId, StoreId};
 use belay_domain::policy::Quality;
 use belay_domain::projection::Projection;
-use belay_domain::quality::{CrossingRecord, FactKind, Rate, Window, crossings, reached};
-use jiff::{SignedDuration, Timestamp};
+use belay_domain::quality::{CrossingRecord, FactKind, Rate, Window, crossings, next_day, reached};
+use jiff::Timestamp;
 
 use crate::App;
 use crate::db::seller_standings::{self, SellerStanding};
 use crate::db::transaction::Transaction;
 use crate::db::{Conn, DbError, projections, seller_crossings, seller_facts};
 use crate::store_cache::StoreCacheError;
-
-/// Where no policy measures, it is looked at again after so long.
-const UNMEASURED: SignedDuration = SignedDuration::from_hours(24);
 
 /// A seller's quality, and how it is measured.
 #[derive(Debug, Clone)]
@@ -90,12 +85,10 @@ async fn write(
         return Ok(());
     };
     let Some(measured) = measure(conn, config, of, now).await? else {
-        let unmeasured = SellerStanding {
-            reached: BTreeSet::new(),
-            ..standing
-        };
-        let later = now.saturating_add(UNMEASURED).unwrap_or(Timestamp::MAX);
-        return seller_standings::update(conn, of, &unmeasured, later).await;
+        // What it has reached stays known: once it is measured again, that is no news, and that it
+        // is left is.
+        let later = next_day(now, &config.time_zone);
+        return seller_standings::update(conn, of, &standing, later).await;
     };
     let Measured {
         quality,

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use belay_client::calls::OnIneligibleUnits;
-use belay_client::model::{CancellationPath, CancellationState, GateKind, RespondWithin};
+use belay_client::model::{
+    CancellationPath, CancellationState, GateKind, GoodsCondition, RespondWithin, TrackingFact,
+};
 use belay_client::{Kind, RequestId, Units, reason};
 use belay_tests::shop::{TOTAL, eur};
-use belay_tests::{TestServer, refused, run, run_at};
+use belay_tests::{TestServer, documents, refused, run, run_at};
 use jiff::SignedDuration;
 use serde_json::Value;
 
@@ -62,6 +64,41 @@ fn a_preview_changes_nothing_and_tells_what_the_request_then_does() {
                 (&part.contents, Some(&part.expected_refund))
             );
         }
+    });
+}
+
+#[test]
+fn a_preview_chooses_a_path_for_what_is_home_and_for_what_is_out() {
+    run(async |t| {
+        let rule =
+            "\n  - {id: returns, when: {path: RETURN_UNOPENED}, allow: {refund: FULL}}\nrefunds:";
+        let document = documents::every_gate().replacen("\nrefunds:", rule, 1);
+        t.operator().create_policy(document).await.unwrap();
+        t.operator().activate_policy(2).await.unwrap();
+        t.place_shipped("A-1").await;
+        t.scan("A-1:s1", TrackingFact::Delivered).await;
+        // Nobody asked for it, and the policy pays nothing for it: it is home and still sold.
+        let received = t
+            .warehouse()
+            .receive_parcel("A-1:s1", GoodsCondition::Unopened);
+        received.quantities([("A-1:l1", 1)]).await.unwrap();
+        let preview = t.storefront().preview_cancellation("A-1", Units::all());
+        let preview = preview
+            .reason("DIRECT")
+            .paths([CancellationPath::ReturnUnopened]);
+        let preview = preview.await.unwrap();
+        assert!(preview.allowed, "{:?}", preview.rejections);
+        let chosen = preview.options.into_iter().filter(|option| option.chosen);
+        let chosen: Vec<_> = chosen
+            .map(|option| (option.path, option.contents))
+            .collect();
+        let request = t.storefront().request_cancellation("A-1", Units::all());
+        let request = request
+            .reason("DIRECT")
+            .paths([CancellationPath::ReturnUnopened]);
+        let parts = request.await.unwrap().cancellation.parts.into_iter();
+        let parts: Vec<_> = parts.map(|part| (part.path, part.contents)).collect();
+        assert_eq!((chosen.len(), &chosen), (2, &parts));
     });
 }
 

@@ -3,11 +3,12 @@
 
 use belay_client::Units;
 use belay_server::projections::Rebuild;
+use belay_tests::database::WITH_NUMBERS;
 use belay_tests::instance::{Service, session};
 use belay_tests::stock::{
     begin_rebuild, is_as_rebuilt, projected, rebuilt, sellers_are_as_rebuilt,
 };
-use belay_tests::{TestServer, run, until};
+use belay_tests::{SHOP, TestServer, run, until};
 use mysql_async::prelude::Queryable;
 
 /// What happens with an order of the standard kind, a bit of everything.
@@ -67,6 +68,85 @@ fn a_rebuild_serves_meanwhile_and_loses_nothing_that_happens() {
         rebuilt(&t.database, 1).await;
         assert_eq!(t.quantities("main", "MUG").await, (100, 60, 40));
         is_as_rebuilt(&t.database).await;
+    });
+}
+
+/// Tellings of so many SKUs, or of one, that nobody but a rebuild hears of.
+const TOLD: u64 = 2_000;
+
+/// Has somebody tell of this SKU, an expression of `n`, `TOLD` times: the later, the sooner a rebuild
+/// comes to it.
+async fn told(t: &TestServer, sku: &str) {
+    let tellings = format!(
+        "INSERT INTO stock_tellings (store_id, request_id, warehouse_id, sku, kind, quantity, role, \
+         actor_id, tell_time) {WITH_NUMBERS} SELECT ?, UNHEX(LPAD(HEX(9999 - n), 32, '0')), 'main', {sku}, \
+         'COUNTED', 1, 'SELLER', 'acme', '2090-01-01' + INTERVAL n SECOND FROM number WHERE n < {TOLD}"
+    );
+    assert_eq!(t.database.execute(&tellings, (SHOP,)).await, TOLD);
+}
+
+#[test]
+fn the_stock_follows_the_feed_while_a_rebuild_goes_through_what_was_told() {
+    run(async |t| {
+        t.place_paid("A-1").await;
+        projected(&t.database).await;
+        told(t, "CONCAT('TOLD-', n)").await;
+        assert_eq!(begin_rebuild(&t.database).await, Rebuild::Begun);
+        // Not a page of it lands before the order has left.
+        let mut held = session(&t.database.url()).await;
+        held.query_drop("BEGIN").await.unwrap();
+        let lock = "SELECT building FROM projections WHERE projection = 'stock' FOR UPDATE";
+        held.query_drop(lock).await.unwrap();
+        t.ship("A-1:s1").await;
+        held.query_drop("ROLLBACK").await.unwrap();
+        let is_replayed = until("the shipment shows", async || {
+            let sql = "SELECT is_replayed, (SELECT COUNT(*) FROM stock_entries \
+                WHERE generation = serving AND sku = 'MUG' AND kind = 'SHIPPED') \
+                FROM projections WHERE projection = 'stock' AND serving = 1";
+            let (is_replayed, shipped): (bool, u64) = t.database.row(sql, ()).await;
+            (shipped == 1).then_some(is_replayed)
+        })
+        .await;
+        assert!(!is_replayed, "the rebuild has come to its end before");
+        rebuilt(&t.database, 1).await;
+        assert_eq!(t.quantities("main", "MUG").await, (-3, 0, -3));
+    });
+}
+
+#[test]
+fn a_rebuild_reads_of_many_counts_of_one_sku_the_next_one_alone() {
+    run(async |t| {
+        t.place_paid("A-1").await;
+        t.ship("A-1:s1").await;
+        projected(&t.database).await;
+        told(t, "'MUG'").await;
+        let reads = async || {
+            let sql = "SELECT CAST(SUM(count_read) AS UNSIGNED) FROM \
+                performance_schema.table_io_waits_summary_by_table \
+                WHERE object_schema = DATABASE() AND object_name = 'stock_entries'";
+            let (reads,): (u64,) = t.database.row(sql, ()).await;
+            reads
+        };
+        let before = reads().await;
+        assert_eq!(begin_rebuild(&t.database).await, Rebuild::Begun);
+        // What comes meanwhile lies before the counts as well.
+        t.place_paid("A-2").await;
+        until("the new generation serves", async || {
+            let sql = "SELECT COUNT(*) FROM projections WHERE projection = 'stock' AND serving = 2";
+            let (serves,): (i64,) = t.database.row(sql, ()).await;
+            (serves == 1).then_some(())
+        })
+        .await;
+        // Each is looked for, and added up to the one behind it.
+        let read = reads().await - before;
+        assert!(read < 5 * TOLD, "{read} rows for {TOLD} counts");
+        rebuilt(&t.database, 1).await;
+        assert_eq!(t.quantities("main", "MUG").await, (1, 3, -2));
+        let first: (i64,) = {
+            let sql = "SELECT previous FROM stock_entries WHERE sku = 'MUG' AND kind = 'COUNTED' ORDER BY place LIMIT 1";
+            t.database.row(sql, ()).await
+        };
+        assert_eq!(first, (-3,), "before the first of them three had left");
     });
 }
 

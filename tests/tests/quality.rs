@@ -2,11 +2,13 @@
 //! cannot be looked at keeps no other.
 
 use belay_client::calls::FirstPolicy;
+use belay_client::{Role, Units};
 use belay_tests::database::WITH_NUMBERS;
 use belay_tests::instance::session;
-use belay_tests::market::{MARKET, Market};
+use belay_tests::market::{MARKET, Market, preset};
 use belay_tests::stock::projected;
 use belay_tests::{TestServer, run_at_without_looks, until};
+use jiff::SignedDuration;
 use mysql_async::prelude::Queryable;
 
 const MONDAY: &str = "2026-03-02T10:00:00Z";
@@ -66,6 +68,71 @@ fn a_look_records_nothing_of_a_generation_that_is_deleted_meanwhile() {
         projected(&t.database).await;
         t.look_at_sellers().await;
         assert_eq!(crossings(&market).await, CROSSED);
+    });
+}
+
+#[test]
+fn a_shipment_counts_once_in_a_preview_as_in_the_rate() {
+    run_at_without_looks(MONDAY, async |t| {
+        let document = preset("seller-warehouse").replace("lag_days: 7", "lag_days: 0");
+        let market = t.open_market(FirstPolicy::document(document)).await;
+        for order_id in ["A-1", "A-2", "A-3", "A-4"] {
+            market.place_paid(order_id, "standard").await;
+        }
+        let mug = Units::line("A-1:l1", 1);
+        let request = market.seller().request_cancellation("A-1", mug);
+        request.reason("OUT_OF_STOCK").await.unwrap();
+        projected(&t.database).await;
+        let previewed = async |order_id: &str| {
+            let preview = market.seller().preview_cancellation(order_id, Units::all());
+            let preview = preview.reason("OUT_OF_STOCK").await.unwrap();
+            assert!(preview.allowed, "{:?}", preview.rejections);
+            let quality = preview.quality.unwrap();
+            (quality.rate_basis_points, quality.rate_after_basis_points)
+        };
+        assert_eq!(previewed("A-1").await, (2_500, 2_500));
+        assert_eq!(previewed("A-2").await, (2_500, 5_000));
+        // As it is said, so it comes.
+        for order_id in ["A-1", "A-2"] {
+            let request = market.sellers_request(order_id, "OUT_OF_STOCK");
+            request.await.unwrap();
+        }
+        projected(&t.database).await;
+        let quality = market.seller().get_seller_quality("acme").await.unwrap();
+        assert_eq!(quality.unwrap().rate_basis_points, 5_000);
+    });
+}
+
+#[test]
+fn a_seller_that_is_not_measured_is_looked_at_when_its_day_ends_and_told_nothing_twice() {
+    run_at_without_looks(MONDAY, async |t| {
+        let market = open(t).await;
+        t.look_at_sellers().await;
+        assert_eq!(crossings(&market).await, CROSSED);
+        let operator = market.as_role(Role::Operator, "ops");
+        let measured = operator.get_policy().await.unwrap().document;
+        let (unmeasured, _) = measured.split_once("\nquality:").unwrap();
+        operator.create_policy(unmeasured).await.unwrap();
+        t.advance(SignedDuration::from_hours(1)).await;
+        operator.activate_policy(2).await.unwrap();
+        let due = "UPDATE seller_standings SET evaluate_time = '1970-01-01'";
+        t.database.execute(due, ()).await;
+        t.look_at_sellers().await;
+        let unmeasured = market.seller().get_seller_quality("acme").await.unwrap();
+        assert!(unmeasured.is_none());
+        let next = "SELECT CAST(evaluate_time AS CHAR), time_zone FROM seller_standings JOIN stores USING (store_id)";
+        let (next, zone): (String, String) = t.database.row(next, ()).await;
+        assert_eq!((&*next, &*zone), ("2026-03-03 00:00:00.000000", "UTC"));
+        // It is measured again, and has reached what it had.
+        t.advance(SignedDuration::from_hours(12)).await;
+        operator.activate_policy(1).await.unwrap();
+        t.advance(SignedDuration::from_hours(1)).await;
+        t.look_at_sellers().await;
+        assert_eq!(crossings(&market).await, CROSSED);
+        // A week later it has left it, once.
+        t.advance(SignedDuration::from_hours(7 * 24)).await;
+        t.look_at_sellers().await;
+        assert_eq!(crossings(&market).await, 2 * CROSSED);
     });
 }
 

@@ -1,7 +1,7 @@
 //! Stock: it follows orders by their events, is told and never asked, and a zero happens once.
 
 use belay_client::calls::{FirstPolicy, NewShipment, Parcel};
-use belay_client::model::{GoodsCondition, ShipmentStage, StockEntryKind};
+use belay_client::model::{GoodsCondition, ShipmentStage, StockEntryKind, TrackingFact};
 use belay_client::{Error, Kind, RequestId, Role, Scope, Units};
 use belay_proto::v1 as pb;
 use belay_tests::shop::new_order;
@@ -298,6 +298,42 @@ fn what_is_heard_of_late_counts_where_it_belongs() {
         t.set_clock(hour(4)).await;
         t.place_shipped("A-2").await;
         assert_eq!(t.quantities("main", "MUG").await, (7, 0, 7));
+        belay_tests::stock::is_as_rebuilt(&t.database).await;
+    });
+}
+
+#[test]
+fn what_is_told_late_counts_by_its_own_time() {
+    run_at("2026-03-02T10:00:00Z", async |t| {
+        let start = t.now().await;
+        let hour = |hours| start + SignedDuration::from_hours(hours);
+        t.place_shipped("A-1").await;
+        t.place_paid("A-2").await;
+        t.set_clock(hour(3)).await;
+        count(t, "MUG", 10).await;
+        t.set_clock(hour(4)).await;
+        // Both before the count, which has the one parcel and has not the other.
+        let received = t
+            .warehouse()
+            .receive_parcel("A-1:s1", GoodsCondition::Unopened);
+        received.receive_time(hour(1)).await.unwrap();
+        let scan = t
+            .carrier()
+            .record_tracking("A-2:s1", "scan", TrackingFact::InTransit);
+        scan.occurred_time(hour(2)).await.unwrap();
+        assert_eq!(t.quantities("main", "MUG").await, (10, 0, 10));
+        let ledger = t.ledger("main", "MUG").await.into_iter();
+        let told: Vec<_> = ledger
+            .filter(|entry| entry.kind != Reserved)
+            .map(|entry| (entry.kind, entry.entry_time, entry.previous_quantity))
+            .collect();
+        let expected = [
+            (Shipped, hour(0), None),
+            (PutBack, hour(1), None),
+            (Shipped, hour(2), None),
+            (Counted, hour(3), Some(-3)),
+        ];
+        assert_eq!(told, expected);
         belay_tests::stock::is_as_rebuilt(&t.database).await;
     });
 }

@@ -207,8 +207,9 @@ pub(crate) fn preview_cancellation(
         call.world.project()?;
         let of = (&order.store, &order.seller);
         let measured = call.world.sellers.measure(config, of, now);
-        shown.quality = measured
-            .map(|measured| render::quality::preview(&measured.quality, measured.rate, &shown));
+        shown.quality = measured.map(|measured| {
+            render::quality::preview(&measured.quality, measured.rate, order, &shown)
+        });
     }
     Ok(shown)
 }

@@ -7,19 +7,16 @@ use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderKey, SellerId, StoreId};
 use belay_domain::policy::Quality;
 use belay_domain::quality::{
-    CrossingRecord, FactKind, Rate, SellerFact, Window, crossings, reached,
+    CrossingRecord, FactKind, Rate, SellerFact, Window, crossings, next_day, reached,
 };
 use belay_proto::v1 as pb;
 use belay_wire::events::seller_facts;
 use belay_wire::parse::sellers as parse;
 use belay_wire::render::quality as render;
 use belay_wire::status::CallError;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::call::{Answer, Call};
-
-/// Where no policy measures, a seller is looked at again after so long.
-const UNMEASURED: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Debug, Default)]
 pub(crate) struct Sellers {
@@ -134,8 +131,7 @@ impl Sellers {
                 continue;
             };
             let Some(measured) = measure(&seller.facts, &config, now) else {
-                seller.reached.clear();
-                seller.evaluate_time = now.saturating_add(UNMEASURED).unwrap_or(Timestamp::MAX);
+                seller.evaluate_time = next_day(now, &config.time_zone);
                 continue;
             };
             for crossing in crossings(&seller.reached, &measured.quality, measured.rate) {

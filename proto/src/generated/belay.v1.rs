@@ -10407,7 +10407,8 @@ pub struct StockEntry {
     /// Of COUNTED and ZEROED: how much was on hand before it. 0 of others.
     #[prost(int64, tag = "5")]
     pub previous_quantity: i64,
-    /// When it happened: the time of the event, or when it was told.
+    /// When it happened: the time of the event, or when it was told. Of goods that came back when they were received
+    /// (receive_time), and of a shipment that left when it was first scanned (occurred_time), where the event came later.
     #[prost(message, optional, tag = "6")]
     pub entry_time: ::core::option::Option<::prost_types::Timestamp>,
     /// The order whose event it is. Empty of COUNTED and ARCHIVED.
@@ -10456,7 +10457,7 @@ pub enum StockEntryKind {
     Shipped = 3,
     /// Units were received as they were sent, and may be sold again.
     PutBack = 4,
-    /// Units were received opened or damaged. They do not return to the stock.
+    /// Units were received opened or damaged, or their receipt ended a return as opened. They do not return to the stock.
     SetAside = 5,
     /// A cancellation said that there are none: one with the effect ZERO_STOCK.
     Zeroed = 6,
@@ -10675,9 +10676,10 @@ pub mod inventory_service_client {
     /// Stock is told, not asked: no order is refused for want of it, and a SKU need not be known here before it is ordered. It
     /// follows orders by their events, a moment later: units are reserved when their shipment is released, released when they
     /// are cancelled before it leaves, taken off when it leaves, and put back when a warehouse receives them as they were sent.
-    /// Opened or damaged goods do not return to it. A cancellation with the effect ZERO_STOCK, such as OUT_OF_STOCK, sets what
-    /// is on hand to 0 in the warehouse of its shipment, once for each SKU; other warehouses stay as they are. Each change is an
-    /// entry of a ledger, and entries count in the order of their times: what is heard of late does not undo a later count.
+    /// Opened or damaged goods do not return to it, nor do those of which the receipt ends a return as opened (RETURN_OPENED),
+    /// however they look. A cancellation with the effect ZERO_STOCK, such as OUT_OF_STOCK, sets what is on hand to 0 in the
+    /// warehouse of its shipment, once for each SKU; other warehouses stay as they are. Each change is an entry of a ledger, and
+    /// entries count in the order of their times: what is heard of late does not undo a later count.
     ///
     /// Stock has no seller: a caller that is narrowed to sellers sees the stock of all, and should be narrowed to warehouses.
     ///
@@ -10996,9 +10998,10 @@ pub mod inventory_service_server {
     /// Stock is told, not asked: no order is refused for want of it, and a SKU need not be known here before it is ordered. It
     /// follows orders by their events, a moment later: units are reserved when their shipment is released, released when they
     /// are cancelled before it leaves, taken off when it leaves, and put back when a warehouse receives them as they were sent.
-    /// Opened or damaged goods do not return to it. A cancellation with the effect ZERO_STOCK, such as OUT_OF_STOCK, sets what
-    /// is on hand to 0 in the warehouse of its shipment, once for each SKU; other warehouses stay as they are. Each change is an
-    /// entry of a ledger, and entries count in the order of their times: what is heard of late does not undo a later count.
+    /// Opened or damaged goods do not return to it, nor do those of which the receipt ends a return as opened (RETURN_OPENED),
+    /// however they look. A cancellation with the effect ZERO_STOCK, such as OUT_OF_STOCK, sets what is on hand to 0 in the
+    /// warehouse of its shipment, once for each SKU; other warehouses stay as they are. Each change is an entry of a ledger, and
+    /// entries count in the order of their times: what is heard of late does not undo a later count.
     ///
     /// Stock has no seller: a caller that is narrowed to sellers sees the stock of all, and should be narrowed to warehouses.
     ///

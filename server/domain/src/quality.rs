@@ -78,21 +78,29 @@ impl Window {
     /// before it as the policy lags.
     pub fn at(now: Timestamp, quality: &Quality, zone: &TimeZone) -> Self {
         let today = zone.to_datetime(now).date();
+        let begin_of = |date| begin_of(date, zone);
         let last = today.saturating_sub(i64::from(quality.lag_days).days());
         let first = last.saturating_sub(i64::from(quality.window_days.saturating_sub(1)).days());
-        let begin_of = |date: Date| {
-            // Where midnight is left out, the day begins with what comes after it.
-            let midnight = zone.to_ambiguous_timestamp(date.at(0, 0, 0, 0));
-            midnight.compatible().unwrap_or(Timestamp::MAX)
-        };
         Self {
             first,
             last,
             begin: begin_of(first),
             end: begin_of(last.saturating_add(1.day())),
-            moves_at: begin_of(today.saturating_add(1.day())),
+            moves_at: next_day(now, zone),
         }
     }
+}
+
+/// When the day of this moment ends in a time zone.
+pub fn next_day(now: Timestamp, zone: &TimeZone) -> Timestamp {
+    let today = zone.to_datetime(now).date();
+    begin_of(today.saturating_add(1.day()), zone)
+}
+
+fn begin_of(date: Date, zone: &TimeZone) -> Timestamp {
+    // Where midnight is left out, the day begins with what comes after it.
+    let midnight = zone.to_ambiguous_timestamp(date.at(0, 0, 0, 0));
+    midnight.compatible().unwrap_or(Timestamp::MAX)
 }
 
 /// A rate of what counts. Of nothing it is 0.

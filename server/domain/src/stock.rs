@@ -212,6 +212,8 @@ pub enum Fact {
         cancellation: u32,
         /// The cancellation says that the warehouse has none.
         zeroes: bool,
+        /// They come back as opened: nobody vouches for them, however they look.
+        as_opened: bool,
     },
     /// Units of it came back.
     Received {
@@ -280,7 +282,8 @@ impl OrderHoldings {
     /// - Release what is cancelled before it left, and what is held back again.
     /// - Ship at departure: what is not cancelled; of a shipment that leaves although it was
     ///   cancelled, all.
-    /// - Put back what a warehouse received as it was sent; set aside what was opened or damaged.
+    /// - Put back what a warehouse received as it was sent; set aside what was opened or damaged,
+    ///   and what the receipt cancels as opened.
     /// - Zero where a cancellation says that there are none: once a cancellation, warehouse and
     ///   SKU.
     pub fn hear(&mut self, news: &OrderNews) -> Vec<Entry> {
@@ -294,7 +297,8 @@ impl OrderHoldings {
                 Fact::Moved { to, contents } => {
                     // What the write cancels afterwards was still in it.
                     let mut live = contents.clone();
-                    for (sku, quantity) in cancelled_after(news, index, told.shipment) {
+                    let cancelled = cancelled_after(news, index, told.shipment, false);
+                    for (sku, quantity) in cancelled {
                         *live.entry(sku).or_default() += quantity;
                     }
                     self.shift(&mut ledger, told, *to, &live);
@@ -303,6 +307,7 @@ impl OrderHoldings {
                     contents,
                     cancellation,
                     zeroes,
+                    as_opened: _,
                 } => {
                     self.cancel(&mut ledger, told, contents, *cancellation);
                     if *zeroes {
@@ -313,17 +318,12 @@ impl OrderHoldings {
                     condition,
                     contents,
                 } => {
-                    for (sku, quantity) in contents {
-                        let movement = if condition.is_resaleable() {
-                            Movement {
-                                on_hand: i64::from(*quantity),
-                                ..Movement::of(EntryKind::PutBack, *quantity)
-                            }
-                        } else {
-                            Movement::of(EntryKind::SetAside, *quantity)
-                        };
-                        ledger.enter(told, sku, movement);
-                    }
+                    let aside = if condition.is_resaleable() {
+                        cancelled_after(news, index, told.shipment, true)
+                    } else {
+                        contents.clone()
+                    };
+                    ledger.take_in(told, contents, &aside);
                 }
             }
         }
@@ -412,12 +412,22 @@ impl OrderHoldings {
     }
 }
 
-/// What the write cancels of a shipment behind this fact.
-fn cancelled_after(news: &OrderNews, index: usize, shipment: u32) -> Contents {
+/// What the write cancels of a shipment behind this fact; as opened alone, or all of it.
+fn cancelled_after(
+    news: &OrderNews,
+    index: usize,
+    shipment: u32,
+    only_as_opened: bool,
+) -> Contents {
     let mut cancelled = Contents::new();
     for told in news.facts.iter().skip(index + 1) {
-        if let Fact::Cancelled { contents, .. } = &told.fact
+        if let Fact::Cancelled {
+            contents,
+            as_opened,
+            ..
+        } = &told.fact
             && told.shipment == shipment
+            && (*as_opened || !only_as_opened)
         {
             for (sku, quantity) in contents {
                 *cancelled.entry(sku.clone()).or_default() += quantity;
@@ -480,6 +490,24 @@ impl Ledger<'_> {
             ..Movement::of(kind, after.abs_diff(before))
         };
         self.enter(told, sku, movement);
+    }
+
+    /// Goods that came back: some are put aside, all others back.
+    fn take_in(&mut self, told: &ShipmentFact, contents: &Contents, aside: &Contents) {
+        for (sku, quantity) in contents {
+            let aside = aside.get(sku).copied().unwrap_or_default().min(*quantity);
+            let back = quantity - aside;
+            if back > 0 {
+                let movement = Movement {
+                    on_hand: i64::from(back),
+                    ..Movement::of(EntryKind::PutBack, back)
+                };
+                self.enter(told, sku, movement);
+            }
+            if aside > 0 {
+                self.enter(told, sku, Movement::of(EntryKind::SetAside, aside));
+            }
+        }
     }
 
     fn enter(&mut self, told: &ShipmentFact, sku: &Sku, movement: Movement) {

@@ -154,24 +154,23 @@ pub async fn exists(
     Ok(found.is_some())
 }
 
-/// The marks of a SKU behind this place, in their order.
-pub async fn marks_after(
+/// The first mark of a SKU behind this place.
+pub async fn mark_after(
     conn: &mut Conn,
     generation: u32,
     key: &StockKey,
     place: EntryPlace,
-) -> Result<Vec<StockMark>, DbError> {
+) -> Result<Option<StockMark>, DbError> {
     let query = of_sku!(generation, key)
         .filter(stock_entries::place.gt(Bytes(place.0)))
         .filter(stock_entries::previous.is_not_null())
         .order(stock_entries::place)
         .select((stock_entries::place, stock_entries::previous));
-    let rows: Vec<(Bytes<20>, Option<i64>)> = query.load(conn).await?;
-    let mark = |(place, previous): (Bytes<20>, Option<i64>)| StockMark {
+    let row: Option<(Bytes<20>, Option<i64>)> = query.first(conn).await.optional()?;
+    Ok(row.map(|(place, previous)| StockMark {
         place: EntryPlace(place.0),
         previous: previous.unwrap_or_default(),
-    };
-    Ok(rows.into_iter().map(mark).collect())
+    }))
 }
 
 #[derive(Debug, QueryableByName)]

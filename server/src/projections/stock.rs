@@ -144,8 +144,16 @@ pub(crate) async fn post(
     stock_balances::write(writes, generation, &stocks)
 }
 
+/// The mark behind the entries that are added.
+struct Behind {
+    mark: StockMark,
+    /// What is stored of what lay there before it.
+    previous: i64,
+}
+
 /// Adds entries of one SKU, in the order of their places, to its balance and to what lay there
-/// before the marks behind them.
+/// before the marks behind them. An entry changes the next mark alone: from that one on, what lies
+/// there does not depend on what was before.
 async fn add(
     conn: &mut Conn,
     generation: u32,
@@ -153,37 +161,39 @@ async fn add(
     entries: Vec<Entry>,
 ) -> Result<Vec<StoredEntry>, DbError> {
     let key = stock.key.clone();
-    let mut marks = match entries.first() {
-        Some(first) if first.place < stock.set_place => {
-            stock_entries::marks_after(conn, generation, &key, first.place).await?
+    let mut behind: Option<Behind> = None;
+    let mut last_place = stock.last_place;
+    let mut stored = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if let Some(passed) = behind.take_if(|behind| behind.mark.place <= entry.place) {
+            correct(conn, generation, &key, passed).await?;
         }
-        _ => Vec::new(),
-    };
-    let known = marks.clone();
-    for entry in &entries {
-        let next = marks.partition_point(|mark| mark.place <= entry.place);
-        let behind = marks.get(next).map(|mark| mark.place);
+        if behind.is_none() && entry.place < stock.set_place {
+            let mark = stock_entries::mark_after(conn, generation, &key, entry.place).await?;
+            behind = mark.map(|mark| Behind {
+                mark,
+                previous: mark.previous,
+            });
+        }
+        let since = (entry.place, behind.as_ref().map(|behind| behind.mark.place));
         // What the segment that this entry falls into ends with.
-        let end = marks
-            .get_mut(next)
-            .map_or(&mut stock.balance.on_hand, |mark| &mut mark.previous);
+        let end = behind
+            .as_mut()
+            .map_or(&mut stock.balance.on_hand, |behind| {
+                &mut behind.mark.previous
+            });
+        let mut previous = None;
         match entry.sets() {
             None => *end += entry.on_hand,
             Some(value) => {
-                let since = (entry.place, behind);
                 // Of entries before the last one heard of alone: those of now come in order.
                 let added = if entry.place < stock.last_place {
                     stock_entries::sum_between(conn, generation, &key, since).await?
                 } else {
                     0
                 };
-                let previous = *end - added;
+                previous = Some(*end - added);
                 *end = value + added;
-                let mark = StockMark {
-                    place: entry.place,
-                    previous,
-                };
-                marks.insert(next, mark);
                 stock.set_place = stock.set_place.max(entry.place);
             }
         }
@@ -193,41 +203,61 @@ async fn add(
             stock.balance.is_archived = entry.kind == EntryKind::Archived;
             stock.told_place = entry.place;
         }
+        last_place = last_place.max(entry.place);
+        stored.push(StoredEntry { entry, previous });
     }
-    if let Some(last) = entries.last() {
-        stock.last_place = stock.last_place.max(last.place);
+    stock.last_place = last_place;
+    if let Some(behind) = behind {
+        correct(conn, generation, &key, behind).await?;
     }
-    for mark in &marks {
-        let was = known.iter().find(|known| known.place == mark.place);
-        if was.is_some_and(|was| was.previous != mark.previous) {
-            stock_entries::set_previous(conn, generation, &key, *mark).await?;
-        }
-    }
-    let previous = |entry: &Entry| {
-        let mark = marks.iter().find(|mark| mark.place == entry.place);
-        mark.map(|mark| mark.previous)
-    };
-    Ok(entries
-        .into_iter()
-        .map(|entry| StoredEntry {
-            previous: previous(&entry),
-            entry,
-        })
-        .collect())
+    Ok(stored)
 }
 
-/// Writes to a generation what was told beside the feed and is not there yet.
-pub(super) async fn replay(app: &App, generation: u32) -> Result<(), ProjectionError> {
-    let mut after = None;
-    loop {
-        after = in_time(replay_page(app, generation, after.as_ref())).await?;
-        if after.is_none() {
-            return Ok(());
+/// Writes what lay there before a mark, if it is not what is stored.
+async fn correct(
+    conn: &mut Conn,
+    generation: u32,
+    key: &StockKey,
+    behind: Behind,
+) -> Result<(), DbError> {
+    if behind.mark.previous == behind.previous {
+        return Ok(());
+    }
+    stock_entries::set_previous(conn, generation, key, behind.mark).await
+}
+
+/// What was told beside the feed, as it is written to a generation that is built.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    generation: u32,
+    /// The last telling that is there. A page that fails is tried again, and none before it.
+    after: Option<Telling>,
+    /// There was no page behind it.
+    is_done: bool,
+}
+
+impl Replay {
+    /// Writes the next page to this generation. Says whether all of it is there.
+    pub(super) async fn step(
+        &mut self,
+        app: &App,
+        generation: u32,
+    ) -> Result<bool, ProjectionError> {
+        if self.generation != generation {
+            *self = Self {
+                generation,
+                ..Self::default()
+            };
         }
+        if !self.is_done {
+            self.after = in_time(replay_page(app, generation, self.after.as_ref())).await?;
+            self.is_done = self.after.is_none();
+        }
+        Ok(self.is_done)
     }
 }
 
-/// One transaction: a page of it behind this one. Gives the last of the page.
+/// One transaction: what is not there yet of a page behind this one. Gives the last of the page.
 async fn replay_page(
     app: &App,
     generation: u32,

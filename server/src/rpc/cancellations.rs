@@ -46,7 +46,7 @@ impl CancellationService for Cancellations {
                 let of = (&order.store, &order.seller);
                 let measured = sellers::quality_at(&self.app, config, of, now).await?;
                 shown.quality = measured.map(|Measured { quality, rate, .. }| {
-                    render::quality::preview(&quality, rate, &shown)
+                    render::quality::preview(&quality, rate, order, &shown)
                 });
             }
             Ok(shown)

@@ -5,12 +5,12 @@ use belay_client::calls::{InterceptAnswer, RequestCancellation};
 use belay_client::model::{
     CancellationEffect, CancellationFault, CancellationPath, CancellationState, GateKind,
     GateState, GoodsCondition, InterceptState, LabelState, NextAction, OrderState, PartState,
-    RefundState, ReturnState, ShipmentStage, TrackingFact,
+    RefundState, ReturnState, ShipmentStage, StockEntryKind, TrackingFact,
 };
 use belay_client::{Kind, Role, Units};
 use belay_tests::market::{GOODS, LABEL, Market, WAY_OUT, gates};
 use belay_tests::shop::{TOTAL, eur};
-use belay_tests::{refused, run_at, until};
+use belay_tests::{refused, run_at, stock, until};
 
 use super::{MONDAY, SECOND, hours, open};
 
@@ -503,6 +503,39 @@ fn s001_14_what_was_opened_does_not_go_back_on_sale() {
             market.part("AS-SENT:c1").await.effects,
             [CancellationEffect::Restock]
         );
+        // And so it lies there: of five times three that left, three are back.
+        stock::projected(&t.database).await;
+        let seller = market.seller();
+        let there = seller.get_stock("main", "MUG").await.unwrap();
+        assert_eq!(there.on_hand_quantity, 3 - 5 * 3);
+        let ledger = seller.list_stock_entries("main", "MUG").await.unwrap();
+        let mut back: Vec<_> = ledger
+            .items
+            .into_iter()
+            .filter(|entry| {
+                matches!(
+                    entry.kind,
+                    StockEntryKind::PutBack | StockEntryKind::SetAside
+                )
+            })
+            .map(|entry| {
+                (
+                    entry.order_id.unwrap().to_string(),
+                    entry.kind,
+                    entry.quantity,
+                )
+            })
+            .collect();
+        back.sort_by(|a, b| a.0.cmp(&b.0));
+        let aside = |order_id: &str| (order_id.to_owned(), StockEntryKind::SetAside, 3);
+        let expected = [
+            ("AS-SENT".to_owned(), StockEntryKind::PutBack, 3),
+            aside("BROKEN"),
+            aside("OPENED"),
+            aside("SEALED"),
+            aside("UNWRAPPED"),
+        ];
+        assert_eq!(back, expected);
     });
 }
 

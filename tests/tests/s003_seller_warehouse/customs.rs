@@ -9,7 +9,8 @@ use belay_client::model::{
 use belay_client::{Kind, Role};
 use belay_tests::market::Market;
 use belay_tests::shop::eur;
-use belay_tests::{refused, run_at};
+use belay_tests::{refused, run_at, stock};
+use jiff::SignedDuration;
 
 use super::{CHAT, MONDAY, open};
 
@@ -219,6 +220,12 @@ fn s003_13_a_flagged_shipment_of_the_sellers_own_delivery_is_cancelled_or_split(
             .map(|parcel| parcel.customs_flag.is_some())
             .collect();
         assert_eq!(flagged, [true, false]);
+
+        // Whatever counts was due: of three shipments one was cancelled, and two became two each.
+        stock::projected(&t.database).await;
+        t.advance(SignedDuration::from_hours(7 * 24)).await;
+        let quality = market.seller().get_seller_quality("acme").await.unwrap();
+        assert_eq!(quality.unwrap().denominator, 7);
     });
 }
 

@@ -24,6 +24,7 @@ fn cancelled(cancellation: u32, units: &[(&str, u32)]) -> Fact {
         contents: contents(units),
         cancellation,
         zeroes: false,
+        as_opened: false,
     }
 }
 
@@ -32,6 +33,7 @@ fn out_of_stock(cancellation: u32, units: &[(&str, u32)]) -> Fact {
         contents: contents(units),
         cancellation,
         zeroes: true,
+        as_opened: false,
     }
 }
 
@@ -286,4 +288,28 @@ fn places_are_in_the_order_of_time_and_of_the_feed_before_what_is_told() {
     ];
     assert!(places.is_sorted());
     assert_eq!(event(late, 7, 8, 9).time(), late);
+}
+
+#[test]
+fn what_a_receipt_cancels_as_opened_is_set_aside_however_it_looks() {
+    let mut teller = Teller::shipped();
+    let as_opened = Fact::Cancelled {
+        contents: contents(&[("MUG", 2)]),
+        cancellation: 1,
+        zeroes: false,
+        as_opened: true,
+    };
+    let write = vec![
+        (1, received(GoodsCondition::Unopened, &[("MUG", 3)])),
+        (1, cancelled(2, &[("MUG", 1)])),
+        (1, as_opened.clone()),
+    ];
+    let entries = teller.tell(write);
+    assert_eq!(entries, [(PutBack, 1, 1, 0), (SetAside, 2, 0, 0)]);
+    // Of another shipment nothing is said.
+    let write = vec![
+        (1, received(GoodsCondition::Unopened, &[("MUG", 3)])),
+        (2, as_opened),
+    ];
+    assert_eq!(teller.tell(write), [(PutBack, 3, 3, 0)]);
 }

@@ -47,10 +47,9 @@ fn quality_fact(event: &pb::Event) -> Result<Option<QualityFact>, NewsError> {
     };
     Ok(match &event.detail {
         Some(Detail::OrderCreated(_)) => Some(fact(FactKind::OrderPlaced, 0, None)),
-        Some(Detail::ShipmentStageChanged(moved))
-            if moved.from_stage == Stage::Unreleased.number()
-                && moved.to_stage == Stage::Planned.number() =>
-        {
+        // However it comes there: a parcel of a split shipment begins as PLANNED. One that is
+        // planned again is due already.
+        Some(Detail::ShipmentStageChanged(moved)) if moved.to_stage == Stage::Planned.number() => {
             let (_, number) = ChildKind::Shipment.parse(&moved.shipment_id)?;
             Some(fact(FactKind::ShipmentDue, number, None))
         }

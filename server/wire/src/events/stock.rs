@@ -4,7 +4,7 @@ use belay_domain::cancellation::PartState;
 use belay_domain::ids::{ChildKind, IdError, OrderId, SellerId, Sku, StoreId, WarehouseId};
 use belay_domain::shipment::Stage;
 use belay_domain::stock::{Contents, Fact, OrderNews, ShipmentFact};
-use belay_domain::terms::{Effect, GoodsCondition};
+use belay_domain::terms::{Effect, GoodsCondition, Path};
 use belay_proto::v1 as pb;
 use belay_proto::v1::event::Detail;
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ pub enum NewsError {
 pub fn order_news(events: &[pb::Event]) -> Result<Option<OrderNews>, NewsError> {
     let mut facts = Vec::new();
     for event in events {
-        facts.extend(facts_of(event)?);
+        facts.extend(facts_of(event, events)?);
     }
     let Some(head) = events.first().filter(|_| !facts.is_empty()) else {
         return Ok(None);
@@ -40,20 +40,22 @@ pub fn order_news(events: &[pb::Event]) -> Result<Option<OrderNews>, NewsError> 
     }))
 }
 
-fn facts_of(event: &pb::Event) -> Result<Vec<ShipmentFact>, NewsError> {
-    let (shipment_id, fact) = match &event.detail {
+/// The facts of one of the events of a write.
+fn facts_of(event: &pb::Event, write: &[pb::Event]) -> Result<Vec<ShipmentFact>, NewsError> {
+    let (shipment_id, fact, time) = match &event.detail {
         Some(Detail::OrderCreated(created)) => {
             let planned = created.shipments.iter().map(|shipment| {
                 let contents = contents(&shipment.contents)?;
                 let place = (&*shipment.shipment_id, &*shipment.warehouse_id);
-                told(event, place, Fact::Planned { contents })
+                told(event, place, Fact::Planned { contents }, event_time(event)?)
             });
             return planned.collect();
         }
         Some(Detail::ShipmentStageChanged(moved)) => {
             let to = Stage::from_number(moved.to_stage).ok_or(NewsError::Value("the stage"))?;
             let contents = contents(&moved.contents)?;
-            (&moved.shipment_id, Fact::Moved { to, contents })
+            let time = moved_time(event, moved, to, write)?;
+            (&moved.shipment_id, Fact::Moved { to, contents }, time)
         }
         Some(Detail::PartEnded(ended)) if ended.state == PartState::Cancelled.number() => {
             let (_, cancellation) = ChildKind::Cancellation.parse(&ended.cancellation_id)?;
@@ -61,8 +63,9 @@ fn facts_of(event: &pb::Event) -> Result<Vec<ShipmentFact>, NewsError> {
                 contents: contents(&ended.contents)?,
                 cancellation,
                 zeroes: ended.effects.contains(&Effect::ZeroStock.number()),
+                as_opened: ended.path == Path::ReturnOpened.number(),
             };
-            (&ended.shipment_id, fact)
+            (&ended.shipment_id, fact, event_time(event)?)
         }
         Some(Detail::ParcelReceived(received)) => {
             let condition = GoodsCondition::from_number(received.condition);
@@ -70,7 +73,13 @@ fn facts_of(event: &pb::Event) -> Result<Vec<ShipmentFact>, NewsError> {
                 condition: condition.ok_or(NewsError::Value("the condition"))?,
                 contents: contents(&received.contents)?,
             };
-            (&received.shipment_id, fact)
+            // Told late, it counts where it belongs all the same.
+            let time = received.receive_time.map(timestamp).transpose()?;
+            (
+                &received.shipment_id,
+                fact,
+                time.unwrap_or(event_time(event)?),
+            )
         }
         Some(
             Detail::PaymentRecorded(_)
@@ -97,17 +106,42 @@ fn facts_of(event: &pb::Event) -> Result<Vec<ShipmentFact>, NewsError> {
     if event.warehouse_id.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(vec![told(event, (shipment_id, &event.warehouse_id), fact)?])
+    let place = (&**shipment_id, &*event.warehouse_id);
+    Ok(vec![told(event, place, fact, time)?])
+}
+
+/// When a shipment moved. That it left is often heard of late, from a carrier that saw it on its
+/// way: it left by then.
+fn moved_time(
+    event: &pb::Event,
+    moved: &pb::ShipmentStageChanged,
+    to: Stage,
+    write: &[pb::Event],
+) -> Result<Timestamp, NewsError> {
+    let mut time = event_time(event)?;
+    if !to.is_dispatched() {
+        return Ok(time);
+    }
+    for other in write {
+        if let Some(Detail::TrackingRecorded(scan)) = &other.detail
+            && scan.shipment_id == moved.shipment_id
+            && let Some(occurred) = scan.occurred_time
+        {
+            time = time.min(timestamp(occurred)?);
+        }
+    }
+    Ok(time)
 }
 
 fn told(
     event: &pb::Event,
     (shipment_id, warehouse_id): (&str, &str),
     fact: Fact,
+    time: Timestamp,
 ) -> Result<ShipmentFact, NewsError> {
     Ok(ShipmentFact {
         position: event.position.unsigned_abs(),
-        time: event_time(event)?,
+        time,
         shipment: ChildKind::Shipment.parse(shipment_id)?.1,
         warehouse: WarehouseId::parse(warehouse_id)?,
         fact,
@@ -115,7 +149,10 @@ fn told(
 }
 
 pub(super) fn event_time(event: &pb::Event) -> Result<Timestamp, NewsError> {
-    let time = event.event_time.ok_or(NewsError::Value("the time"))?;
+    timestamp(event.event_time.ok_or(NewsError::Value("the time"))?)
+}
+
+fn timestamp(time: prost_types::Timestamp) -> Result<Timestamp, NewsError> {
     let time = Timestamp::new(time.seconds, time.nanos);
     time.map_err(|_| NewsError::Value("the time"))
 }

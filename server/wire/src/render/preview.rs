@@ -158,19 +158,21 @@ fn whole(
     }
 }
 
-/// Of each shipment the first path, in the order of preference, that is allowed.
+/// Of each portion the first path, in the order of preference, that is allowed. A shipment has
+/// several where some of it is home.
 fn chosen_paths<'a>(preview: &'a Preview, request: &RequestCancellation) -> Vec<&'a PreviewedPath> {
-    let mut shipments: Vec<u32> = preview.paths.iter().map(|path| path.shipment).collect();
-    shipments.dedup();
-    let first_allowed = |shipment: u32| {
+    let is_of_one =
+        |a: &PreviewedPath, b: &PreviewedPath| a.shipment == b.shipment && a.units == b.units;
+    let first_allowed = |portion: &'a [PreviewedPath]| {
         request.paths.iter().find_map(|wanted| {
-            preview.paths.iter().find(|path| {
+            portion.iter().find(|path| {
                 let is_allowed = matches!(path.verdict, PreviewedVerdict::Allowed { .. });
-                path.shipment == shipment && path.path == *wanted && is_allowed
+                path.path == *wanted && is_allowed
             })
         })
     };
-    shipments.into_iter().filter_map(first_allowed).collect()
+    let portions = preview.paths.chunk_by(is_of_one);
+    portions.filter_map(first_allowed).collect()
 }
 
 fn gates_of(path: &PreviewedPath) -> &[PreviewedGate] {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use belay_domain::cancellation::PartState;
 use belay_domain::ids::{ChildKind, SellerId, StoreId};
+use belay_domain::order::Order;
 use belay_domain::policy::{Quality, QualityNumerator, QualityThreshold};
 use belay_domain::quality::{CrossingRecord, FactKind, Rate, SellerFact, Window};
 use belay_proto::v1 as pb;
@@ -39,18 +41,21 @@ pub fn seller_quality(
     }
 }
 
-/// What the cancellation of this preview would do to the rate.
+/// What the cancellation of this preview would do to the rate. A shipment counts once, whichever
+/// cancellations take of it.
 pub fn preview(
     quality: &Quality,
     rate: Rate,
+    order: &Order,
     shown: &pb::PreviewCancellationResponse,
 ) -> pb::QualityPreview {
     let more = match quality.numerator {
         QualityNumerator::CountedCancellations => 1,
         QualityNumerator::CountedShipments => {
             let chosen = shown.options.iter().filter(|option| option.chosen);
-            let shipments: BTreeSet<_> = chosen.map(|option| &option.shipment_id).collect();
-            u64::try_from(shipments.len()).unwrap_or(u64::MAX)
+            let shipments: BTreeSet<_> = chosen.map(|option| option.shipment_id.clone()).collect();
+            let more = shipments.difference(&counted_shipments(order)).count();
+            u64::try_from(more).unwrap_or(u64::MAX)
         }
     };
     let after = rate.with(more);
@@ -59,6 +64,17 @@ pub fn preview(
         rate_after_basis_points: basis_points(after),
         headroom_after: large(after.headroom_to_next(quality).unwrap_or_default()),
     }
+}
+
+/// The shipments of an order that count against its seller already.
+fn counted_shipments(order: &Order) -> BTreeSet<String> {
+    let counted = order.cancellations.iter().filter(|of| of.counted);
+    let cancelled = counted
+        .flat_map(|of| &of.parts)
+        .filter(|part| part.state == PartState::Cancelled);
+    cancelled
+        .map(|part| ChildKind::Shipment.id(&order.id, part.shipment))
+        .collect()
 }
 
 /// Something that counts against a seller.
