@@ -14,6 +14,7 @@ use belay_tests::deliver::{Deliverer, NAME, SECRETS, SecretFile, dead_letters, i
 use belay_tests::instance::{Instance, Service, insistent, payments, session, storefront};
 use belay_tests::process::{HttpAnswer, Running};
 use belay_tests::receiver::{Answer, Receiver};
+use belay_tests::rewind::{Kept, neighbours};
 use belay_tests::shop::{new_order, pay};
 use belay_tests::{SHOP, TestServer, run, until};
 use futures_util::{StreamExt, stream};
@@ -597,6 +598,41 @@ fn events_that_were_pruned_before_are_skipped_only_where_that_is_asked_for() {
         t.database
             .execute("UPDATE partition_tails SET pruned = 0, expiring = 0", ())
             .await;
+    });
+}
+
+#[test]
+fn what_takes_the_place_of_lost_events_is_delivered_too() {
+    run(async |t| {
+        let short = ["--lease", "3s", "--timeout", "1s"];
+        let (receiver, _secrets, deliverer) = deliver(t, &short).await;
+        let ids = neighbours(4);
+        t.place(&ids[0]).await;
+        all_taken(t, &receiver).await;
+        let is_stored = async || {
+            until("positions are at the end", async || {
+                (lag(t).await == Some(0)).then_some(())
+            })
+            .await;
+        };
+        is_stored().await;
+        let kept = Kept::of(&t.database).await;
+        t.place(&ids[1]).await;
+        all_taken(t, &receiver).await;
+        is_stored().await;
+        kept.put_back(&t.database).await;
+        // The first has the positions of the one that is lost, and more come behind it.
+        for id in &ids[2..] {
+            t.place(id).await;
+        }
+        for id in &ids[2..] {
+            let expected = types(&t.history(id).await);
+            until("what is there now is taken", async || {
+                (of_order(&receiver, id) == expected).then_some(())
+            })
+            .await;
+        }
+        deliverer.stop().await;
     });
 }
 

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use belay_domain::feed::PartitionEnds;
 use belay_domain::ids::{ConsumerId, StoreId};
 use belay_proto::v1 as pb;
 use belay_wire::cloud_events::{self, CloudEvents};
@@ -25,6 +24,7 @@ use super::partition::{Letter, Partition};
 use super::receiver::{Message, Receiver};
 use super::retry::{RetryPlan, SendOutcome};
 use super::signature::Secrets;
+use crate::db::feed::MarkedEnds;
 use crate::db::{DbError, Pool, held_events, in_time};
 use crate::feed::Feed;
 use crate::telemetry::deliveries::{DeliveryMetrics, Verdict};
@@ -75,7 +75,7 @@ pub(super) struct Courier {
     pub(super) lease_ends: Instant,
     /// The database's time, and when it was that.
     pub(super) clock: (Timestamp, Instant),
-    pub(super) ends: Vec<PartitionEnds>,
+    pub(super) ends: Vec<MarkedEnds>,
     /// The partition that is asked first, so that none is always the last.
     turn: u16,
     pub(super) read_turn: u16,

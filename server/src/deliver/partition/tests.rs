@@ -22,7 +22,7 @@ fn read(partition: &mut Partition, orders: &[u8]) {
     let events = (from + 1..).zip(orders);
     let events = events.map(|(position, number)| (position, order(*number), pb::Event::default()));
     let to = from + u64::try_from(orders.len()).unwrap();
-    partition.read(events.collect(), to);
+    partition.read(events.collect(), to, None);
 }
 
 fn failed() -> SendOutcome {
