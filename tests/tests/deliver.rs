@@ -637,6 +637,52 @@ fn what_takes_the_place_of_lost_events_is_delivered_too() {
 }
 
 #[test]
+fn orders_that_a_receiver_hangs_on_leave_room_for_others() {
+    run(async |t| {
+        // No attempt ends while the test looks.
+        let patient = [
+            "--in-flight",
+            "4",
+            "--attempts",
+            "100",
+            "--timeout",
+            "60s",
+            "--lease",
+            "180s",
+        ];
+        let (receiver, _secrets, deliverer) = deliver(t, &patient).await;
+        let mut seen = BTreeSet::new();
+        receiver.answer(move |one| {
+            let is_ill = one.subject().contains("/ILL-");
+            match (is_ill, seen.insert(one.id.clone())) {
+                (false, _) => Answer::Take,
+                (true, true) => Answer::Status(503),
+                (true, false) => Answer::Hang,
+            }
+        });
+        for number in 0..8 {
+            t.place(&format!("ILL-{number}")).await;
+        }
+        let hanging = || {
+            let received = receiver.received();
+            let hanging = received.iter().filter(|one| one.answer == Answer::Hang);
+            hanging.count()
+        };
+        until("as many hang as may", async || {
+            (hanging() >= 2).then_some(())
+        })
+        .await;
+        t.place_paid("WELL").await;
+        let expected = types(&t.history("WELL").await);
+        until("the other order is delivered", async || {
+            (of_order(&receiver, "WELL") == expected).then_some(())
+        })
+        .await;
+        deliverer.running.kill();
+    });
+}
+
+#[test]
 fn an_instance_can_be_watched() {
     run(async |t| {
         let patient = ["--lease", "60s", "--timeout", "20s", "--attempts", "1"];

@@ -39,6 +39,13 @@ pub(super) struct Letter {
     pub(super) event: Option<Arc<pb::Event>>,
 }
 
+/// Whether events that are held may be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    First,
+    Not,
+}
+
 #[derive(Debug)]
 struct Entry {
     position: u64,
@@ -277,12 +284,16 @@ impl Partition {
         }
     }
 
-    /// The next event that may be sent now: one that is held and due before one of the window.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Letter> {
+    /// The next event that may be sent now: one that is held and due, where another of these may
+    /// be sent, before one of the window.
+    pub(super) fn next(&mut self, now: Instant, held: Held) -> Option<Letter> {
         if self.is_leaving {
             return None;
         }
-        self.next_held(now).or_else(|| self.next_fresh())
+        match held {
+            Held::First => self.next_held(now).or_else(|| self.next_fresh()),
+            Held::Not => self.next_fresh(),
+        }
     }
 
     fn next_held(&mut self, now: Instant) -> Option<Letter> {

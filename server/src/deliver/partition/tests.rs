@@ -39,7 +39,7 @@ fn refused() -> SendOutcome {
 
 /// All that may be sent now.
 fn sent(partition: &mut Partition, now: Instant) -> Vec<Letter> {
-    std::iter::from_fn(|| partition.next(now)).collect()
+    std::iter::from_fn(|| partition.next(now, Held::First)).collect()
 }
 
 fn positions(letters: &[Letter]) -> Vec<u64> {
@@ -206,7 +206,7 @@ fn nothing_is_read_or_sent_of_what_is_given_back() {
     assert_eq!(partition.read_from(), Some(1));
     partition.is_leaving = true;
     assert_eq!(partition.read_from(), None);
-    assert!(partition.next(Instant::now()).is_none());
+    assert!(partition.next(Instant::now(), Held::First).is_none());
 }
 
 #[test]
