@@ -7,6 +7,7 @@
 
 mod page;
 mod piece;
+mod rewinds;
 mod row;
 mod tail;
 mod watch;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use belay_domain::chain::Mark;
 use belay_domain::feed::{PartitionEnds, PositionError};
 use belay_domain::ids::OrderKey;
 use tokio::sync::{Notify, Semaphore, mpsc, watch as channel};
@@ -30,6 +32,7 @@ pub(crate) use self::row::Form;
 use self::tail::Tail;
 pub use self::watch::{Delivery, Messages, WatchError};
 use crate::db::events::StoredEvents;
+use crate::db::feed::{MarkedEnds, Place};
 use crate::db::pool::Pool;
 use crate::db::snapshot::checkout_of_primary;
 use crate::db::{DbError, events, feed};
@@ -140,6 +143,34 @@ impl Feed {
         let mut conn = checkout_of_primary(&self.0.pool).await?;
         let ends = feed::ends(&mut conn).await;
         conn.finish_with(ends)
+    }
+
+    /// The same with the marks of the last rows.
+    pub(crate) async fn marked_ends(&self) -> Result<Vec<MarkedEnds>, DbError> {
+        let mut conn = checkout_of_primary(&self.0.pool).await?;
+        let ends = feed::marked_ends(&mut conn).await;
+        conn.finish_with(ends)
+    }
+
+    /// The partitions in which other events have taken the place of what was read.
+    pub(crate) async fn forked(&self, places: &[Place]) -> Result<Vec<u16>, DbError> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut conn = checkout_of_primary(&self.0.pool).await?;
+        let forked = feed::forked(&mut conn, places).await;
+        conn.finish_with(forked)
+    }
+
+    /// The last positions and the marks of so many rows behind this position.
+    async fn marks_after(
+        &self,
+        after: (u16, u64),
+        limit: u16,
+    ) -> Result<Vec<(u64, Option<Mark>)>, DbError> {
+        let mut conn = checkout_of_primary(&self.0.pool).await?;
+        let marks = feed::marks_after(&mut conn, after, limit).await;
+        conn.finish_with(marks)
     }
 
     /// How many streams are open.

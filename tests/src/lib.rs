@@ -35,6 +35,7 @@ pub mod proxies;
 pub mod raw;
 pub mod receiver;
 pub mod replication;
+pub mod rewind;
 pub mod server;
 pub mod shop;
 pub mod stock;

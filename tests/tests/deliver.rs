@@ -14,6 +14,7 @@ use belay_tests::deliver::{Deliverer, NAME, SECRETS, SecretFile, dead_letters, i
 use belay_tests::instance::{Instance, Service, insistent, payments, session, storefront};
 use belay_tests::process::{HttpAnswer, Running};
 use belay_tests::receiver::{Answer, Receiver};
+use belay_tests::rewind::{Kept, neighbours};
 use belay_tests::shop::{new_order, pay};
 use belay_tests::{SHOP, TestServer, run, until};
 use futures_util::{StreamExt, stream};
@@ -597,6 +598,87 @@ fn events_that_were_pruned_before_are_skipped_only_where_that_is_asked_for() {
         t.database
             .execute("UPDATE partition_tails SET pruned = 0, expiring = 0", ())
             .await;
+    });
+}
+
+#[test]
+fn what_takes_the_place_of_lost_events_is_delivered_too() {
+    run(async |t| {
+        let short = ["--lease", "3s", "--timeout", "1s"];
+        let (receiver, _secrets, deliverer) = deliver(t, &short).await;
+        let ids = neighbours(4);
+        t.place(&ids[0]).await;
+        all_taken(t, &receiver).await;
+        let is_stored = async || {
+            until("positions are at the end", async || {
+                (lag(t).await == Some(0)).then_some(())
+            })
+            .await;
+        };
+        is_stored().await;
+        let kept = Kept::of(&t.database).await;
+        t.place(&ids[1]).await;
+        all_taken(t, &receiver).await;
+        is_stored().await;
+        kept.put_back(&t.database).await;
+        // The first has the positions of the one that is lost, and more come behind it.
+        for id in &ids[2..] {
+            t.place(id).await;
+        }
+        for id in &ids[2..] {
+            let expected = types(&t.history(id).await);
+            until("what is there now is taken", async || {
+                (of_order(&receiver, id) == expected).then_some(())
+            })
+            .await;
+        }
+        deliverer.stop().await;
+    });
+}
+
+#[test]
+fn orders_that_a_receiver_hangs_on_leave_room_for_others() {
+    run(async |t| {
+        // No attempt ends while the test looks.
+        let patient = [
+            "--in-flight",
+            "4",
+            "--attempts",
+            "100",
+            "--timeout",
+            "60s",
+            "--lease",
+            "180s",
+        ];
+        let (receiver, _secrets, deliverer) = deliver(t, &patient).await;
+        let mut seen = BTreeSet::new();
+        receiver.answer(move |one| {
+            let is_ill = one.subject().contains("/ILL-");
+            match (is_ill, seen.insert(one.id.clone())) {
+                (false, _) => Answer::Take,
+                (true, true) => Answer::Status(503),
+                (true, false) => Answer::Hang,
+            }
+        });
+        for number in 0..8 {
+            t.place(&format!("ILL-{number}")).await;
+        }
+        let hanging = || {
+            let received = receiver.received();
+            let hanging = received.iter().filter(|one| one.answer == Answer::Hang);
+            hanging.count()
+        };
+        until("as many hang as may", async || {
+            (hanging() >= 2).then_some(())
+        })
+        .await;
+        t.place_paid("WELL").await;
+        let expected = types(&t.history("WELL").await);
+        until("the other order is delivered", async || {
+            (of_order(&receiver, "WELL") == expected).then_some(())
+        })
+        .await;
+        deliverer.running.kill();
     });
 }
 

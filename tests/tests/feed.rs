@@ -12,6 +12,7 @@ use belay_proto::v1::event_service_client::EventServiceClient;
 use belay_tests::feed::{Watcher, ends, stored};
 use belay_tests::instance::{Service, literal};
 use belay_tests::raw::Refused;
+use belay_tests::rewind::{Kept, neighbours};
 use belay_tests::shop::new_order;
 use belay_tests::{HANG, SHOP, TestServer, pages, refused, run, until};
 use futures_util::StreamExt as _;
@@ -724,6 +725,75 @@ fn what_is_no_longer_kept_is_told_with_the_oldest_position() {
                 .items,
             history
         );
+    });
+}
+
+#[test]
+fn a_stream_that_has_had_lost_events_ends_and_skips_none() {
+    run(async |t| {
+        let belay = everybody(t);
+        let ids = neighbours(4);
+        t.place(&ids[0]).await;
+        let kept = Kept::of(&t.database).await;
+        let mut watcher = Watcher::new(belay.watch_events());
+        watcher.next().await.unwrap();
+        t.place(&ids[1]).await;
+        read_all(&mut watcher, &belay).await;
+        let first = &watcher.events[0];
+        let (partition, before) = (first.partition, first.position - 1);
+        let last = watcher.events.last().unwrap().position;
+        kept.put_back(&t.database).await;
+        // As many events as were lost, and more.
+        for id in &ids[2..] {
+            t.place(id).await;
+        }
+        let ended = until("the stream ends", async || watcher.next().await.err()).await;
+        assert_eq!(
+            ended.reason(),
+            Some(&belay_client::ErrorReason::PositionAhead)
+        );
+        let told = ended.metadata();
+        assert_eq!(told["partition"], partition.to_string());
+        assert_eq!(told["position"], last.to_string());
+        assert_eq!(told["last_position"], before.to_string());
+    });
+}
+
+#[test]
+fn a_stream_is_given_what_the_database_has_and_nothing_that_it_lost() {
+    run(async |t| {
+        let belay = everybody(t);
+        let ids = neighbours(4);
+        t.place(&ids[0]).await;
+        let kept = Kept::of(&t.database).await;
+        let mut watcher = Watcher::new(belay.watch_events());
+        watcher.next().await.unwrap();
+        let token = watcher.token.clone().unwrap();
+        t.place(&ids[1]).await;
+        read_all(&mut watcher, &belay).await;
+        // The server keeps what it has read while nobody watches.
+        drop(watcher);
+        until("nobody watches", async || {
+            (t.inside().watches() == 0).then_some(())
+        })
+        .await;
+        kept.put_back(&t.database).await;
+        for id in &ids[2..] {
+            t.place(id).await;
+        }
+        let mut again = Watcher::new(belay.watch_events().resume_token(&token));
+        read_all(&mut again, &belay).await;
+        let listed = pages(async |next| {
+            belay
+                .list_events()
+                .resume_token(&token)
+                .page_token(next)
+                .await
+        });
+        let listed: Vec<Event> = listed.await.into_iter().flatten().collect();
+        assert_eq!(again.events, listed);
+        let orders: BTreeSet<&str> = listed.iter().map(|it| it.order_id.as_str()).collect();
+        assert_eq!(orders, [ids[2].as_str(), ids[3].as_str()].into());
     });
 }
 

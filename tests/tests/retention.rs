@@ -207,6 +207,28 @@ fn who_begins_with_the_oldest_has_time_to_read_on() {
 }
 
 #[test]
+fn what_is_kept_for_longer_is_among_the_oldest_again() {
+    run_at(NOW, async |t| {
+        let (belay, service) = (everybody(t), pruner(t).await);
+        for order in ["A-1", "A-2", "A-3"] {
+            t.place_paid(order).await;
+        }
+        let all = listed(&belay).await;
+        t.advance(SignedDuration::from_hours(23)).await;
+        t.advance(SignedDuration::from_micros(1)).await;
+        prune_events(t, &service, 24 * HOUR).await;
+        assert_eq!(listed(&belay).await, []);
+        prune_events(t, &service, 48 * HOUR).await;
+        assert_eq!(listed(&belay).await, all);
+        // And goes when that is over.
+        t.advance(SignedDuration::from_hours(23)).await;
+        prune_events(t, &service, 48 * HOUR).await;
+        assert_eq!(listed(&belay).await, []);
+        service.stop().await;
+    });
+}
+
+#[test]
 fn a_consumer_is_told_what_it_has_missed_and_goes_on_with_the_rest() {
     run_at(NOW, async |t| {
         let (belay, service) = (everybody(t), pruner(t).await);

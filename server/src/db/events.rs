@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use belay_domain::chain::{self, ChainKey, Link, State};
+use belay_domain::chain::{self, ChainKey, Link, Mark, State};
 use belay_domain::ids::OrderKey;
 use belay_domain::records::NewEvents;
 use diesel::mysql::Mysql;
@@ -35,6 +35,10 @@ pub struct StoredEvents {
     pub last_position: u64,
     pub count: u32,
     pub payload: Vec<u8>,
+    /// None where the row has none, or nobody asked for it.
+    pub mark: Option<Mark>,
+    /// The mark of the row before it in its partition, as far as who wrote it knows.
+    pub before: Option<Mark>,
 }
 
 #[derive(Debug, Insertable)]
@@ -62,6 +66,8 @@ impl statement::Row for EventsRow {
 pub struct Appended {
     /// The position of the last event of each.
     pub positions: Vec<u64>,
+    /// The mark of each, behind that of the row before it.
+    pub marks: Vec<(Option<Mark>, Mark)>,
     /// The heads behind them.
     pub heads: BTreeMap<u16, Head>,
     /// The heads before them had been expected, and not asked for.
@@ -116,11 +122,27 @@ pub async fn append(
         sent => sent?,
     }
     let positions = rows.iter().map(|row| row.position).collect();
+    let marks = marks(&known, &rows);
     Ok(Appended {
         positions,
+        marks,
         heads,
         were_expected,
     })
+}
+
+/// The marks of these rows, each behind that of the row before it.
+fn marks(known: &BTreeMap<u16, Head>, rows: &[EventsRow]) -> Vec<(Option<Mark>, Mark)> {
+    let heads = known.iter();
+    let mut last: BTreeMap<u16, Option<Mark>> = heads
+        .map(|(partition, head)| (*partition, head.chain.map(State::mark)))
+        .collect();
+    let mark = |row: &EventsRow| {
+        let mark = Mark(row.chain.0);
+        let before = last.insert(row.shard_partition, Some(mark));
+        (before.flatten(), mark)
+    };
+    rows.iter().map(mark).collect()
 }
 
 /// The rows of these events behind these heads, which they move.
@@ -240,6 +262,8 @@ pub async fn history(
         last_position,
         count,
         payload,
+        mark: None,
+        before: None,
     };
     let mut rows: Vec<StoredEvents> = rows.into_iter().map(stored).collect();
     rows.sort_by_key(|row| row.last_position);

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use belay_domain::feed::PartitionEnds;
 use belay_domain::ids::{ConsumerId, StoreId};
 use belay_proto::v1 as pb;
 use belay_wire::cloud_events::{self, CloudEvents};
@@ -21,10 +20,11 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use uuid::Uuid;
 
-use super::partition::{Letter, Partition};
+use super::partition::{Held, Letter, Partition};
 use super::receiver::{Message, Receiver};
 use super::retry::{RetryPlan, SendOutcome};
 use super::signature::Secrets;
+use crate::db::feed::MarkedEnds;
 use crate::db::{DbError, Pool, held_events, in_time};
 use crate::feed::Feed;
 use crate::telemetry::deliveries::{DeliveryMetrics, Verdict};
@@ -71,11 +71,13 @@ pub(super) struct Courier {
     secrets: Secrets,
     pub(super) partitions: BTreeMap<u16, Partition>,
     sending: JoinSet<(Letter, SendOutcome)>,
+    /// How many of them were held.
+    sending_held: usize,
     /// Nothing is sent that could outlast it.
     pub(super) lease_ends: Instant,
     /// The database's time, and when it was that.
     pub(super) clock: (Timestamp, Instant),
-    pub(super) ends: Vec<PartitionEnds>,
+    pub(super) ends: Vec<MarkedEnds>,
     /// The partition that is asked first, so that none is always the last.
     turn: u16,
     pub(super) read_turn: u16,
@@ -123,6 +125,7 @@ impl Courier {
             secrets: parts.secrets,
             partitions: BTreeMap::new(),
             sending: JoinSet::new(),
+            sending_held: 0,
             lease_ends: now,
             clock: (Timestamp::UNIX_EPOCH, now),
             ends: Vec::new(),
@@ -196,11 +199,18 @@ impl Courier {
             return;
         }
         let mut letters = Vec::new();
+        let mut sending_held = self.sending_held;
         while self.sending.len() + letters.len() < self.bounds.sending_max {
-            match self.next_letter(now) {
-                Some(letter) => letters.push(letter),
-                None => break,
-            }
+            let held = if sending_held < held_max(self.bounds.sending_max) {
+                Held::First
+            } else {
+                Held::Not
+            };
+            let Some(letter) = self.next_letter(now, held) else {
+                break;
+            };
+            sending_held += usize::from(letter.is_held);
+            letters.push(letter);
         }
         if letters.iter().any(|letter| letter.is_held) {
             let opened = in_time(self.open_held(&mut letters)).await;
@@ -221,12 +231,12 @@ impl Courier {
         Instant::now() + self.bounds.timeout >= self.lease_ends
     }
 
-    fn next_letter(&mut self, now: Instant) -> Option<Letter> {
+    fn next_letter(&mut self, now: Instant, held: Held) -> Option<Letter> {
         let turn = self.turn;
         let mut next = None;
         for range in [turn..u16::MAX, 0..turn] {
             let mut partitions = self.partitions.range_mut(range);
-            next = partitions.find_map(|(_, partition)| partition.next(now));
+            next = partitions.find_map(|(_, partition)| partition.next(now, held));
             if next.is_some() {
                 break;
             }
@@ -277,6 +287,7 @@ impl Courier {
             signature,
             body,
         };
+        self.sending_held += usize::from(letter.is_held);
         let receiver = self.receiver.clone();
         self.sending
             .spawn(async move { (letter, receiver.post(message, now).await) });
@@ -298,6 +309,7 @@ impl Courier {
         while let Some(ended) = next {
             // A panic is a defect: who starts this process again begins from what is stored.
             let (letter, outcome) = ended?;
+            self.sending_held -= usize::from(letter.is_held);
             self.ended(&letter, outcome);
             next = self.sending.try_join_next();
         }
@@ -380,6 +392,12 @@ impl Courier {
     }
 }
 
+/// Of so many events on their way those that may have been held before: a receiver that hangs on
+/// some orders leaves room for the others.
+fn held_max(sending_max: usize) -> usize {
+    (sending_max / 2).max(1)
+}
+
 /// How long a receiver gets nothing that asks for so long.
 fn pause(asked: Duration) -> Duration {
     asked.min(PAUSE_MAX)
@@ -407,6 +425,12 @@ fn tell(letter: &Letter, verdict: Verdict, failure: Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn held_events_leave_half_of_the_room_to_others() {
+        let held_max = [1, 2, 3, 16].map(held_max);
+        assert_eq!(held_max, [1, 1, 1, 8]);
+    }
 
     #[test]
     fn a_pause_has_its_bound() {

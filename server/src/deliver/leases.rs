@@ -168,20 +168,33 @@ impl Courier {
             .filter(|seen| renewed.renewed.contains(&seen.partition))
             .map(|seen| (seen.partition, seen))
             .collect();
+        let mut gone_back = BTreeSet::new();
         self.partitions.retain(|number, known| {
-            let is_kept = ours
-                .get(number)
-                .is_some_and(|seen| seen.fence == known.fence);
-            if !is_kept && !known.is_leaving {
-                tracing::warn!(partition = number, "the lease has passed on");
+            let seen = ours.get(number).filter(|seen| seen.fence == known.fence);
+            match seen {
+                // What is on its way is of the old fence: once the lease is over it begins anew.
+                Some(seen) if seen.position < known.position() => {
+                    went_back(*number, known.position());
+                    gone_back.insert(*number);
+                    false
+                }
+                Some(_) => true,
+                None => {
+                    if !known.is_leaving {
+                        tracing::warn!(partition = number, "the lease has passed on");
+                    }
+                    false
+                }
             }
-            is_kept
         });
         let before = self.partitions.len();
         for (number, seen) in ours {
             let Some(marks) = renewed.marks.get(&number) else {
                 continue;
             };
+            if gone_back.contains(&number) {
+                continue;
+            }
             let known = self
                 .partitions
                 .entry(number)
@@ -266,6 +279,16 @@ fn found(mark: &HeldMark, now: Timestamp, now_here: Instant) -> Found {
         attempts: mark.attempts,
         due: now_here + wait,
     }
+}
+
+/// The database lacks what was stored or read before: its primary was lost.
+pub(super) fn went_back(partition: u16, position: u64) {
+    tracing::warn!(
+        partition,
+        position,
+        "the database no longer has what was read up to there: \
+         the partition begins again from what is stored once its lease is over"
+    );
 }
 
 /// How many partitions an instance delivers at most.

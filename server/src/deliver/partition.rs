@@ -10,12 +10,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use belay_domain::chain::Mark;
 use belay_domain::feed::HeldState;
 use belay_domain::ids::OrderKey;
 use belay_proto::v1 as pb;
 use tokio::time::Instant;
 
 use super::retry::{Hold, RetryPlan, SendOutcome};
+use crate::db::feed::{MarkedEnds, Place};
 use crate::telemetry::deliveries::Verdict;
 
 /// Events in the window at which no more are read.
@@ -35,6 +37,13 @@ pub(super) struct Letter {
     pub(super) is_held: bool,
     /// None until it is read from there.
     pub(super) event: Option<Arc<pb::Event>>,
+}
+
+/// Whether events that are held may be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    First,
+    Not,
 }
 
 #[derive(Debug)]
@@ -102,7 +111,11 @@ pub(super) struct Found {
 pub(super) struct Settlement {
     /// How many events leave the window.
     passed: usize,
+    /// The stored position, as far as is known here: less is of another history.
+    pub(super) from: u64,
     pub(super) to: u64,
+    /// The last row that was read, if it has a mark.
+    pub(super) read: Option<Place>,
     /// Of those the ones that are held.
     pub(super) held: Vec<(u64, OrderKey, Arc<pb::Event>, Hold)>,
     pub(super) changes: BTreeMap<u64, Change>,
@@ -143,6 +156,8 @@ pub(super) struct Partition {
     is_unanswered: bool,
     position: u64,
     read_to: u64,
+    /// Of the row that ends there, if one was read and has one.
+    mark: Option<Mark>,
     window: VecDeque<Entry>,
     queues: HashMap<OrderKey, OrderQueue>,
     dead: usize,
@@ -161,6 +176,7 @@ impl Partition {
             is_unanswered: false,
             position,
             read_to: position,
+            mark: None,
             window: VecDeque::new(),
             queues: HashMap::new(),
             dead: 0,
@@ -221,8 +237,38 @@ impl Partition {
         self.waiting() + self.dead
     }
 
-    /// Takes in what was read: the events that are to be sent, and how far was read.
-    pub(super) fn read(&mut self, events: Vec<(u64, OrderKey, pb::Event)>, to: u64) {
+    pub(super) fn read_to(&self) -> u64 {
+        self.read_to
+    }
+
+    /// The last row that was read, if it has a mark.
+    pub(super) fn last_read(&self) -> Option<Place> {
+        let mark = self.mark?;
+        Some(Place {
+            partition: self.number,
+            position: self.read_to,
+            mark,
+        })
+    }
+
+    /// Whether the feed no longer has what was read: it ends before it, or there in another row.
+    pub(super) fn is_ahead(&self, end: &MarkedEnds) -> bool {
+        let is_other = || {
+            self.mark
+                .zip(end.mark)
+                .is_some_and(|(read, there)| read != there)
+        };
+        self.read_to > end.ends.last || (self.read_to == end.ends.last && is_other())
+    }
+
+    /// Takes in what was read: the events that are to be sent, how far was read, and the mark of
+    /// the row there.
+    pub(super) fn read(
+        &mut self,
+        events: Vec<(u64, OrderKey, pb::Event)>,
+        to: u64,
+        mark: Option<Mark>,
+    ) {
         for (position, order, event) in events {
             if position > self.read_to {
                 self.window.push_back(Entry {
@@ -233,15 +279,21 @@ impl Partition {
                 });
             }
         }
-        self.read_to = self.read_to.max(to);
+        if to > self.read_to {
+            (self.read_to, self.mark) = (to, mark);
+        }
     }
 
-    /// The next event that may be sent now: one that is held and due before one of the window.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Letter> {
+    /// The next event that may be sent now: one that is held and due, where another of these may
+    /// be sent, before one of the window.
+    pub(super) fn next(&mut self, now: Instant, held: Held) -> Option<Letter> {
         if self.is_leaving {
             return None;
         }
-        self.next_held(now).or_else(|| self.next_fresh())
+        match held {
+            Held::First => self.next_held(now).or_else(|| self.next_fresh()),
+            Held::Not => self.next_fresh(),
+        }
     }
 
     fn next_held(&mut self, now: Instant) -> Option<Letter> {
@@ -425,6 +477,8 @@ impl Partition {
         });
         Settlement {
             passed,
+            from: self.position,
+            read: self.last_read(),
             to: match self.window.get(passed) {
                 Some(open) => open.position - 1,
                 None => self.read_to,
@@ -463,7 +517,9 @@ impl Partition {
 
     /// Goes on with the oldest event that is kept.
     pub(super) fn skip_to(&mut self, position: u64) {
-        self.read_to = self.read_to.max(position);
+        if position > self.read_to {
+            (self.read_to, self.mark) = (position, None);
+        }
     }
 }
 

@@ -12,14 +12,15 @@ use prost::Message as _;
 use tokio::time::Instant;
 
 use super::courier::{Courier, POLL, RETRY};
-use super::leases::later;
+use super::leases::{later, went_back};
 use super::partition::{Change, HELD_MAX, Settlement};
 use super::retry::Hold;
 use crate::db::delivery_partitions::DeliveryPartition;
 use crate::db::held_events::{HeldEvent, HeldMark};
 use crate::db::transaction::Transaction;
 use crate::db::{
-    Conn, DbError, clock, delivery_partitions, erasures, held_events, in_time, partition_tails,
+    Conn, DbError, clock, delivery_partitions, erasures, feed, held_events, in_time,
+    partition_tails,
 };
 use crate::feed::{FeedError, FeedRow, Form};
 use crate::telemetry::deliveries::Backlog;
@@ -60,7 +61,10 @@ impl Courier {
                             partition.stored(settlement, now);
                         }
                         Some(_) => {
-                            tracing::warn!(partition = number, "the lease has passed on");
+                            tracing::warn!(
+                                partition = number,
+                                "the lease has passed on, or the database has gone back"
+                            );
                             self.partitions.remove(&number);
                         }
                         None => {}
@@ -89,6 +93,8 @@ impl Courier {
         let mut conn = Transaction::begin(&self.pool).await?;
         let written = async {
             let locked = delivery_partitions::lock(&mut conn, consumer, &numbers).await?;
+            let read = settlements.values().filter_map(|(_, to)| to.read);
+            let forked = feed::forked(&mut conn, &read.collect::<Vec<_>>()).await?;
             let mut ours = Vec::new();
             for row in locked {
                 let Some((fence, settlement)) = settlements.get(&row.partition) else {
@@ -96,7 +102,8 @@ impl Courier {
                 };
                 let is_ours = row.instance == self.instance
                     && row.fence == *fence
-                    && row.position <= settlement.to;
+                    && (settlement.from..=settlement.to).contains(&row.position)
+                    && !forked.contains(&row.partition);
                 if is_ours {
                     ours.push((row, settlement));
                 }
@@ -122,7 +129,7 @@ impl Courier {
         if self.partitions.is_empty() {
             return;
         }
-        match in_time(self.feed.ends()).await {
+        match in_time(self.feed.marked_ends()).await {
             Ok(ends) => self.ends = ends,
             Err(error) => {
                 self.told(Err(error));
@@ -135,6 +142,18 @@ impl Courier {
         }
         match in_time(self.feed.read(&after, READ_ROWS, Form::Events)).await {
             Ok(rows) => {
+                let read = after.iter();
+                let read = read.filter_map(|(number, _)| self.partitions.get(number)?.last_read());
+                // Asked behind the reading: what comes there stands behind what was read before.
+                match in_time(self.feed.forked(&read.collect::<Vec<_>>())).await {
+                    Ok(forked) => forked
+                        .into_iter()
+                        .for_each(|number| self.begin_again(number)),
+                    Err(error) => {
+                        self.told(Err(error));
+                        return;
+                    }
+                }
                 let is_cut = rows.len() >= usize::from(READ_ROWS);
                 let last = rows.last().map(|row| row.partition).filter(|_| is_cut);
                 self.read_turn = last.map_or(0, |last| last + 1);
@@ -155,7 +174,7 @@ impl Courier {
     /// The partitions in which there is something to read and room for it, those first whose turn
     /// it is.
     fn behind(&mut self) -> Vec<(u16, u64)> {
-        let mut pruned = Vec::new();
+        let (mut pruned, mut ahead) = (Vec::new(), Vec::new());
         let mut behind = Vec::new();
         for (number, partition) in &self.partitions {
             let (Some(from), Some(end)) =
@@ -163,6 +182,11 @@ impl Courier {
             else {
                 continue;
             };
+            if partition.is_ahead(end) {
+                ahead.push(*number);
+                continue;
+            }
+            let end = end.ends;
             if from < end.pruned {
                 pruned.push(PositionError::Expired {
                     partition: *number,
@@ -176,6 +200,9 @@ impl Courier {
         for error in pruned {
             self.pruned(error);
         }
+        ahead
+            .into_iter()
+            .for_each(|number| self.begin_again(number));
         let next = behind.partition_point(|(number, _)| *number < self.read_turn);
         if next < behind.len() {
             behind.drain(..next);
@@ -183,19 +210,27 @@ impl Courier {
         behind
     }
 
+    /// Other events have taken the places of those that were read, so what was read and not stored
+    /// is forgotten.
+    fn begin_again(&mut self, number: u16) {
+        if let Some(partition) = self.partitions.remove(&number) {
+            went_back(number, partition.read_to());
+        }
+    }
+
     fn take_in(&mut self, rows: Vec<FeedRow>) -> Result<(), DbError> {
         for row in rows {
             let Some(partition) = self.partitions.get_mut(&row.partition) else {
                 continue;
             };
-            let (to, selector) = (row.last, &self.name.selector);
+            let (to, mark, selector) = (row.last, row.mark, &self.name.selector);
             let events = row.events.into_iter();
             let selected = events.filter(|event| selector.selects(event));
             let placed = selected.map(|event| {
                 let key = order_key(&event)?;
                 Ok((event.position.unsigned_abs(), key, event))
             });
-            partition.read(placed.collect::<Result<_, DbError>>()?, to);
+            partition.read(placed.collect::<Result<_, DbError>>()?, to, mark);
         }
         Ok(())
     }
@@ -242,7 +277,7 @@ impl Courier {
         };
         for (number, partition) in &self.partitions {
             let end = self.ends.get(usize::from(*number));
-            let last = end.map_or(0, |end| end.last);
+            let last = end.map_or(0, |end| end.ends.last);
             backlog.lag += last.saturating_sub(partition.position());
             backlog.waiting += count(partition.waiting());
             backlog.dead += count(partition.dead());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use belay_domain::chain::ChainKey;
+use belay_domain::chain::{ChainKey, Mark};
 use belay_domain::context::StoreConfig;
 use belay_domain::ids::{OrderKey, Partitions, StoreId};
 use belay_domain::records::RequestKey;
@@ -109,6 +109,7 @@ pub(super) async fn decide_and_write(
     }
     let Appended {
         positions,
+        marks,
         heads,
         were_expected,
     } = write(connection, &batch, context).await?;
@@ -117,7 +118,7 @@ pub(super) async fn decide_and_write(
         && batch.new_events.is_empty();
     Ok(Done {
         outcomes,
-        events: stored(batch, positions),
+        events: stored(batch, positions.into_iter().zip(marks)),
         heads,
         were_expected,
         was_done_before,
@@ -211,13 +212,18 @@ async fn write(
 }
 
 /// The events as they stand in the feed, each row at its position.
-fn stored(batch: Batch, positions: Vec<u64>) -> Vec<StoredEvents> {
-    let rows = batch.new_events.into_iter().zip(positions);
-    rows.map(|(events, last_position)| StoredEvents {
+fn stored(
+    batch: Batch,
+    places: impl Iterator<Item = (u64, (Option<Mark>, Mark))>,
+) -> Vec<StoredEvents> {
+    let rows = batch.new_events.into_iter().zip(places);
+    rows.map(|(events, (last_position, (before, mark)))| StoredEvents {
         partition: events.partition,
         last_position,
         count: events.count,
         payload: events.payload,
+        mark: Some(mark),
+        before,
     })
     .collect()
 }

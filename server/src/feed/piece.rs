@@ -109,6 +109,8 @@ mod tests {
             payload: (first..=last)
                 .flat_map(|position| event(position).encode_length_delimited_to_vec())
                 .collect(),
+            mark: None,
+            before: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! A row of the feed in memory.
 
+use belay_domain::chain::Mark;
 use belay_domain::feed::Positions;
 use belay_proto::v1 as pb;
 use belay_wire::events::{EncodedEvents, Selector, encode_one};
@@ -21,6 +22,10 @@ pub struct FeedRow {
     encoded: EncodedEvents,
     /// How many bytes they take when they are stored.
     pub bytes: usize,
+    /// None where it has none, or nobody asked for it.
+    pub(crate) mark: Option<Mark>,
+    /// The mark of the row before it, as far as who wrote it knows.
+    pub(super) before: Option<Mark>,
 }
 
 /// The form in which a row's events are wanted.
@@ -39,10 +44,14 @@ impl FeedRow {
             last_position: last,
             count,
             payload,
+            mark,
+            before,
         } = stored;
         let mut row = Self {
             count: count.into(),
             bytes: payload.len(),
+            mark,
+            before,
             ..Self::nothing(partition, last)
         };
         let corrupt = |error| DbError::Corrupt(format!("stored events cannot be read: {error}"));
@@ -64,6 +73,8 @@ impl FeedRow {
             events: Vec::new(),
             encoded: EncodedEvents::default(),
             bytes: 0,
+            mark: None,
+            before: None,
         }
     }
 
@@ -149,6 +160,8 @@ mod tests {
                 .iter()
                 .flat_map(Message::encode_length_delimited_to_vec)
                 .collect(),
+            mark: None,
+            before: None,
         };
         FeedRow::read(stored, Form::Both).unwrap()
     }

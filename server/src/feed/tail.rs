@@ -5,13 +5,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use belay_domain::feed::PartitionEnds;
+use belay_domain::chain::Mark;
+use belay_domain::feed::PositionError;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
+use super::rewinds::Rewinds;
 use super::row::{FeedRow, Form};
 use super::{Feed, FeedError};
 use crate::db::events::StoredEvents;
+use crate::db::feed::{MarkedEnds, Place};
 use crate::db::{DbError, in_time};
 
 /// Rows that are kept of one partition, and bytes of their events as they are stored; in memory
@@ -32,9 +35,17 @@ const ROUND_MAX: Duration = Duration::from_millis(25);
 /// Between two attempts to read while the database cannot be reached.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// The rings of every partition, in their order.
 #[derive(Debug)]
-pub(super) struct Tail(Vec<Ring>);
+pub(super) struct Tail {
+    /// Of every partition, in their order.
+    rings: Vec<Ring>,
+    /// Whether it was held against the database since somebody watches, or since the database
+    /// failed. Until then it may hold what a lost primary alone had.
+    is_current: bool,
+    /// Nobody watches, or nothing was read since somebody began to.
+    is_idle: bool,
+    rewinds: Rewinds,
+}
 
 /// The rows that were read last of one partition: they hold all that lies between `begin` and
 /// `end`.
@@ -46,6 +57,8 @@ struct Ring {
     begin: u64,
     /// The position of the last row.
     end: u64,
+    /// Its mark, where it has one.
+    mark: Option<Mark>,
 }
 
 /// Rows for a watch.
@@ -111,7 +124,39 @@ impl Rounds {
 
 impl Tail {
     pub(super) fn new(partitions: u16) -> Self {
-        Self(vec![Ring::default(); partitions.into()])
+        Self {
+            rings: vec![Ring::default(); partitions.into()],
+            is_current: false,
+            is_idle: true,
+            rewinds: Rewinds::default(),
+        }
+    }
+
+    /// Whether who begins to watch may be given what is here.
+    pub(super) fn is_current(&self) -> bool {
+        self.is_current
+    }
+
+    pub(super) fn rewinds(&self) -> u64 {
+        self.rewinds.count()
+    }
+
+    /// Whether one of these positions was lost after so many rewinds, and what stands there now is
+    /// another event.
+    pub(super) fn lost(
+        &self,
+        mut positions: impl Iterator<Item = (u16, u64)>,
+        rewinds: u64,
+    ) -> Option<PositionError> {
+        positions.find_map(|(partition, position)| {
+            let mut new = self.rewinds.since(rewinds);
+            let (_, last) = new.find(|(of, to)| *of == partition && *to < position)?;
+            Some(PositionError::Ahead {
+                partition,
+                position,
+                last,
+            })
+        })
     }
 
     /// What lies behind these positions, up to so many bytes.
@@ -122,7 +167,7 @@ impl Tail {
     ) -> Ready {
         let (mut ready, mut bytes) = (Ready::default(), 0);
         for (partition, position) in positions {
-            let Some(ring) = self.0.get(usize::from(partition)) else {
+            let Some(ring) = self.rings.get(usize::from(partition)) else {
                 continue;
             };
             if position >= ring.end {
@@ -152,14 +197,14 @@ impl Tail {
         mut positions: impl Iterator<Item = (u16, u64)>,
     ) -> Option<(u16, u64)> {
         positions.find(|(partition, position)| {
-            let ring = self.0.get(usize::from(*partition));
+            let ring = self.rings.get(usize::from(*partition));
             ring.is_some_and(|ring| *position < ring.begin)
         })
     }
 
     /// Where each partition ends, as far as is known here.
     pub(super) fn ends(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
-        (0..).zip(self.0.iter().map(|ring| ring.end))
+        (0..).zip(self.rings.iter().map(|ring| ring.end))
     }
 
     /// Takes rows up, where they come next; false where one of them does not, for what lies before
@@ -167,65 +212,161 @@ impl Tail {
     fn extend(&mut self, rows: impl IntoIterator<Item = FeedRow>) -> bool {
         let mut is_gapless = true;
         for row in rows {
-            if let Some(ring) = self.0.get_mut(usize::from(row.partition)) {
+            if let Some(ring) = self.rings.get_mut(usize::from(row.partition)) {
                 is_gapless &= ring.push(row);
             }
         }
         is_gapless
     }
 
-    /// Begins at these ends, where much lies behind them: to read all of it would hold up what is
-    /// committed now.
-    fn begin(&mut self, ends: &[PartitionEnds]) {
-        let pairs = self.0.iter_mut().zip(ends);
-        let behind: u64 = pairs.map(|(ring, end)| end.last.abs_diff(ring.end)).sum();
+    /// Nobody watches any more.
+    fn rest(&mut self) {
+        (self.is_current, self.is_idle) = (false, true);
+    }
+
+    /// The database failed, and may be another one when it is back.
+    fn doubt(&mut self) {
+        self.is_current = false;
+    }
+
+    /// Begins at these ends, where nobody watched and much lies behind them: to read all of it would
+    /// hold up what is committed now. Those who watch while the database fails for a moment are not
+    /// sent to the table.
+    fn begin(&mut self, ends: &[MarkedEnds]) {
+        if !std::mem::replace(&mut self.is_idle, false) {
+            return;
+        }
+        let pairs = self.rings.iter_mut().zip(ends);
+        let behind = |(ring, end): (&mut Ring, &MarkedEnds)| end.ends.last.abs_diff(ring.end);
+        let behind: u64 = pairs.map(behind).sum();
         if behind > BEGIN_BEHIND_MAX {
-            let pairs = self.0.iter_mut().zip(ends);
-            pairs.for_each(|(ring, end)| ring.skip_to(end.last));
+            let pairs = self.rings.iter_mut().zip(ends);
+            pairs.for_each(|(ring, end)| ring.skip_to(end.ends.last, end.mark));
         }
     }
 
     /// What was committed since the ends were read, and is here already, is no restored database.
-    fn raise(&self, ends: &mut [PartitionEnds]) {
-        for (ring, end) in self.0.iter().zip(ends) {
-            end.last = end.last.max(ring.end);
+    fn raise(&self, ends: &mut [MarkedEnds]) {
+        for (ring, end) in self.rings.iter().zip(ends) {
+            if end.ends.last < ring.end {
+                (end.ends.last, end.mark) = (ring.end, ring.mark);
+            }
         }
     }
 
-    /// Where to read on to come to these ends. What is too far behind, or pruned, is skipped; so is
-    /// what lies ahead of a database that was restored.
-    fn missing(&mut self, ends: &[PartitionEnds]) -> (Vec<(u16, u64)>, bool) {
+    /// The partitions that have not come as far as was read, or have come there by another way; and
+    /// the last rows of those that are so far ahead that nothing is read behind these.
+    fn doubted(&self, ends: &[MarkedEnds]) -> (Vec<u16>, Vec<Place>) {
+        let (mut forked, mut far) = (Vec::new(), Vec::new());
+        for (partition, (ring, end)) in (0..).zip(self.rings.iter().zip(ends)) {
+            let is_other = end.ends.last == ring.end && is_other(ring.mark, end.mark);
+            if end.ends.last < ring.end || is_other {
+                forked.push(partition);
+            } else if ring.is_far_behind(end) {
+                far.extend(ring.place(partition));
+            }
+        }
+        (forked, far)
+    }
+
+    /// The last rows of these partitions.
+    fn places(&self, partitions: &[(u16, u64)]) -> Vec<Place> {
+        let place = |(partition, _): &(u16, u64)| {
+            let ring = self.rings.get(usize::from(*partition))?;
+            ring.place(*partition)
+        };
+        partitions.iter().filter_map(place).collect()
+    }
+
+    /// Where to read on to come to these ends. What is too far behind, or pruned, is skipped.
+    fn missing(&mut self, ends: &[MarkedEnds]) -> (Vec<(u16, u64)>, bool) {
         let (mut missing, mut has_skipped) = (Vec::new(), false);
-        for (partition, (ring, end)) in (0..).zip(self.0.iter_mut().zip(ends)) {
-            let is_far = end.last.saturating_sub(ring.end) > CATCH_UP_MAX;
-            if is_far || ring.end < end.pruned || end.last < ring.end {
-                ring.skip_to(end.last);
+        for (partition, (ring, end)) in (0..).zip(self.rings.iter_mut().zip(ends)) {
+            if ring.is_far_behind(end) || ring.end < end.ends.pruned {
+                ring.skip_to(end.ends.last, end.mark);
                 has_skipped = true;
-            } else if end.last > ring.end {
+            } else if end.ends.last > ring.end {
                 missing.push((partition, ring.end));
             }
         }
         (missing, has_skipped)
     }
+
+    /// A partition went back: forgets what is not among these rows of it, and says which position
+    /// is the last that is as it was, as far as can be told.
+    fn rewind(
+        &mut self,
+        partition: u16,
+        found: &[(u64, Option<Mark>)],
+        end: &MarkedEnds,
+    ) -> Option<u64> {
+        let ring = self.rings.get_mut(usize::from(partition))?;
+        let is_found = |row: &Arc<FeedRow>| found.contains(&(row.last, row.mark));
+        let to = match ring.rows.iter().rposition(is_found) {
+            Some(last) => {
+                ring.truncate(last + 1);
+                ring.end
+            }
+            // Of what lies further back nothing is known here.
+            None => {
+                let to = ring.begin.saturating_sub(1).min(end.ends.last);
+                ring.skip_to(end.ends.last, end.mark);
+                to
+            }
+        };
+        self.rewinds.push(partition, to);
+        Some(to)
+    }
+}
+
+/// Whether these are of two rows. Where one has no mark nobody knows.
+fn is_other(known: Option<Mark>, found: Option<Mark>) -> bool {
+    known
+        .zip(found)
+        .is_some_and(|(known, found)| known != found)
 }
 
 impl Ring {
-    fn skip_to(&mut self, end: u64) {
+    fn skip_to(&mut self, end: u64, mark: Option<Mark>) {
         *self = Self {
             begin: end,
             end,
+            mark,
             ..Self::default()
         };
+    }
+
+    /// Keeps so many rows, which are not none.
+    fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+        self.bytes = self.rows.iter().map(|row| row.bytes).sum();
+        if let Some(last) = self.rows.back() {
+            (self.end, self.mark) = (last.last, last.mark);
+        }
+    }
+
+    fn is_far_behind(&self, end: &MarkedEnds) -> bool {
+        end.ends.last.saturating_sub(self.end) > CATCH_UP_MAX
+    }
+
+    fn place(&self, partition: u16) -> Option<Place> {
+        let mark = self.mark?;
+        Some(Place {
+            partition,
+            position: self.end,
+            mark,
+        })
     }
 
     fn push(&mut self, row: FeedRow) -> bool {
         if row.last <= self.end {
             return true;
         }
-        if row.first() > self.end + 1 {
+        // A server that was told of a commit may know of less than was lost.
+        if row.first() > self.end + 1 || is_other(self.mark, row.before) {
             return false;
         }
-        self.end = row.last;
+        (self.end, self.mark) = (row.last, row.mark);
         self.bytes += row.bytes;
         self.rows.push_back(Arc::new(row));
         while self.rows.len() > RING_ROWS_MAX || self.bytes > RING_BYTES_MAX {
@@ -243,10 +384,12 @@ impl Ring {
 pub(super) async fn run(feed: Feed, mut commits: mpsc::Receiver<Vec<StoredEvents>>) {
     loop {
         if feed.watches() == 0 {
+            feed.tail_mut().rest();
             feed.0.watched.notified().await;
             continue;
         }
         if let Err(error) = follow(&feed, &mut commits).await {
+            feed.tail_mut().doubt();
             // What was taken up before it failed waits for no round.
             let _ = feed.0.moved.send(());
             feed.0.pool.notes().note("the feed", &error);
@@ -255,19 +398,22 @@ pub(super) async fn run(feed: Feed, mut commits: mpsc::Receiver<Vec<StoredEvents
     }
 }
 
-/// Until nobody watches any more, or the database cannot be read. What is known already stays: rows
-/// never change.
+/// Until nobody watches any more, or the database cannot be read. What is known already stays where
+/// the database still has it: rows never change.
 async fn follow(
     feed: &Feed,
     commits: &mut mpsc::Receiver<Vec<StoredEvents>>,
 ) -> Result<(), DbError> {
-    // Nobody watched until now: what was committed meanwhile is in the table for whoever wants it.
-    let ends = in_time(feed.ends()).await?;
+    // Where nobody watched until now, what was committed meanwhile is in the table for whoever wants
+    // it.
+    let ends = in_time(feed.marked_ends()).await?;
     feed.tail_mut().begin(&ends);
     // A watch that has looked before finds out that it is behind.
     let _ = feed.0.moved.send(());
     let mut rounds = Rounds::begin(Instant::now());
     look(feed, &mut rounds).await?;
+    feed.tail_mut().is_current = true;
+    let _ = feed.0.moved.send(());
     let poll = feed.0.settings.poll;
     let mut looks = interval_at(Instant::now() + poll, poll);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -298,7 +444,10 @@ async fn follow(
 /// Reads what was committed meanwhile, by whichever server. What is known already waits for none of
 /// it.
 async fn look(feed: &Feed, rounds: &mut Rounds) -> Result<(), DbError> {
-    let mut ends = rounds.beside(feed, in_time(feed.ends())).await?;
+    let mut ends = rounds.beside(feed, in_time(feed.marked_ends())).await?;
+    let (mut forked, far) = feed.tail().doubted(&ends);
+    forked.extend(rounds.beside(feed, in_time(feed.forked(&far))).await?);
+    rewind(feed, rounds, (&forked, &ends)).await?;
     loop {
         let (missing, has_skipped) = feed.tail_mut().missing(&ends);
         if has_skipped {
@@ -313,6 +462,14 @@ async fn look(feed: &Feed, rounds: &mut Rounds) -> Result<(), DbError> {
         match rounds.beside(feed, read).await {
             Ok(rows) if rows.is_empty() => return Ok(()),
             Ok(rows) => {
+                // Asked behind the reading: what was read of a primary that is lost meanwhile is
+                // found out the next time.
+                let places = feed.tail().places(&missing);
+                let forked = rounds.beside(feed, in_time(feed.forked(&places))).await?;
+                if !forked.is_empty() {
+                    rewind(feed, rounds, (&forked, &ends)).await?;
+                    continue;
+                }
                 let mut tail = feed.tail_mut();
                 tail.extend(rows);
                 tail.raise(&mut ends);
@@ -325,186 +482,32 @@ async fn look(feed: &Feed, rounds: &mut Rounds) -> Result<(), DbError> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(partition: u16, first: u64, last: u64) -> FeedRow {
-        let mut row = FeedRow::nothing(partition, last);
-        (row.count, row.bytes) = (last + 1 - first, 100);
-        row
-    }
-
-    fn tail_at(last: u64) -> Tail {
-        let mut tail = Tail::new(2);
-        tail.0.iter_mut().for_each(|ring| ring.skip_to(last));
-        tail
-    }
-
-    fn lasts(ready: &Ready) -> Vec<(u16, u64)> {
-        let rows = ready.rows.iter();
-        rows.map(|row| (row.partition, row.last)).collect()
-    }
-
-    fn after(tail: &Tail, first: u64, second: u64) -> Ready {
-        tail.after([(0, first), (1, second)].into_iter(), usize::MAX)
-    }
-
-    #[test]
-    fn rows_come_in_order_and_once() {
-        let mut tail = tail_at(10);
-        assert!(tail.extend([row(0, 11, 12), row(1, 11, 11), row(0, 13, 13)]));
-        // Both the engine and the table tell of a row.
-        assert!(tail.extend([row(0, 11, 12)]));
-        assert_eq!(lasts(&after(&tail, 10, 10)), [(0, 12), (0, 13), (1, 11)]);
-        assert_eq!(lasts(&after(&tail, 12, 11)), [(0, 13)]);
-        // In the middle of a row it comes whole.
-        assert_eq!(lasts(&after(&tail, 11, 11)), [(0, 12), (0, 13)]);
-        assert!(after(&tail, 13, 11).rows.is_empty());
-        // What the watcher knows already may be more than the tail has.
-        assert!(after(&tail, 99, 99).rows.is_empty());
-    }
-
-    #[test]
-    fn a_gap_is_told_and_nothing_behind_it_is_taken() {
-        let mut tail = tail_at(10);
-        assert!(!tail.extend([row(0, 13, 14), row(1, 11, 11)]));
-        assert_eq!(lasts(&after(&tail, 10, 10)), [(1, 11)]);
-        let ends = [
-            PartitionEnds {
-                last: 14,
-                pruned: 0,
-                expiring: 0,
-            },
-            PartitionEnds {
-                last: 11,
-                pruned: 0,
-                expiring: 0,
-            },
-        ];
-        assert_eq!(tail.missing(&ends), (vec![(0, 10)], false));
-        assert!(tail.extend([row(0, 11, 12), row(0, 13, 14)]));
-        assert_eq!(tail.missing(&ends), (vec![], false));
-    }
-
-    #[test]
-    fn who_stands_before_the_ring_is_told_so() {
-        let mut tail = tail_at(10);
-        tail.extend([row(0, 11, 11)]);
-        let ready = after(&tail, 9, 10);
-        assert_eq!(ready.behind, Some((0, 9)));
-        assert!(ready.rows.is_empty());
-    }
-
-    #[test]
-    fn the_ring_is_bounded_in_rows_and_bytes() {
-        let mut tail = tail_at(0);
-        let rows = u64::try_from(RING_ROWS_MAX).unwrap() + 5;
-        tail.extend((1..=rows).map(|position| row(0, position, position)));
-        assert_eq!(after(&tail, 4, 0).behind, Some((0, 4)));
-        assert_eq!(after(&tail, 5, 0).rows.len(), RING_ROWS_MAX);
-        let mut large = row(1, 1, 1);
-        large.bytes = RING_BYTES_MAX + 1;
-        tail.extend([large]);
-        assert_eq!(
-            after(&tail, rows, 0).behind,
-            Some((1, 0)),
-            "too large to be kept"
-        );
-        assert_eq!(after(&tail, rows, 1).behind, None);
-    }
-
-    #[test]
-    fn what_is_too_far_behind_is_skipped() {
-        let mut tail = tail_at(10);
-        let far = 10 + CATCH_UP_MAX + 1;
-        let ends = [
-            PartitionEnds {
-                last: far,
-                pruned: 0,
-                expiring: 0,
-            },
-            PartitionEnds {
-                last: far - 1,
-                pruned: 0,
-                expiring: 0,
-            },
-        ];
-        assert_eq!(tail.missing(&ends), (vec![(1, 10)], true));
-        assert_eq!(after(&tail, 10, 10).behind, Some((0, 10)));
-    }
-
-    #[test]
-    fn who_begins_to_watch_does_not_wait_for_the_past() {
-        let end = |last| PartitionEnds {
-            last,
-            pruned: 0,
-            expiring: 0,
+/// Goes back in partitions that have lost what was read of them, to what both have, and leaves it to
+/// the watches whether they can go on.
+async fn rewind(
+    feed: &Feed,
+    rounds: &mut Rounds,
+    (partitions, ends): (&[u16], &[MarkedEnds]),
+) -> Result<(), DbError> {
+    let limit = u16::try_from(RING_ROWS_MAX).unwrap_or(u16::MAX);
+    for partition in partitions {
+        let at = usize::from(*partition);
+        let begin = feed.tail().rings.get(at).map_or(0, |ring| ring.begin);
+        let marks = feed.marks_after((*partition, begin), limit);
+        let found = rounds.beside(feed, in_time(marks)).await?;
+        let Some(end) = ends.get(at) else {
+            continue;
         };
-        let mut tail = tail_at(10);
-        tail.begin(&[end(10 + BEGIN_BEHIND_MAX - 1), end(11)]);
-        assert_eq!(tail.ends().collect::<Vec<_>>(), [(0, 10), (1, 10)]);
-        let last = 10 + BEGIN_BEHIND_MAX;
-        tail.begin(&[end(last), end(11)]);
-        assert_eq!(tail.ends().collect::<Vec<_>>(), [(0, last), (1, 11)]);
-        assert_eq!(after(&tail, 10, 11).behind, Some((0, 10)));
+        let to = feed.tail_mut().rewind(*partition, &found, end);
+        tracing::warn!(
+            partition,
+            to,
+            "the database lacks events that were read: watches that have had them end"
+        );
+        rounds.moved(feed.watches());
     }
-
-    #[test]
-    fn a_watcher_takes_so_many_bytes_at_once() {
-        let mut tail = tail_at(0);
-        tail.extend((1..=10).map(|position| row(0, position, position)));
-        let ready = tail.after([(0, 0)].into_iter(), 250);
-        assert_eq!(lasts(&ready), [(0, 1), (0, 2), (0, 3)]);
-        assert!(ready.is_cut, "there is more");
-        let ready = tail.after([(0, 8)].into_iter(), 250);
-        assert_eq!(lasts(&ready), [(0, 9), (0, 10)]);
-        assert!(!ready.is_cut);
-    }
-
-    #[test]
-    fn the_first_partition_that_the_ring_no_longer_holds_is_read_next() {
-        let mut tail = tail_at(10);
-        tail.extend([row(0, 11, 11)]);
-        let behind = |first, second| tail.behind([(0, first), (1, second)].into_iter());
-        assert_eq!(behind(10, 10), None);
-        assert_eq!(behind(11, 9), Some((1, 9)));
-        assert_eq!(behind(9, 9), Some((0, 9)));
-    }
-
-    /// When watches are told of what moves at this time, in µs since the last round.
-    fn told_after(watches: usize, moved: u64) -> u128 {
-        let begin = Instant::now();
-        let mut rounds = Rounds::begin(begin);
-        rounds.moved(watches);
-        let next = rounds.next.unwrap();
-        // What moves later is told of in the same round.
-        rounds.moved(1_000);
-        assert_eq!(rounds.next, Some(next));
-        let now = begin + Duration::from_micros(moved);
-        (next.max(now) - begin).as_micros()
-    }
-
-    #[test]
-    fn the_more_watch_the_longer_is_a_round_up_to_a_bound() {
-        assert_eq!(told_after(1, 0), 250);
-        assert_eq!(told_after(99, 0), 24_750);
-        assert_eq!(told_after(100, 0), 25_000);
-        assert_eq!(told_after(101, 0), 25_000);
-        assert_eq!(told_after(usize::MAX, 0), 25_000);
-        assert_eq!(told_after(100, 24_999), 25_000);
-        assert_eq!(told_after(100, 25_001), 25_001, "at once");
-    }
-
-    #[test]
-    fn a_round_is_followed_by_the_next_only_when_something_has_moved() {
-        let begin = Instant::now();
-        let mut rounds = Rounds::begin(begin);
-        assert_eq!(rounds.next, None);
-        rounds.moved(8);
-        rounds.told(begin + Duration::from_millis(3));
-        assert_eq!(rounds.next, None);
-        rounds.moved(8);
-        assert_eq!(rounds.next, Some(begin + Duration::from_millis(5)));
-    }
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::tail::Ready;
 use super::{Feed, FeedError, FeedRow, Form, POLL, Piece};
 use crate::db::{DbError, ErrorKind, in_time};
 
@@ -161,6 +162,7 @@ impl Feed {
             positions,
             order,
             turn: 0,
+            rewinds: None,
             next_bookmark: now,
             _watch: Counted::begin(&self.0.watches).0,
         };
@@ -186,6 +188,8 @@ struct Watch {
     order: Option<(OrderKey, u16)>,
     /// The partition with which the next round begins, so that none is always the last.
     turn: usize,
+    /// How many rewinds of the tail it has seen; None until it has looked at the tail.
+    rewinds: Option<u64>,
     next_bookmark: Instant,
     _watch: Counted,
 }
@@ -232,10 +236,15 @@ impl Watch {
             }
             moved.mark_unchanged();
             self.turn = (self.turn + 1) % self.positions.as_slice().len();
-            let ready = self
-                .feed
-                .tail()
-                .after(self.watched(&self.positions, self.turn), MESSAGE_BYTES);
+            let seen = self.rewinds;
+            let ready = match self.ready() {
+                Ok(ready) => ready,
+                Err(error) => return Ended::Failed(WatchError::Position(error)),
+            };
+            if self.rewinds != seen {
+                // It may have been read before.
+                ahead = None;
+            }
             if let Err(ended) = self.take(messages, ready.rows).await {
                 return ended;
             }
@@ -257,6 +266,25 @@ impl Watch {
                 Err(ended) => return ended,
             };
         }
+    }
+
+    /// What the tail has for it; nothing until the tail is known to be the database's. A position
+    /// that the database no longer knows is told: what comes there is another event, and would be
+    /// skipped.
+    fn ready(&mut self) -> Result<Ready, PositionError> {
+        let tail = self.feed.tail();
+        match self.rewinds {
+            None if !tail.is_current() => return Ok(Ready::default()),
+            None => {}
+            Some(seen) => {
+                let watched = self.watched(&self.positions, self.turn);
+                if let Some(lost) = tail.lost(watched, seen) {
+                    return Err(lost);
+                }
+            }
+        }
+        self.rewinds = Some(tail.rewinds());
+        Ok(tail.after(self.watched(&self.positions, self.turn), MESSAGE_BYTES))
     }
 
     /// In the order of a round that begins with the partition of this turn.
@@ -398,8 +426,8 @@ impl Watch {
     /// Nothing matches in a partition that is not watched: there it stands at the end.
     fn bookmark(&self) -> Delivery {
         let mut positions = self.positions.clone();
-        if let Some((_, watched)) = self.order {
-            let tail = self.feed.tail();
+        let tail = self.feed.tail();
+        if let Some((_, watched)) = self.order.filter(|_| tail.is_current()) {
             let others = tail.ends().filter(|(partition, _)| *partition != watched);
             others.for_each(|(partition, end)| positions.advance(partition, end));
         }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::App;
 use crate::db::aged::{Aged, Deleted};
 use crate::db::events::EventsAge;
+use crate::db::partition_tails::PartitionTail;
 use crate::db::transaction::Transaction;
 use crate::db::{
     Conn, DbError, bulk_cancellations, bulk_orders, decisions, events, in_time, order_history,
@@ -217,6 +218,9 @@ async fn prune_partition(
         tail.pruned = last.last_position;
         tail.expiring = tail.expiring.max(tail.pruned);
     }
+    if is_kept_for_longer(conn, partition, tail, times.expiring).await? {
+        tail.expiring = tail.pruned;
+    }
     let next = events::ages(conn, partition, tail.expiring, rows_max).await?;
     let expiring = next
         .iter()
@@ -233,6 +237,20 @@ async fn prune_partition(
         has_more: tail != before,
         oldest: rows.get(pruned.len()).map(|row| row.event_time),
     })
+}
+
+/// Whether the last row that was to go soon is young again, for events are kept for longer now.
+async fn is_kept_for_longer(
+    conn: &mut Conn,
+    partition: u16,
+    tail: PartitionTail,
+    expiring: Timestamp,
+) -> Result<bool, DbError> {
+    if tail.expiring <= tail.pruned {
+        return Ok(false);
+    }
+    let last = events::ages(conn, partition, tail.expiring - 1, 1).await?;
+    Ok(last.iter().any(|row| row.event_time >= expiring))
 }
 
 /// Of the oldest rows of a partition those that one batch prunes: older than this time, read by all

@@ -1,3 +1,5 @@
+use belay_domain::feed::PartitionEnds;
+
 use super::*;
 
 const PLAN: RetryPlan = RetryPlan {
@@ -22,7 +24,7 @@ fn read(partition: &mut Partition, orders: &[u8]) {
     let events = (from + 1..).zip(orders);
     let events = events.map(|(position, number)| (position, order(*number), pb::Event::default()));
     let to = from + u64::try_from(orders.len()).unwrap();
-    partition.read(events.collect(), to);
+    partition.read(events.collect(), to, None);
 }
 
 fn failed() -> SendOutcome {
@@ -39,7 +41,7 @@ fn refused() -> SendOutcome {
 
 /// All that may be sent now.
 fn sent(partition: &mut Partition, now: Instant) -> Vec<Letter> {
-    std::iter::from_fn(|| partition.next(now)).collect()
+    std::iter::from_fn(|| partition.next(now, Held::First)).collect()
 }
 
 fn positions(letters: &[Letter]) -> Vec<u64> {
@@ -206,7 +208,7 @@ fn nothing_is_read_or_sent_of_what_is_given_back() {
     assert_eq!(partition.read_from(), Some(1));
     partition.is_leaving = true;
     assert_eq!(partition.read_from(), None);
-    assert!(partition.next(Instant::now()).is_none());
+    assert!(partition.next(Instant::now(), Held::First).is_none());
 }
 
 #[test]
@@ -319,4 +321,57 @@ fn what_may_be_stored_already_gives_way_to_what_somebody_did_since() {
     partition.stored(settlement, now);
     assert!(partition.is_outdated(1));
     assert!(!partition.settlement().is_overtaken(1));
+}
+
+#[test]
+fn a_feed_that_went_back_is_known_by_its_end_or_by_the_mark_of_it() {
+    let mark = |number: u8| Some(Mark([number; 32]));
+    let end = |last, mark| MarkedEnds {
+        ends: PartitionEnds {
+            last,
+            pruned: 0,
+            expiring: 0,
+        },
+        mark,
+    };
+    let mut partition = with(&[1, 2]);
+    assert_eq!(partition.last_read(), None, "a release without marks");
+    assert!(!partition.is_ahead(&end(2, mark(2))));
+    partition.read(Vec::new(), 3, mark(3));
+    for (last, there, is_ahead) in [
+        (2, mark(2), true),
+        (3, mark(3), false),
+        (3, mark(9), true),
+        (3, None, false),
+        // Who reads on there asks for the row.
+        (4, mark(9), false),
+    ] {
+        assert_eq!(partition.is_ahead(&end(last, there)), is_ahead, "{last}");
+    }
+    let place = Place {
+        partition: 0,
+        position: 3,
+        mark: Mark([3; 32]),
+    };
+    assert_eq!(partition.last_read(), Some(place));
+    let settlement = partition.settlement();
+    assert_eq!((settlement.from, settlement.read), (0, Some(place)));
+    partition.skip_to(5);
+    assert_eq!(partition.last_read(), None, "nobody has read what is there");
+}
+
+#[test]
+fn a_held_event_may_have_to_wait_while_others_go() {
+    let now = Instant::now();
+    let mut partition = with(&[1]);
+    let letter = partition.next(now, Held::First).unwrap();
+    end(&mut partition, &letter, failed(), now);
+    store(&mut partition, now);
+    read(&mut partition, &[2]);
+    let due = now + PLAN.delay_max;
+    let next = partition.next(due, Held::Not).unwrap();
+    assert_eq!((next.position, next.is_held), (2, false));
+    assert!(partition.next(due, Held::Not).is_none());
+    let next = partition.next(due, Held::First).unwrap();
+    assert_eq!((next.position, next.is_held), (1, true));
 }
