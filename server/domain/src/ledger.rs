@@ -81,18 +81,18 @@ fn kept(order: &Order, refund: &Refund) -> i64 {
 /// How much of a row that ended without being paid somebody has decided about: support settled it
 /// otherwise, or dropped it.
 fn decided(order: &Order, refund: &Refund) -> i64 {
+    if refund.state == RefundState::Dropped {
+        return kept_back(order, refund);
+    }
     let mut accepted = order.incidents.iter().filter(|incident| {
         incident.kind == IncidentKind::RefundFailed
             && incident.refund == Some(refund.number)
             && incident.resolution == Some(Resolution::Accept)
     });
-    match refund.state {
-        RefundState::Dropped => kept_back(order, refund),
-        _ => accepted
-            .next_back()
-            .and_then(|incident| incident.amount)
-            .unwrap_or(0),
-    }
+    accepted
+        .next_back()
+        .and_then(|incident| incident.amount)
+        .unwrap_or(0)
 }
 
 /// The goods of a dropped row came home, and support has decided that its money goes back after
