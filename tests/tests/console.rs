@@ -6,6 +6,7 @@ mod known;
 mod scenery;
 
 use belay_client::Role;
+use belay_client::model::TrackingFact;
 use belay_tests::console::{Visitor, with_console};
 use belay_tests::instance::Service;
 use belay_tests::process::{Running, built};
@@ -446,6 +447,12 @@ fn what_awaits_whom_and_what_is_overdue_is_shown_with_its_deadline() {
             (page.contains("A-2:r1") && page.contains(" ago</span>")).then_some(())
         })
         .await;
+        // What an incident keeps back is no less overdue.
+        t.scan("A-2:s1", TrackingFact::PickedUp).await;
+        let overdue = support
+            .page("/console/refunds?store=shop&which=OVERDUE")
+            .await;
+        assert!(overdue.contains("A-2:r1"), "{overdue}");
         service.stop().await;
     });
 }

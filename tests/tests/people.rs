@@ -333,6 +333,11 @@ fn what_waits_and_what_is_owed_is_listed_and_exported() {
         );
         let none = belay(t, "seller", "quality acme --actor acme").await;
         assert_eq!(none.code, 1, "{none:?}");
+
+        // What an incident keeps back is no less overdue.
+        market.scan("A-1:s1", TrackingFact::PickedUp).await;
+        let overdue = printed(t, "payments", "refunds overdue").await;
+        assert_eq!(rows(&overdue)[1][..2], ["A-1:r1", "BLOCKED"]);
     });
 }
 

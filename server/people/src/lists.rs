@@ -1,5 +1,7 @@
 //! Lists of what hangs on orders, of stock, and the quality of a seller.
 
+use std::collections::BTreeMap;
+
 use belay_client::model::{CancellationState, IncidentState, Party, RefundState};
 use clap::{Args, Subcommand};
 
@@ -172,8 +174,9 @@ fn which(name: &str) -> Result<Which, String> {
 }
 
 /// States in which a refund may be overdue: those that have not come to an end.
-const UNSETTLED: [RefundState; 4] = [
+const UNSETTLED: [RefundState; 5] = [
     RefundState::Due,
+    RefundState::Blocked,
     RefundState::Submitted,
     RefundState::Failed,
     RefundState::Unknown,
@@ -189,15 +192,17 @@ impl Refunds {
                 taken(list.stream(), self.limit).await?
             }
             Which::Overdue => {
-                let mut found = Vec::new();
+                // One that moves on meanwhile is in the lists of two states.
+                let mut found = BTreeMap::new();
                 for state in UNSETTLED {
                     let mut refunds = store.list_refunds().state(state).stream();
                     while let Some(refund) = refunds.try_next().await? {
                         if refund.overdue {
-                            found.push(refund);
+                            found.insert(refund.refund_id.clone(), refund);
                         }
                     }
                 }
+                let mut found: Vec<_> = found.into_values().collect();
                 // Whoever has waited longest is first.
                 found.sort_by_key(|refund| refund.due_by);
                 let has_more = found.len() > length(self.limit);

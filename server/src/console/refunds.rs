@@ -1,5 +1,7 @@
 //! Refunds: those in one state, and those that are overdue whatever their state.
 
+use std::collections::BTreeMap;
+
 use axum::extract::Query;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use belay_proto::v1 as pb;
@@ -29,8 +31,9 @@ const STATE: &str = "REFUND_STATE_";
 const OVERDUE: &str = "OVERDUE";
 const DUE: &str = "DUE";
 /// States in which a refund may be overdue: those that have not come to an end.
-const UNSETTLED: [pb::RefundState; 4] = [
+const UNSETTLED: [pb::RefundState; 5] = [
     pb::RefundState::Due,
+    pb::RefundState::Blocked,
     pb::RefundState::Submitted,
     pb::RefundState::Failed,
     pb::RefundState::Unknown,
@@ -118,6 +121,8 @@ async fn in_state(
 /// All that are overdue, whoever has waited longest first.
 async fn overdue(visitor: &Visitor, store: &str) -> Result<Found, ErrorPage> {
     let mut all = Found::default();
+    // One that moves on meanwhile is in the lists of two states.
+    let mut refunds = BTreeMap::new();
     for state in UNSETTLED {
         let mut request = pb::ListRefundsRequest {
             store_id: store.to_owned(),
@@ -134,7 +139,7 @@ async fn overdue(visitor: &Visitor, store: &str) -> Result<Found, ErrorPage> {
                 .into_inner();
             looked += found.refunds.len();
             let overdue = found.refunds.into_iter().filter(|refund| refund.overdue);
-            all.refunds.extend(overdue);
+            refunds.extend(overdue.map(|refund| (refund.refund_id.clone(), refund)));
             request.page_token = found.next_page_token;
             match after(looked, &request.page_token) {
                 After::More => {}
@@ -147,6 +152,7 @@ async fn overdue(visitor: &Visitor, store: &str) -> Result<Found, ErrorPage> {
         }
     }
     let due = |refund: &pb::Refund| refund.due_by.map(|by| (by.seconds, by.nanos));
+    all.refunds = refunds.into_values().collect();
     all.refunds.sort_by_key(due);
     Ok(all)
 }
