@@ -2,7 +2,7 @@
 //! cannot be looked at keeps no other.
 
 use belay_client::calls::FirstPolicy;
-use belay_client::{Role, Units};
+use belay_client::{Role, Scope, Units};
 use belay_tests::database::WITH_NUMBERS;
 use belay_tests::instance::session;
 use belay_tests::market::{MARKET, Market, preset};
@@ -90,6 +90,14 @@ fn a_shipment_counts_once_in_a_preview_as_in_the_rate() {
             let quality = preview.quality.unwrap();
             (quality.rate_basis_points, quality.rate_after_basis_points)
         };
+        // Who does not see all that counts is told nothing of it.
+        let scope = Scope::default().sellers(["acme"]).warehouses(["main"]);
+        let narrowed = t.role(Role::Seller, "acme").with_scope(scope).unwrap();
+        let preview = narrowed
+            .store(MARKET)
+            .preview_cancellation("A-2", Units::all());
+        let preview = preview.reason("OUT_OF_STOCK").await.unwrap();
+        assert_eq!((preview.counted, preview.quality), (true, None));
         assert_eq!(previewed("A-1").await, (2_500, 2_500));
         assert_eq!(previewed("A-2").await, (2_500, 5_000));
         // As it is said, so it comes.

@@ -203,7 +203,8 @@ pub(crate) fn preview_cancellation(
     let (asked, key) = ((order, &asked.request), &call.world.identity_key);
     let viewer = call.viewer(order);
     let mut shown = render::preview::preview(&viewer, asked, &preview, config, now, key);
-    if preview.counted && call.caller.actor.role == Role::Seller {
+    let is_told = call.caller.actor.role == Role::Seller && call.sees(&order.seller);
+    if preview.counted && is_told {
         call.world.project()?;
         let of = (&order.store, &order.seller);
         let measured = call.world.sellers.measure(config, of, now);

@@ -152,7 +152,7 @@ impl Sellers {
 impl Call<'_> {
     /// A seller's quality spans orders, shipments and so warehouses and carriers: who does not see
     /// all of them sees none.
-    fn sees(&self, seller: &SellerId) -> bool {
+    pub(crate) fn sees(&self, seller: &SellerId) -> bool {
         let scope = &self.caller.scope;
         scope.sellers.contains(seller) && scope.sees_every_route()
     }

@@ -49,7 +49,7 @@ pub(crate) async fn quality(
     Ok(measured)
 }
 
-/// The quality of a seller at this moment. Who asks is known to see the order, and with it this.
+/// The quality of a seller at this moment, for who [`sees`] it.
 pub(crate) async fn quality_at(
     app: &App,
     config: &StoreConfig,

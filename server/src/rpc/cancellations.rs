@@ -42,7 +42,10 @@ impl CancellationService for Cancellations {
             let key = &self.app.identity_key;
             let (viewer, asked) = (call.viewer(order), (&**order, &asked.request));
             let mut shown = render::preview::preview(&viewer, asked, &preview, config, now, key);
-            if preview.counted && call.caller.actor.role == Role::Seller {
+            let caller = &call.caller;
+            let is_told =
+                caller.actor.role == Role::Seller && sellers::sees(&caller.scope, &order.seller);
+            if preview.counted && is_told {
                 let of = (&order.store, &order.seller);
                 let measured = sellers::quality_at(&self.app, config, of, now).await?;
                 shown.quality = measured.map(|Measured { quality, rate, .. }| {
