@@ -3,6 +3,8 @@
 //!
 //! Everything here is derived from the order as it stands. `lifecycle/refunds.rs` acts on it.
 
+use jiff::Timestamp;
+
 use crate::cancellation::{Cancellation, CancellationState, PartState};
 use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use crate::money::Amounts;
@@ -84,15 +86,14 @@ fn decided(order: &Order, refund: &Refund) -> i64 {
     if refund.state == RefundState::Dropped {
         return kept_back(order, refund);
     }
-    let mut accepted = order.incidents.iter().filter(|incident| {
+    let accepted = order.incidents.iter().filter(|incident| {
         incident.kind == IncidentKind::RefundFailed
             && incident.refund == Some(refund.number)
             && incident.resolution == Some(Resolution::Accept)
     });
-    accepted
-        .next_back()
-        .and_then(|incident| incident.amount)
-        .unwrap_or(0)
+    // What was accepted while the row was paid says nothing of an amount.
+    let mut amounts = accepted.filter_map(|incident| incident.amount);
+    amounts.next_back().unwrap_or(0)
 }
 
 /// The goods of a dropped row came home, and support has decided that its money goes back after
@@ -113,7 +114,7 @@ pub(crate) fn is_dropped_with_goods(order: &Order, refund: &Refund) -> bool {
             && incident.resolution == Some(Resolution::DropRefund)
     };
     refund.state == RefundState::Dropped
-        && refund.settled_amount.is_none()
+        && refund.paid() < refund.amounts.total()
         && !is_retried(order, refund.number)
         && !is_let_go(order, refund.number)
         && !order.incidents.iter().any(is_about_money)
@@ -214,24 +215,43 @@ impl Order {
         kept.min(payment.captured_net() - paying).max(0)
     }
 
-    /// What was captured of a payment since support dropped its release, as far as it is the price
-    /// of the goods that the buyer keeps.
+    /// What was captured of a payment since its release was made that support dropped, as far as it
+    /// is the price of the goods that the buyer keeps.
     fn kept_by_releases(&self, payment: &Payment) -> i64 {
-        let captured_since = |release: &Refund| -> i64 {
-            let captures = payment.facts.iter().filter(|fact| {
-                fact.fact == PaymentFact::Captured && fact.time > release.update_time
-            });
-            let amounts = captures.filter_map(|fact| fact.amount.and_then(ReportedAmount::own));
-            amounts.sum()
-        };
         rows(self, RefundKind::Void)
             .filter(|release| release.payment == payment.number)
             .map(|release| {
                 let price = price_kept_by(self, release).total();
-                price.min(captured_since(release))
+                price.min(self.captured_since(payment, release))
             })
             .sum::<i64>()
             .min(payment.balance.captured)
+    }
+
+    /// What was captured of what a release was for: by captures from its making on, told whenever,
+    /// and never more than is held no more.
+    fn captured_since(&self, payment: &Payment, release: &Refund) -> i64 {
+        // It may have taken the place of another one when it was dropped.
+        let replaced = rows(self, RefundKind::Void).filter(|other| {
+            other.payment == release.payment
+                && other.state == RefundState::Cancelled
+                && other.update_time == release.create_time
+        });
+        let made = replaced
+            .map(|other| other.create_time)
+            .fold(release.create_time, Timestamp::min);
+        let captured: i64 = payment
+            .counted()
+            .into_iter()
+            .filter(|fact| fact.fact == PaymentFact::Captured && fact.time >= made)
+            .filter_map(|fact| fact.amount.and_then(ReportedAmount::own))
+            .sum();
+        let is_anew =
+            |fact: &RecordedFact| fact.fact == PaymentFact::Authorized && fact.time > made;
+        if payment.facts.iter().any(is_anew) {
+            return captured;
+        }
+        captured.min((release.amounts.total() - payment.balance.held).max(0))
     }
 
     /// What is left of a payment that no row stands for.

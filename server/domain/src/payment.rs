@@ -204,6 +204,26 @@ impl Payment {
         self.balance.captured - self.balance.returned_outside - self.balance.disputed
     }
 
+    /// The facts without those that tell of a movement once more. What names the amount in the order's
+    /// currency says more than what does not, and of two amounts the larger one.
+    pub(crate) fn counted(&self) -> Vec<&RecordedFact> {
+        let mut counted: Vec<&RecordedFact> = Vec::new();
+        for fact in &self.facts {
+            let is_same = |known: &&mut &RecordedFact| {
+                fact.movement.is_some()
+                    && known.movement == fact.movement
+                    && known.fact == fact.fact
+            };
+            let own = |fact: &RecordedFact| fact.amount.and_then(ReportedAmount::own);
+            match counted.iter_mut().find(is_same) {
+                Some(known) if own(fact) > own(known) => *known = fact,
+                Some(_) => {}
+                None => counted.push(fact),
+            }
+        }
+        counted
+    }
+
     /// Folds the facts anew. `refunds` are the order's: they tell which messages are about Belay's
     /// own.
     pub fn recompute_balance(&mut self, refunds: &[Refund]) {
@@ -216,7 +236,7 @@ fn balance(payment: &Payment, refunds: &[Refund]) -> Balance {
         .iter()
         .filter(|refund| refund.payment == payment.number)
         .collect();
-    let mut facts: Vec<&RecordedFact> = counted(payment);
+    let mut facts: Vec<&RecordedFact> = payment.counted();
     facts.retain(|fact| match fact.fact {
         PaymentFact::Voided => {
             let row = release_row(fact, &own);
@@ -343,24 +363,6 @@ fn take_back(open: &mut Vec<OpenDispute<'_>>, reversal: &RecordedFact) {
             open.retain(|dispute| !(meant(dispute.fact) && was_there(dispute.fact)));
         }
     }
-}
-
-/// The facts without those that tell of a movement once more. What names the amount in the order's
-/// currency says more than what does not, and of two amounts the larger one.
-fn counted(payment: &Payment) -> Vec<&RecordedFact> {
-    let mut counted: Vec<&RecordedFact> = Vec::new();
-    for fact in &payment.facts {
-        let is_same = |known: &&mut &RecordedFact| {
-            fact.movement.is_some() && known.movement == fact.movement && known.fact == fact.fact
-        };
-        let own = |fact: &RecordedFact| fact.amount.and_then(ReportedAmount::own);
-        match counted.iter_mut().find(is_same) {
-            Some(known) if own(fact) > own(known) => *known = fact,
-            Some(_) => {}
-            None => counted.push(fact),
-        }
-    }
-    counted
 }
 
 /// The row that asked for this release.

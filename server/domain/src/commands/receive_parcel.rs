@@ -197,7 +197,7 @@ fn take_in(draft: &mut Draft<'_>, command: &ReceiveParcel, received: &UnitSet) {
         .minus(&draft.order.claimed_units());
     note_on_cancelled(draft, number, received, receipt);
     resolve_contested(draft, number);
-    late::note_on_dropped(draft, number, received);
+    late::note_on_dropped(draft, number);
     pass(draft, command, received, receipt);
     let unannounced = receive_too_late(draft, number, unasked, receipt);
     undeliverable::open(draft, number, unannounced, Some(receipt));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::cancellation::{Cancellation, Part, PartState};
-use crate::incident::{Incident, IncidentKind, IncidentState};
+use crate::incident::{Incident, IncidentKind, IncidentState, Resolution};
 use crate::lifecycle::draft::{Draft, NewRefund};
 use crate::lifecycle::{incidents, refunds};
 use crate::money::{Amounts, split_by_weight};
@@ -36,16 +36,22 @@ pub(crate) fn drop_refunds(draft: &mut Draft<'_>, incident: &Incident) {
     }
 }
 
-/// When support decided about what of this shipment was cancelled and outside before: what was
-/// cancelled until then is not for this incident.
+/// Until when support has decided about what was cancelled of this shipment and outside: what was
+/// cancelled until then is not for this incident. A DROP_REFUND is about all that was by then, and
+/// anything else about what the incident was opened for.
 fn last_decision(order: &Order, incident: &Incident) -> Option<Timestamp> {
     let earlier = order.incidents.iter().filter(|other| {
         other.kind == IncidentKind::CancelledYetShipped
             && other.shipment == incident.shipment
             && other.number != incident.number
-            && other.resolution.is_some()
     });
-    earlier.filter_map(|incident| incident.resolve_time).max()
+    let decided = earlier.filter_map(|other| match other.resolution? {
+        Resolution::DropRefund => other.resolve_time,
+        Resolution::RefundAnyway | Resolution::RetryRefund | Resolution::Accept => {
+            Some(other.create_time)
+        }
+    });
+    decided.max()
 }
 
 /// What a cancellation gives back for units of a shipment that are out and were cancelled after the

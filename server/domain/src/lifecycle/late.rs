@@ -7,7 +7,7 @@ use crate::lifecycle::draft::Draft;
 use crate::lifecycle::incidents::{self, IncidentSubject};
 use crate::order::Order;
 use crate::refund::Refund;
-use crate::shipment::Accepted;
+use crate::shipment::{Accepted, Shipment};
 use crate::units::UnitSet;
 
 /// The goods that an incident is about: those that came too late for its cancellation since the
@@ -71,46 +71,56 @@ pub(crate) fn unaccounted(order: &Order, incident: &Incident) -> UnitSet {
 
 /// The refund that an incident is about where it was dropped for goods that have come home since.
 pub(crate) fn dropped_refund<'a>(order: &'a Order, incident: &Incident) -> Option<&'a Refund> {
-    incident
+    let refund = incident
         .refund
         .filter(|_| incident.kind == IncidentKind::LateFact)
-        .and_then(|number| order.refund(number))
-        .filter(|refund| ledger::is_dropped_with_goods(order, refund))
+        .and_then(|number| order.refund(number))?;
+    let mut shipments = order.shipments.iter();
+    let is_home = |shipment: &Shipment| is_dropped_for(order, refund, shipment);
+    shipments.any(is_home).then_some(refund)
 }
 
 /// Units of a shipment have come home that were cancelled, and support had dropped what their
 /// cancellation gave for what was out: support decides once more.
-pub(crate) fn note_on_dropped(draft: &mut Draft<'_>, shipment: u32, received: &UnitSet) {
+pub(crate) fn note_on_dropped(draft: &mut Draft<'_>, shipment: u32) {
     let order = &draft.order;
-    let was_dropped = |incident: &Incident| {
-        incident.kind == IncidentKind::CancelledYetShipped
-            && incident.shipment == Some(shipment)
-            && incident.resolution == Some(Resolution::DropRefund)
-    };
-    if !order.incidents.iter().any(was_dropped) {
-        return;
-    }
-    let has_come_home = |part: &Part| {
-        part.state == PartState::Cancelled
-            && part.shipment == shipment
-            && !part.units.intersection(received).is_empty()
-    };
-    let is_of_these = |refund: &&Refund| {
-        let of = refund
-            .cancellation
-            .and_then(|number| order.cancellation(number));
-        of.is_some_and(|of| of.parts.iter().any(has_come_home))
-    };
+    let shipment = order.shipment(shipment);
     let dropped: Vec<u32> = order
         .refunds
         .iter()
-        .filter(is_of_these)
-        .filter(|refund| ledger::is_dropped_with_goods(order, refund))
+        .filter(|refund| shipment.is_some_and(|shipment| is_dropped_for(order, refund, shipment)))
         .map(|refund| refund.number)
         .collect();
     for refund in dropped {
         draft.open_incident_anew(IncidentKind::LateFact, IncidentSubject::refund(refund));
     }
+}
+
+/// A refund was dropped with goods of this shipment of which some are home.
+fn is_dropped_for(order: &Order, refund: &Refund, shipment: &Shipment) -> bool {
+    if !ledger::is_dropped_with_goods(order, refund) {
+        return false;
+    }
+    // One that was paid meanwhile, and then not, has moved since.
+    let has_moved = refund.settle_time.is_some();
+    let is_by = |incident: &Incident| {
+        incident.kind == IncidentKind::CancelledYetShipped
+            && incident.shipment == Some(shipment.number)
+            && incident.resolution == Some(Resolution::DropRefund)
+            && (has_moved || incident.resolve_time == Some(refund.update_time))
+    };
+    let is_home = |part: &Part| {
+        part.state == PartState::Cancelled
+            && part.shipment == shipment.number
+            && !part
+                .units
+                .intersection(&shipment.whereabouts.home)
+                .is_empty()
+    };
+    let of = refund
+        .cancellation
+        .and_then(|number| order.cancellation(number));
+    order.incidents.iter().any(is_by) && of.is_some_and(|of| of.parts.iter().any(is_home))
 }
 
 /// Support leaves what came too late as it is. What comes later opens another incident, about that

@@ -491,6 +491,77 @@ fn what_the_buyer_keeps_is_paid_by_an_authorisation_that_was_left() {
     }
 }
 
+/// Whenever it is told, and also where no time has passed.
+#[test]
+fn what_was_captured_before_support_let_the_buyer_pay_stays_too() {
+    for (wait, ago) in [(HOURS_48, 1), (HOURS_48, 0), (SignedDuration::ZERO, 0)] {
+        let cart = Cart::of(&[(1, 60), (1, 40)]).split(&[&[(1, 1)], &[(2, 1)]]);
+        let mut case = cart.place();
+        case.authorize("p1", 100)
+            .wait(wait)
+            .cancelled(CancellationRequest::all())
+            .scan(1, TrackingFact::PickedUp)
+            .unwrap();
+        case.wait(wait).resolve(1, DropRefund).unwrap();
+        let captured = case.now - SignedDuration::from_hours(ago);
+        case.told(PaymentFact::Captured, 60, |command| {
+            command.occurred_time = Some(captured);
+        })
+        .unwrap();
+        invariants::check(&case.order, case.now);
+        assert_eq!(case.refunds()[1..], [(1, 100, Dropped)]);
+    }
+}
+
+/// Each of the two shipments was contested, and what was given for it dropped.
+#[test]
+fn goods_that_come_home_are_told_for_their_own_refund() {
+    let mut case = half_has_left();
+    case.scan(1, TrackingFact::PickedUp).unwrap();
+    for incident in [1, 2] {
+        case.wait(HOURS_48).resolve(incident, DropRefund).unwrap();
+    }
+    case.receive(2, GoodsCondition::Unopened).unwrap();
+    let open: Vec<_> = case
+        .order
+        .incidents
+        .iter()
+        .filter(|incident| incident.resolve_time.is_none())
+        .map(|incident| (incident.kind, incident.refund))
+        .collect();
+    assert_eq!(open, [(LateFact, Some(2))]);
+}
+
+/// Its provider says in between that a part of it was paid.
+#[test]
+fn the_rest_of_a_dropped_refund_goes_back_with_its_goods() {
+    for is_told_first in [true, false] {
+        let mut case = left_though_cancelled();
+        case.resolve(1, DropRefund).unwrap();
+        let tell = |case: &mut Case| {
+            case.result(1, settled(80)).unwrap();
+        };
+        if is_told_first {
+            tell(&mut case);
+            let late = case.order.incidents.last().unwrap();
+            assert_eq!(allowed_resolutions(&case.order, late), [Accept]);
+        }
+        case.receive(1, GoodsCondition::Unopened).unwrap();
+        if !is_told_first {
+            tell(&mut case);
+        }
+        let about_goods =
+            case.order.incidents.iter().find(|incident| {
+                allowed_resolutions(&case.order, incident).contains(&RefundAnyway)
+            });
+        let about_goods = about_goods.unwrap().number;
+        assert_eq!(case.refunds(), [(1, 200, Dropped)]);
+        case.resolve(about_goods, RefundAnyway).unwrap();
+        invariants::check(&case.order, case.now);
+        assert_eq!(case.refunds(), [(1, 200, Dropped), (1, 120, Due)]);
+    }
+}
+
 #[test]
 fn goods_that_come_home_after_their_refund_was_dropped_are_for_support_once_more() {
     for (resolution, refunds) in [
@@ -569,6 +640,20 @@ fn what_support_settled_otherwise_is_not_due_again_for_what_was_paid_of_it() {
     let mut case = not_paid_back();
     case.resolve(1, Accept).unwrap();
     case.result(1, settled(40)).unwrap();
+    invariants::check(&case.order, case.now);
+    assert_eq!(case.refunds(), [(1, 100, Failed)]);
+    // It comes back, and is paid again: what was settled by hand is so still.
+    case.result(1, failed()).unwrap();
+    case.result(1, settled(40)).unwrap();
+    while let Some(open) = case
+        .order
+        .incidents
+        .iter()
+        .find(|of| of.resolve_time.is_none())
+    {
+        let open = open.number;
+        case.resolve(open, Accept).unwrap();
+    }
     invariants::check(&case.order, case.now);
     assert_eq!(case.refunds(), [(1, 100, Failed)]);
     // Nobody had decided about this one.

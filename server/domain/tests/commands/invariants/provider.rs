@@ -119,12 +119,12 @@ pub(super) fn parked_worth(order: &Order, refund: &Refund) -> i64 {
         let kinds = [IncidentKind::RefundFailed, IncidentKind::RefundMismatch];
         incident.refund == Some(refund.number) && kinds.contains(&incident.kind)
     });
-    let decided = of_refund.filter_map(|incident| match incident.resolution {
+    let mut decided = of_refund.filter_map(|incident| match incident.resolution {
         Some(Resolution::Accept | Resolution::DropRefund) => incident.amount,
         None if incident.state == IncidentState::Open => Some(worth(refund)),
         Some(Resolution::RefundAnyway | Resolution::RetryRefund) | None => None,
     });
-    decided.last().unwrap_or_else(|| worth(refund))
+    decided.next_back().unwrap_or_else(|| worth(refund))
 }
 
 /// What stays of a payment by a decision although its row is paid, or is a release: the rest of
@@ -134,9 +134,10 @@ pub(super) fn rest_decided_about(order: &Order, payment: &Payment) -> i64 {
         let paid = refund.settled_amount.unwrap_or(i64::MAX);
         let accepted = failures(order, refund)
             .filter(|incident| incident.resolution == Some(Resolution::Accept))
-            .last();
+            .filter_map(|incident| incident.amount)
+            .fold(0, |_, last| last);
         let decided = match refund.state {
-            RefundState::Failed => accepted.and_then(|incident| incident.amount).unwrap_or(0),
+            RefundState::Failed => accepted,
             RefundState::Dropped => refund.amounts.total(),
             RefundState::Due
             | RefundState::Blocked
@@ -151,12 +152,35 @@ pub(super) fn rest_decided_about(order: &Order, payment: &Payment) -> i64 {
         if release.state != RefundState::Dropped {
             return 0;
         }
-        let captures = payment
-            .facts
-            .iter()
-            .filter(|fact| fact.fact == PaymentFact::Captured && fact.time > release.update_time);
+        // It has taken the place of one that was made before.
+        let replaced = order.refunds.iter().filter(|other| {
+            let is_of_payment = other.kind == RefundKind::Void && other.payment == payment.number;
+            is_of_payment
+                && other.state == RefundState::Cancelled
+                && other.update_time == release.create_time
+        });
+        let made = replaced
+            .map(|other| other.create_time)
+            .min()
+            .map_or(release.create_time, |made| made.min(release.create_time));
+        let since = |kind| {
+            let facts = payment.facts.iter();
+            facts.filter(move |fact| fact.fact == kind && fact.time >= made)
+        };
+        let mut captures = BTreeMap::<_, i64>::new();
+        for (at, fact) in since(PaymentFact::Captured).enumerate() {
+            let most = captures.entry(fact.movement.clone().ok_or(at)).or_default();
+            *most = (*most).max(own(fact));
+        }
+        let captured: i64 = captures.into_values().sum();
         let price = release.amounts.total() - release.amounts.excess;
-        price.min(captures.map(own).sum())
+        let is_anew = since(PaymentFact::Authorized).any(|fact| fact.time > made);
+        let released = if is_anew {
+            i64::MAX
+        } else {
+            (release.amounts.total() - payment.balance.held).max(0)
+        };
+        price.min(captured).min(released)
     };
     let of_payment =
         |kind: RefundKind| standing(order, kind).filter(|refund| refund.payment == payment.number);
