@@ -69,12 +69,14 @@ fn a_preview_changes_nothing_and_tells_what_the_request_then_does() {
 
 #[test]
 fn a_preview_chooses_a_path_for_what_is_home_and_for_what_is_out() {
-    run(async |t| {
+    run_at(MONDAY, async |t| {
         let rule =
             "\n  - {id: returns, when: {path: RETURN_UNOPENED}, allow: {refund: FULL}}\nrefunds:";
         let document = documents::every_gate().replacen("\nrefunds:", rule, 1);
         t.operator().create_policy(document).await.unwrap();
+        // It decides some seconds later.
         t.operator().activate_policy(2).await.unwrap();
+        t.advance(SignedDuration::from_hours(1)).await;
         t.place_shipped("A-1").await;
         t.scan("A-1:s1", TrackingFact::Delivered).await;
         // Nobody asked for it, and the policy pays nothing for it: it is home and still sold.

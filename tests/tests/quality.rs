@@ -121,8 +121,9 @@ fn a_seller_that_is_not_measured_is_looked_at_when_its_day_ends_and_told_nothing
         let measured = operator.get_policy().await.unwrap().document;
         let (unmeasured, _) = measured.split_once("\nquality:").unwrap();
         operator.create_policy(unmeasured).await.unwrap();
-        t.advance(SignedDuration::from_hours(1)).await;
+        // It decides some seconds later.
         operator.activate_policy(2).await.unwrap();
+        t.advance(SignedDuration::from_hours(1)).await;
         let due = "UPDATE seller_standings SET evaluate_time = '1970-01-01'";
         t.database.execute(due, ()).await;
         t.look_at_sellers().await;
