@@ -1855,7 +1855,8 @@ pub enum IncidentKind {
     /// A fact arrived after the deadline by which it would have counted, or goods are home and silence would keep their
     /// money. One stays open for all that comes while it is; what comes after it was resolved opens another, about that
     /// alone. Resolved without a resolution once another cancellation has paid for all of its goods. Also a refund that was
-    /// paid after it had failed or was given up, each time one of its own.
+    /// paid after it had failed or was given up, each time one of its own; and one that was dropped while its goods were
+    /// out, once some of them come home: REFUND_ANYWAY pays it after all, ACCEPT leaves it dropped.
     LateFact = 2,
     /// The provider settled a refund with another amount than was asked, or money that a refund was to give back went back
     /// without Belay. Where less was paid than asked, the rest is due under a refund of its own already. Resolved without a
@@ -1919,11 +1920,13 @@ pub enum IncidentResolution {
     /// Not said. Refused on input with INVALID_FIELD.
     Unspecified = 0,
     /// Refunds that it keeps back become DUE; goods that came home too late are paid for all the same, by a cancellation
-    /// of their own; captures that were unconfirmed happened, and what nobody owes of them goes back.
+    /// of their own; captures that were unconfirmed happened, and what nobody owes of them goes back. A refund that
+    /// was dropped stays so, and nothing is kept because of it any more: a new one pays what is owed.
     RefundAnyway = 1,
     /// The refund that it is about is DROPPED for good. Of CANCELLED_YET_SHIPPED, what refunds give for units of the
     /// shipment that are out: a refund that is for others too is CANCELLED, one for those units is DROPPED in its place, and
-    /// the rest goes back under a refund of its own.
+    /// the rest goes back under a refund of its own. A release (VOID) is dropped whole: of what is captured of that
+    /// authorisation afterwards, the price of those goods stays, and the rest goes back.
     DropRefund = 2,
     /// A new refund, with a provider_key of its own, stands for the one that failed or is kept back: for as much as may
     /// still go back.
@@ -3806,7 +3809,8 @@ pub struct PreviewCancellationResponse {
     /// when not allowed.
     #[prost(message, optional, tag = "16")]
     pub expected_release: ::core::option::Option<Money>,
-    /// What it would do to the seller's rate. Set for a seller where it would count and the policy measures quality.
+    /// What it would do to the seller's rate. Set for a seller where it would count and the policy measures quality; not
+    /// for one that is narrowed to warehouses or carriers, who does not see all that counts.
     #[prost(message, optional, tag = "17")]
     pub quality: ::core::option::Option<QualityPreview>,
 }
