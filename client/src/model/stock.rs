@@ -45,8 +45,8 @@ open_enum! {
         Shipped,
         /// Units were received as they were sent.
         PutBack,
-        /// Units were received opened or damaged, or their receipt ended a return as opened. They do
-        /// not return to the stock.
+        /// Units were received opened or damaged, or their receipt ended a return as opened. They
+        /// do not return to the stock.
         SetAside,
         /// A cancellation said that there are none.
         Zeroed,

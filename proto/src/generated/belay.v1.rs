@@ -6439,7 +6439,9 @@ pub enum ErrorReason {
     /// what was missed by reading orders.
     PositionExpired = 148,
     /// OUT_OF_RANGE. The feed has not come to the position yet: the token or position is from another database, or from one
-    /// that was restored since. Metadata: partition; position, what was asked; last_position, the last there is.
+    /// that was restored since, or has lost events by a failover. What was read behind last_position may not have happened:
+    /// read that partition again from there, or an earlier position. Metadata: partition; position, what was asked;
+    /// last_position, the last there is that is as it was.
     PositionAhead = 149,
     /// ALREADY_EXISTS. The same caller used this request_id on this order for another content; of stock, any caller in this
     /// store. An etag is no part of the
@@ -7853,7 +7855,8 @@ pub mod event_service_client {
         /// bookmarks included: a caller that hears nothing for 30 seconds may begin again elsewhere.
         ///
         /// Fails with RESUME_TOKEN_INVALID, POSITION_EXPIRED, POSITION_AHEAD, and OVERLOADED where the server has as many
-        /// streams as it takes.
+        /// streams as it takes. An open stream ends with POSITION_AHEAD, too, where the database has lost events that it has
+        /// had, by a failover: their positions are given out again, to others.
         pub async fn watch_events(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchEventsRequest>,
@@ -8052,7 +8055,8 @@ pub mod event_service_server {
         /// bookmarks included: a caller that hears nothing for 30 seconds may begin again elsewhere.
         ///
         /// Fails with RESUME_TOKEN_INVALID, POSITION_EXPIRED, POSITION_AHEAD, and OVERLOADED where the server has as many
-        /// streams as it takes.
+        /// streams as it takes. An open stream ends with POSITION_AHEAD, too, where the database has lost events that it has
+        /// had, by a failover: their positions are given out again, to others.
         async fn watch_events(
             &self,
             request: tonic::Request<super::WatchEventsRequest>,

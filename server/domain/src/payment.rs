@@ -204,8 +204,8 @@ impl Payment {
         self.balance.captured - self.balance.returned_outside - self.balance.disputed
     }
 
-    /// The facts without those that tell of a movement once more. What names the amount in the order's
-    /// currency says more than what does not, and of two amounts the larger one.
+    /// The facts without those that tell of a movement once more. What names the amount in the
+    /// order's currency says more than what does not, and of two amounts the larger one.
     pub(crate) fn counted(&self) -> Vec<&RecordedFact> {
         let mut counted: Vec<&RecordedFact> = Vec::new();
         for fact in &self.facts {

@@ -229,9 +229,9 @@ impl Tail {
         self.is_current = false;
     }
 
-    /// Begins at these ends, where nobody watched and much lies behind them: to read all of it would
-    /// hold up what is committed now. Those who watch while the database fails for a moment are not
-    /// sent to the table.
+    /// Begins at these ends, where nobody watched and much lies behind them: to read all of it
+    /// would hold up what is committed now. Those who watch while the database fails for a moment
+    /// are not sent to the table.
     fn begin(&mut self, ends: &[MarkedEnds]) {
         if !std::mem::replace(&mut self.is_idle, false) {
             return;
@@ -404,8 +404,8 @@ async fn follow(
     feed: &Feed,
     commits: &mut mpsc::Receiver<Vec<StoredEvents>>,
 ) -> Result<(), DbError> {
-    // Where nobody watched until now, what was committed meanwhile is in the table for whoever wants
-    // it.
+    // Where nobody watched until now, what was committed meanwhile is in the table for whoever
+    // wants it.
     let ends = in_time(feed.marked_ends()).await?;
     feed.tail_mut().begin(&ends);
     // A watch that has looked before finds out that it is behind.
@@ -482,8 +482,8 @@ async fn look(feed: &Feed, rounds: &mut Rounds) -> Result<(), DbError> {
     }
 }
 
-/// Goes back in partitions that have lost what was read of them, to what both have, and leaves it to
-/// the watches whether they can go on.
+/// Goes back in partitions that have lost what was read of them, to what both have, and leaves it
+/// to the watches whether they can go on.
 async fn rewind(
     feed: &Feed,
     rounds: &mut Rounds,

@@ -51,8 +51,8 @@ pub async fn begin_rebuild(conn: &mut Conn, projection: Projection) -> Result<Re
     begun
 }
 
-/// Takes a rebuild a step on: a page of what was told beside the feed, or to its end, if it has come
-/// there. Says whether it did something. All of what was told would keep the feed waiting.
+/// Takes a rebuild a step on: a page of what was told beside the feed, or to its end, if it has
+/// come there. Says whether it did something. All of what was told would keep the feed waiting.
 pub(super) async fn finish(
     app: &App,
     projection: Projection,
