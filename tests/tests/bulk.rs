@@ -13,7 +13,7 @@ use belay_client::{BulkCancellationId, ErrorReason, Kind, RequestId, Role, Scope
 use belay_domain::bulk::JobKey;
 use belay_domain::ids::StoreId;
 use belay_server::db::shares::Share;
-use belay_server::db::{Checkout, bulk_cancellations, pool};
+use belay_server::db::{bulk_cancellations, pool};
 use belay_tests::database::other_sessions;
 use belay_tests::documents::every_gate;
 use belay_tests::instance::{Service, session};
@@ -24,6 +24,8 @@ use mysql_async::prelude::Queryable as _;
 use tokio::join;
 
 use BulkOutcome::{Completed, Pending, Rejected, Waiting};
+
+use crate::fairness::hold;
 
 /// The jobs of a store that are under way at once.
 const OPEN_JOBS_MAX: usize = 16;
@@ -388,18 +390,6 @@ fn a_job_that_is_stopped_asks_no_further_order() {
         // What has ended stays as it is.
         assert_eq!(seller.stop_bulk_cancellation(id).await.unwrap(), ended);
     });
-}
-
-/// All connections of a share, in somebody's hands. Without those of the background no job is
-/// worked at.
-async fn hold(t: &TestServer, share: Share) -> Vec<Checkout> {
-    let inside = t.inside();
-    let pool = inside.pool(share);
-    let mut held = Vec::new();
-    for _ in 0..pool.status().max {
-        held.push(pool.checkout().await.expect("a connection is free"));
-    }
-    held
 }
 
 #[test]

@@ -30,7 +30,7 @@ const READERS: usize = 24;
 const LINES: usize = 200;
 
 /// All connections of a share, in somebody's hands.
-async fn hold(t: &TestServer, share: Share) -> Vec<Checkout> {
+pub(crate) async fn hold(t: &TestServer, share: Share) -> Vec<Checkout> {
     let inside = t.inside();
     let pool = inside.pool(share);
     let mut held = Vec::new();
