@@ -1,9 +1,8 @@
 //! Pages of the decision log, the latest first, by what people look for.
 
 use belay_domain::actor::Role;
-use belay_domain::ids::{OrderId, OrderKey};
+use belay_domain::ids::OrderId;
 use belay_domain::query::{DecisionFilter, DecisionPlace};
-use belay_domain::records::RequestKey;
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -12,7 +11,7 @@ use diesel_async::RunQueryDsl;
 
 use super::Conn;
 use super::columns::{At, Bytes, Name};
-use super::decisions::StoredDecision;
+use super::decisions::{Key, StoredDecision, request_key};
 use super::error::DbError;
 use super::scope::walk_in_scope;
 
@@ -65,7 +64,7 @@ pub async fn find(
             .next()
             .map(|(order, request, caller, at)| DecisionPlace {
                 time: at.0,
-                key: key(order, request, caller),
+                key: request_key(order, request, caller),
             })
     } else {
         None
@@ -85,19 +84,11 @@ type Row = (
 
 fn stored((order_key, request_id, caller, at, accepted, record, order): Row) -> StoredDecision {
     StoredDecision {
-        key: key(order_key, request_id, caller),
+        key: request_key(order_key, request_id, caller),
         order: order.0,
         decision_time: at.0,
         accepted,
         record,
-    }
-}
-
-fn key(order_key: Bytes<16>, request_id: Bytes<16>, caller: String) -> RequestKey {
-    RequestKey {
-        order_key: OrderKey(order_key.0),
-        request_id: uuid::Uuid::from_bytes(request_id.0),
-        caller,
     }
 }
 
@@ -111,24 +102,6 @@ fn caller_pattern(filter: &DecisionFilter) -> Option<String> {
             let any = || "%".to_owned();
             let role = role.map_or_else(any, str::to_owned);
             Some(format!("{role}/{}", id.unwrap_or_else(any)))
-        }
-    }
-}
-
-/// The key of a row.
-#[derive(Debug)]
-struct Key<'a> {
-    order_key: Bytes<16>,
-    request_id: Bytes<16>,
-    caller: &'a str,
-}
-
-impl<'a> Key<'a> {
-    fn of(key: &'a RequestKey) -> Self {
-        Self {
-            order_key: key.order_key.into(),
-            request_id: key.request_id.into(),
-            caller: &key.caller,
         }
     }
 }
@@ -170,13 +143,9 @@ impl Stretch<'_> {
             out.push_bind_param::<Datetime, _>(at)?;
             out.push_sql(" AND (d.`decision_time` < ");
             out.push_bind_param::<Datetime, _>(at)?;
-            out.push_sql(" OR (d.`order_key`, d.`request_id`, d.`caller`) < (");
-            out.push_bind_param::<Binary, _>(&key.order_key)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Binary, _>(&key.request_id)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Text, _>(key.caller)?;
-            out.push_sql("))");
+            out.push_sql(" OR (d.`order_key`, d.`request_id`, d.`caller`) < ");
+            key.walk(out)?;
+            out.push_sql(")");
         }
         out.push_sql(ORDER);
         Ok(())

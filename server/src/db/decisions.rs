@@ -223,7 +223,11 @@ pub async fn page(
     Ok(DecisionPage { found, left_off })
 }
 
-fn request_key(order_key: Bytes<16>, request_id: Bytes<16>, caller: String) -> RequestKey {
+pub(super) fn request_key(
+    order_key: Bytes<16>,
+    request_id: Bytes<16>,
+    caller: String,
+) -> RequestKey {
     RequestKey {
         order_key: OrderKey(order_key.0),
         request_id: uuid::Uuid::from_bytes(request_id.0),
@@ -233,14 +237,14 @@ fn request_key(order_key: Bytes<16>, request_id: Bytes<16>, caller: String) -> R
 
 /// The key of a row.
 #[derive(Debug)]
-struct Key<'a> {
+pub(super) struct Key<'a> {
     order_key: Bytes<16>,
     request_id: Bytes<16>,
     caller: &'a str,
 }
 
 impl<'a> Key<'a> {
-    fn of(key: &'a RequestKey) -> Self {
+    pub(super) fn of(key: &'a RequestKey) -> Self {
         Self {
             order_key: key.order_key.into(),
             request_id: key.request_id.into(),
@@ -248,7 +252,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    fn walk<'b>(&'b self, out: &mut AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+    pub(super) fn walk<'b>(&'b self, out: &mut AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
         out.push_sql("(");
         out.push_bind_param::<Binary, _>(&self.order_key)?;
         out.push_sql(", ");
